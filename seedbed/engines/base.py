@@ -1,0 +1,81 @@
+"""The protocol that every engine answers to, and the one door that opens a saved model."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Protocol, runtime_checkable
+
+from ..errors import CorruptFile, NotFound
+from ..plugins import Registry
+from ..tasks.classify import Floats
+
+KIND_FILE = "engine.json"
+
+
+@runtime_checkable
+class Classifier(Protocol):
+    """A model that scores labels. It holds no labels: the task object beside it does."""
+
+    kind: str
+
+    def logits(self, texts: Sequence[str]) -> Floats:
+        """Scores before softmax (or sigmoid), [texts, labels], in the order of `texts`."""
+
+    def save(self, folder: Path) -> None:
+        """Write all that `load` needs into an existing empty folder, `engine.json` with the kind among it."""
+
+    @property
+    def size(self) -> int:
+        """Bytes on disk once saved."""
+
+
+def _constant() -> type[Classifier]:
+    from .constant import Constant
+    return Constant
+
+
+def _linear() -> type[Classifier]:
+    from .linear import LinearText
+    return LinearText
+
+
+def _embedding() -> type[Classifier]:
+    from .embedding import EmbeddingHead
+    return EmbeddingHead
+
+
+def _transformer() -> type[Classifier]:
+    from .transformer import TransformerHead
+    return TransformerHead
+
+
+CLASSIFIERS: Registry[type[Classifier]] = Registry("classifiers", {
+    "constant": _constant, "linear": _linear, "embedding": _embedding, "transformer": _transformer})
+
+
+def write_kind(folder: Path, kind: str, **values: object) -> None:
+    """Write `engine.json`: the kind and what else its `load` needs."""
+    (folder / KIND_FILE).write_text(json.dumps({"kind": kind, **values}, indent=1, sort_keys=True))
+
+
+def read_kind(folder: Path) -> dict[str, object]:
+    """What `write_kind` wrote.
+
+    Raises:
+        NotFound, CorruptFile: the file is missing or cannot be read.
+    """
+    path = folder / KIND_FILE
+    if not path.is_file():
+        raise NotFound(f"{folder} holds no model: {KIND_FILE} is missing.", "Name the bundle folder of a run.")
+    try:
+        return dict(json.loads(path.read_text()))
+    except (ValueError, TypeError) as problem:
+        raise CorruptFile(f"{path} cannot be read: {problem}.", "Make the bundle again from its run.") from problem
+
+
+def load_classifier(folder: Path) -> Classifier:
+    """Open what `Classifier.save` wrote, in whichever engine it names."""
+    kind = CLASSIFIERS.get(str(read_kind(folder)["kind"]))
+    return kind.load(folder)  # type: ignore[attr-defined,no-any-return]

@@ -1,0 +1,80 @@
+"""Settings of the process, frozen. The only module that reads the environment."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from .errors import UserError
+
+VARIABLES = {
+    "SEEDBED_HOME": "folder for models, the database and the machine's speed probe (default ~/.seedbed)",
+    "SEEDBED_MODELS": "folder for fetched models (default: models in the home folder)",
+    "SEEDBED_DATABASE": "database URL (default: SQLite in the home folder)",
+    "SEEDBED_THREADS": "processor threads to use (default: every core this process may use)",
+    "SEEDBED_OFFLINE": "1: never open a connection beyond this machine",
+    "SEEDBED_MEMORY_LIMIT": "bytes of memory to plan for (default: what is free now)",
+}
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the process was told from outside.
+
+    Args:
+        home: folder for models, the database and the speed probe.
+        models: folder for fetched models.
+        database_url: SQLAlchemy URL of the store.
+        threads: processor threads to use.
+        offline: no connection beyond loopback.
+        memory_limit: bytes to plan for; None means what is free now.
+    """
+
+    home: Path
+    models: Path
+    database_url: str
+    threads: int
+    offline: bool = False
+    memory_limit: int | None = None
+
+    @classmethod
+    def read(cls, environment: Mapping[str, str]) -> Settings:
+        """Settings from environment variables (`VARIABLES` lists them).
+
+        Raises:
+            UserError: a value cannot be read.
+        """
+        home = Path(environment.get("SEEDBED_HOME") or Path.home() / ".seedbed").expanduser().absolute()
+        models = Path(environment.get("SEEDBED_MODELS") or home / "models").expanduser().absolute()
+        offline = any(environment.get(name, "").lower() in ("1", "true", "yes", "on")
+                      for name in ("SEEDBED_OFFLINE", "HF_HUB_OFFLINE"))
+        return cls(
+            home=home,
+            models=models,
+            database_url=environment.get("SEEDBED_DATABASE") or f"sqlite:///{home / 'seedbed.sqlite'}",
+            threads=_whole(environment, "SEEDBED_THREADS") or _cores(),
+            offline=offline,
+            memory_limit=_whole(environment, "SEEDBED_MEMORY_LIMIT"),
+        )
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _whole(environment: Mapping[str, str], name: str) -> int | None:
+    text = environment.get(name, "")
+    if not text:
+        return None
+    if not text.isdigit() or int(text) < 1:
+        raise UserError(f"{name} is {text!r}, which is not a whole number above 0.", f"Unset {name} or set a number.")
+    return int(text)
+
+
+@cache
+def settings() -> Settings:
+    """The settings of this process, read once."""
+    return Settings.read(os.environ)
