@@ -7,28 +7,8 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict
-
-TENTATIVE_BELOW = 30
-"""Under this many cases a figure is called tentative."""
-
-
-class Record(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Estimate(Record):
-    """A figure with its confidence interval and the number of cases behind it."""
-
-    value: float
-    low: float
-    high: float
-    n: int
-    level: float = 0.95
-
-    @property
-    def tentative(self) -> bool:
-        return self.n < TENTATIVE_BELOW
+from ..data.health import Health
+from ..records import Estimate, Record
 
 
 class ClassScore(Record):
@@ -184,35 +164,6 @@ class LearningCurve(Record):
     points: list[CurvePoint]
     verdict: str
     """One sentence: would more data help, by how much, how sure."""
-
-
-class Finding(Record):
-    """One thing that a data check found."""
-
-    code: str
-    severity: Literal["error", "warning", "info"]
-    count: int
-    message: str
-    fix: str
-    lines: list[int] = []
-    """The first of them, at most 20."""
-    examples: list[str] = []
-
-
-class Health(Record):
-    """The data's health: counts that add up (read = kept + sum of skipped), findings and balance."""
-
-    source: str
-    read: int
-    kept: int
-    skipped: dict[str, int]
-    detected: dict[str, str]
-    """What was guessed: format, encoding, delimiter, text column, label column ..."""
-    labels: dict[str, int]
-    splits: dict[str, int] = {}
-    findings: list[Finding] = []
-    tokens: dict[str, float] = {}
-    """tokenizer, median, p95, max, cut_rows, cut_tokens, limit as far as known."""
 
 
 class Verdict(Record):
