@@ -7,6 +7,7 @@ import resource
 import sys
 from dataclasses import asdict, dataclass
 from functools import cache
+from importlib import metadata
 from pathlib import Path
 
 import psutil
@@ -79,3 +80,18 @@ def peak_memory() -> int:
     """Largest resident size of this process so far, in bytes."""
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return int(peak if sys.platform == "darwin" else peak * 1024)
+
+
+PARTS = ("torch", "transformers", "peft", "tokenizers", "scikit-learn", "numpy", "pyarrow", "sqlalchemy", "pydantic",
+         "altair", "typer")
+
+
+def versions(parts: tuple[str, ...] = PARTS) -> dict[str, str | None]:
+    """Versions of this package, of Python and of installed packages, read without importing them; None: not there."""
+    found: dict[str, str | None] = {"python": platform.python_version()}
+    for name in ("seedbed", *parts):
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            found[name] = None
+    return found
