@@ -55,9 +55,14 @@ CLASSIFIERS: Registry[type[Classifier]] = Registry("classifiers", {
     "constant": _constant, "linear": _linear, "embedding": _embedding, "transformer": _transformer})
 
 
+def kind_text(kind: str, **values: object) -> str:
+    """What `write_kind` writes, for those that must know its size."""
+    return json.dumps({"kind": kind, **values}, indent=1, sort_keys=True)
+
+
 def write_kind(folder: Path, kind: str, **values: object) -> None:
     """Write `engine.json`: the kind and what else its `load` needs."""
-    (folder / KIND_FILE).write_text(json.dumps({"kind": kind, **values}, indent=1, sort_keys=True))
+    (folder / KIND_FILE).write_text(kind_text(kind, **values))
 
 
 def read_kind(folder: Path) -> dict[str, object]:
