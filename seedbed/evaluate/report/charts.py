@@ -1,0 +1,348 @@
+"""Every chart of the report as an Altair object, so that the same chart can be page, SVG and PNG.
+
+Each function takes records and gives a `Drawing`, or None where there is nothing to draw. Labels are tidied before
+they are drawn: they are the user's own words. (Over 250 lines: one place for all charts, none of them long.)
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import altair as alt
+
+from ..result import Abstention, Calibration, Candidate, Coverage, LearningCurve, Result, Scores, SliceScore
+from . import wording as w
+from .drawing import ACCENT, HALF, INK, LINE, MARK, NARROW, PAPER, SOFT, WARN, WIDE, Drawing, finish
+from .forest import Row, axis, colors, forest, own, says, zoom
+from .labels import Point, place
+
+MOST_ROWS = 20
+"""More rows than this make a chart that nobody reads; the table beside it has them all."""
+MOST_CLASSES = {WIDE: 14, NARROW: 5}
+"""Classes up to which a confusion matrix is drawn whole, by width."""
+TIMES = {0.01: "10 ms", 0.1: "0.1 s", 1: "1 s", 10: "10 s", 60: "1 min", 600: "10 min", 3600: "1 h", 36000: "10 h"}
+SIZES = {1e3: "1 kB", 1e4: "10 kB", 1e5: "100 kB", 1e6: "1 MB", 1e7: "10 MB", 1e8: "100 MB", 1e9: "1 GB", 1e10: "10 GB"}
+
+
+def _rows(values: list[dict[str, Any]]) -> alt.Chart:
+    return alt.Chart(alt.Data(values=values))
+
+
+def _y(domain: list[float], shown: alt.Axis, **scale: Any) -> Callable[[str], alt.Y]:
+    """The same y axis for every layer of a chart: Vega-Lite cannot merge an axis with none."""
+    return lambda field: alt.Y(f"{field}:Q", scale=alt.Scale(domain=domain, nice=False, **scale), axis=shown)
+
+
+def scored(result: Result) -> list[tuple[Candidate, Scores]]:
+    """Trained candidates with the scores they are compared on: those of the choice where all of them have these."""
+    trained = [c for c in result.candidates if c.status == "trained"]
+    chosen = all(c.selection for c in trained)
+    return [(c, s) for c in trained if (s := c.selection if chosen else c.test)]
+
+
+def cost(result: Result) -> tuple[str, Callable[[Candidate], float], Callable[[float], str]]:
+    """What candidates are set against: seconds to train, or the size where no time was kept."""
+    if any(c.seconds > 0 for c in result.candidates):
+        return "Time to train", lambda c: c.seconds, w.seconds
+    return "Size on disk", lambda c: float(c.size), w.size
+
+
+def candidates(result: Result) -> Drawing | None:
+    """All trained candidates: score with interval against what they cost."""
+    found = scored(result)
+    if not found:
+        return None
+    metric, (name, of, shown) = found[0][1].metric, cost(result)
+    rows = [Row(w.tidy(c.title, 48), s.score, note=shown(of(c)), strong=c.name == result.verdict.candidate,
+                hollow=bool(c.comparison and c.comparison.worse)) for c, s in found]
+    costs = [of(c) for c, _ in found]
+    words = f"{w.metric_name(metric)} against {name.lower()}. " + " ".join(says(r, metric) + "." for r in rows)
+    wide = _scatter(rows, costs, metric, name) if any(costs) else forest(rows, metric, WIDE)
+    return Drawing("candidates", "Score of every candidate against its cost", words, wide,
+                   forest(rows, metric, NARROW, stacked=True, title=w.short_metric(metric)))
+
+
+def _scatter(rows: list[Row], costs: list[float], metric: str, name: str) -> Any:
+    height, plot = 300, WIDE - 60  # what the labels of the y axis take
+    ticks = TIMES if name == "Time to train" else SIZES
+    floor = min(min(ticks), *(c for c in costs if c > 0))
+    costs = [max(one, floor) for one in costs]
+    x0, x1 = math.log10(min(costs)) - 0.3, math.log10(max(costs)) + 0.3
+    y0, y1 = zoom([r.score for r in rows])
+    kept = {value: label for value, label in ticks.items() if x0 <= math.log10(value) <= x1}
+    points = [Point(r.label, (math.log10(one) - x0) / (x1 - x0) * plot, *(
+        (y1 - v) / (y1 - y0) * height for v in (r.score.value, r.score.high, r.score.low)))
+        for r, one in zip(rows, costs, strict=True)]
+    base = _rows([{"cost": one, "score": r.score.value, "low": r.score.low, "high": r.score.high, "label": r.label,
+                   "says": says(r, metric), **colors(r)} for r, one in zip(rows, costs, strict=True)])
+    names = "({" + ", ".join(f"'{v:g}': '{text.replace(' ', w.THIN)}'" for v, text in kept.items()) + "})"
+    x = alt.X("cost:Q", scale=alt.Scale(type="log", domain=[10**x0, 10**x1], nice=False),
+              axis=alt.Axis(title=name, values=list(kept), grid=False, labelExpr=f"{names}[format(datum.value, '~g')]"))
+    y = _y([y0, y1], axis(None, metric, tickCount=5))
+    return finish(alt.layer(
+        base.mark_rule(strokeWidth=2.5, strokeCap="round").encode(x=x, y=y("low"), y2="high:Q", color=own("stroke")),
+        base.mark_point(size=110, opacity=1, strokeWidth=2.5, aria=True).encode(
+            x=x, y=y("score"), stroke=own("stroke"), fill=own("fill"), description="says:N"),
+        *(layer for r, at in zip(rows, place(points, plot, height), strict=True) for layer in _name(r, at))),
+        WIDE, height)
+
+
+def _name(row: Row, at: tuple[float, float]) -> list[alt.Chart]:
+    """The name beside its point, on a halo of paper so that no line crosses it."""
+    text = _rows([{"label": row.label}]).encode(x=alt.value(at[0]), y=alt.value(at[1]), text="label:N")
+    style = {"align": "left", "baseline": "middle", "fontWeight": 600 if row.strong else 400}
+    return [text.mark_text(stroke=PAPER, strokeWidth=4, color=PAPER, **style),
+            text.mark_text(color=colors(row)["words"], **style)]
+
+
+def verdict(result: Result) -> Drawing | None:
+    """The winner beside the cheapest candidate, the yardstick that it has to beat; None when it is the cheapest."""
+    winner = result.winner
+    cheapest = min((c for c in result.candidates if c.status == "trained"), key=lambda c: c.cost_rank, default=winner)
+    mine, base = winner.test or winner.selection, cheapest.test or cheapest.selection
+    if mine is None or base is None or cheapest.name == winner.name:
+        return None
+    rows = [Row(w.tidy(winner.title, 40), mine.score, strong=True), Row(w.tidy(cheapest.title, 40), base.score)]
+    low, high = zoom([r.score for r in rows])
+    domain = (min(0.0, low), max(1.0, high))
+    return Drawing("verdict", f"{w.metric_name(mine.metric)} of the winner and of the cheapest candidate",
+                   " ".join(says(r, mine.metric) + "." for r in rows),
+                   forest(rows, mine.metric, WIDE, domain=domain, title=w.short_metric(mine.metric)),
+                   forest(rows, mine.metric, NARROW, stacked=True, domain=domain, title=w.short_metric(mine.metric)))
+
+
+def classes(scores: Scores) -> Drawing | None:
+    """F1 of each class, the weakest first; at most `MOST_ROWS` of them."""
+    found = sorted(scores.per_class, key=lambda c: (c.f1.value, c.label))[:MOST_ROWS]
+    if not found:
+        return None
+    rows = [Row(w.tidy(c.label, 34), c.f1) for c in found]
+    return Drawing("classes", "F1 of each class, the weakest first", " ".join(says(r, "f1") + "." for r in rows),
+                   forest(rows, "f1", WIDE, domain=(0, 1), title="F1"),
+                   forest(rows, "f1", NARROW, stacked=True, domain=(0, 1), title="F1"))
+
+
+# --- what gets mixed up -------------------------------------------------------------------------------------------
+
+
+def top_confusions(scores: Scores, most: int = 12) -> list[tuple[str, str, int, int]]:
+    """The commonest mix-ups: the right class, what was said instead, how often, texts of the right class."""
+    labels = [c.label for c in scores.per_class]
+    found = [(labels[i], labels[j], n, sum(row)) for i, row in enumerate(scores.confusion)
+             for j, n in enumerate(row) if i != j and n]
+    return sorted(found, key=lambda f: (-f[2], f[0], f[1]))[:most]
+
+
+def confusion(scores: Scores) -> Drawing | None:
+    """The confusion matrix with its counts; past `MOST_CLASSES` classes the commonest mix-ups as bars."""
+    if not scores.confusion:
+        return None
+    mixed = top_confusions(scores)
+    if not mixed and len(scores.confusion) > MOST_CLASSES[WIDE]:
+        return None
+    text = " ".join(f"{w.tidy(a, 40)} was called {w.tidy(b, 40)} in {n} of {w.plural(of, 'text')}." for a, b, n, of in mixed)
+    wide, narrow = (_matrix(scores, width) if len(scores.confusion) <= MOST_CLASSES[width] or not mixed
+                    else _mixups(scores, mixed, width) for width in (WIDE, NARROW))
+    return Drawing("confusion", "What is taken for what", text or "Nothing was mixed up.", wide, narrow)
+
+
+def _matrix(scores: Scores, width: int) -> Any:
+    limit = 22 if width == WIDE else 11
+    names = [w.tidy(c.label, limit) for c in scores.per_class]
+    size, cells = len(names), []
+    for i, row in enumerate(scores.confusion):
+        for j, n in enumerate(row):
+            share = n / sum(row) if sum(row) else 0.0
+            cells.append({"row": i, "column": j, "n": n or "", "shade": 0.05 + 0.5 * share if n else 0.03,
+                          "fill": ACCENT if i == j else WARN,
+                          "says": f"{names[i]} called {names[j]}: {n} of {sum(row)} ({w.percent(share)})"})
+    base, heads = _rows(cells), _rows([{"at": i, "name": name} for i, name in enumerate(names)])
+    longest = 6.6 * max(map(w.columns, names))
+    left = 24 + round(longest)
+    flat = (width - left - 12) / size > longest + 10
+    lean = 12 if flat else round(longest * 0.71) + 8
+    across = min(110, (width - left - lean) // size)
+    x, y = alt.X("column:O", axis=None), alt.Y("row:O", axis=None)
+    return finish(alt.layer(
+        base.mark_rect(cornerRadius=3, aria=True, stroke=PAPER, strokeWidth=2).encode(
+            x=x, y=y, fill=own("fill"), fillOpacity=alt.FillOpacity("shade:Q", scale=None), description="says:N"),
+        base.mark_text(baseline="middle", color=INK).encode(x=x, y=y, text="n:N"),
+        heads.mark_text(align="center" if flat else "left", baseline="middle", angle=0 if flat else 315, yOffset=-14,
+                        color=INK).encode(x=alt.X("at:O", axis=None), y=alt.value(0), text="name:N"),
+        heads.mark_text(align="right", baseline="middle", xOffset=-12, color=INK).encode(
+            x=alt.value(0), y=alt.Y("at:O", axis=None), text="name:N"),
+    ), left + across * size + lean, (46 if size < 9 else 34) * size)
+
+
+def _mixups(scores: Scores, mixed: list[tuple[str, str, int, int]], width: int) -> Any:
+    limit = 24 if width == WIDE else 20
+    data = [{"at": i, "n": n, "label": f"{w.tidy(a, limit)} → {w.tidy(b, limit)}",
+             "figures": f"{w.count(n)} of {w.count(of)} ({w.percent(n / of)})"} for i, (a, b, n, of) in enumerate(mixed)]
+    return _bars(data, width, WARN)
+
+
+def _bars(data: list[dict[str, Any]], width: int, color: str) -> Any:
+    """Horizontal bars from rows of `at, n, label, figures`; names above the bars where the drawing is narrow."""
+    stacked = width < WIDE
+    base, down = _rows(data), 9 if stacked else 0
+    y = alt.Y("at:O", axis=None)
+    x = alt.X("n:Q", axis=None, scale=alt.Scale(domain=[0, max(d["n"] for d in data)]))
+    bars = base.mark_bar(height=10, cornerRadiusEnd=3, color=color, yOffset=down).encode(x=x, y=y)
+    name = base.mark_text(align="left" if stacked else "right", baseline="middle", xOffset=0 if stacked else -12,
+                          yOffset=-7 if stacked else 0, color=INK)
+    if stacked:
+        base = base.transform_calculate(words="datum.label + '   ' + datum.figures")
+        return finish(alt.layer(bars, name.transform_calculate(words="datum.label + ':  ' + datum.figures").encode(
+            x=alt.value(0), y=y, text="words:N")), width, 38 * len(data))
+    figures = base.mark_text(align="left", baseline="middle", xOffset=10, color=SOFT).encode(x=x, y=y, text="figures:N")
+    return finish(alt.layer(bars, name.encode(x=alt.value(0), y=y, text="label:N"), figures), width, 26 * len(data))
+
+
+# --- how far to trust it ------------------------------------------------------------------------------------------
+
+
+def calibration(found: Calibration) -> Drawing | None:
+    """Reliability diagram: how sure it said it was against how often it was right, with the texts in each bin."""
+    bins = [b for b in found.bins if b.n and b.accuracy]
+    if not bins:
+        return None
+    most = max(b.n for b in bins)
+    data = [{"sure": b.confidence, "right": b.accuracy.value, "low": b.accuracy.low, "high": b.accuracy.high,
+             "n": w.count(b.n), "floor": -0.22, "top": 0.12 * b.n / most - 0.22,
+             "says": f"{w.percent(b.confidence)} sure on average: right in {w.estimate(b.accuracy, 'accuracy')}"}
+            for b in bins if b.accuracy]
+    low = min([0.5, *(float(d["sure"]) - 0.06 for d in data)])
+    domain = [max(0.0, math.floor(low * 10) / 10), 1]
+    base = _rows(data)
+    x = alt.X("sure:Q", scale=alt.Scale(domain=domain, nice=False, zero=False),
+              axis=axis("How sure it said it was", "accuracy", grid=False,
+                        values=[v for v in (0, 0.2, 0.4, 0.6, 0.8, 1) if v >= domain[0]]))
+    y = _y([-0.22, 1], axis("How often it was right", "accuracy", values=[0, 0.25, 0.5, 0.75, 1]))
+    diagonal = _rows([{"sure": v, "right": v} for v in domain]).mark_line(color=SOFT, strokeDash=[3, 4], strokeWidth=1.5)
+    return Drawing("calibration", "Reliability diagram", " ".join(f"{d['says']}." for d in data), finish(alt.layer(
+        base.mark_rect(width=20, color=LINE).encode(x=x, y=y("floor"), y2="top:Q"),
+        diagonal.encode(x=x, y=y("right")),
+        base.mark_rule(strokeWidth=2.5, strokeCap="round", color=ACCENT).encode(
+            x=x, y=y("low"), y2="high:Q"),
+        base.mark_circle(size=80, opacity=1, color=ACCENT, aria=True).encode(x=x, y=y("right"), description="says:N"),
+        base.mark_text(baseline="bottom", yOffset=-3, fontSize=11, color=SOFT).encode(
+            x=x, y=y("top"), text="n:N"),
+    ), HALF, 300))
+
+
+def coverage(points: list[Coverage], abstention: Abstention | None) -> Drawing | None:
+    """Error among the texts that are answered, against the share of texts that are; the threshold marked."""
+    data = [{"share": p.coverage, "risk": p.risk.value, "low": p.risk.low, "high": p.risk.high} for p in points if p.risk]
+    if len(data) < 2:
+        return None
+    top = max(max(d["risk"] for d in data) * 1.5, abstention.target_error * 1.5 if abstention else 0.0, 0.05)
+    base = _rows(data)
+    x = alt.X("share:Q", scale=alt.Scale(domain=[0, 1]),
+              axis=axis("Share of texts that it answers", "accuracy", tickCount=5, grid=False))
+    y = _y([0, min(1.0, top)], axis("Errors among these", "accuracy", tickCount=5), clamp=True)
+    layers = [base.mark_area(color=ACCENT, opacity=0.16, clip=True).encode(x=x, y=y("low"), y2="high:Q"),
+              base.mark_line(color=ACCENT, strokeWidth=2.5, clip=True).encode(x=x, y=y("risk"))]
+    all_of_it = max(data, key=lambda d: d["share"])
+    words = f"Answering {w.percent(all_of_it['share'])} of the texts, it errs in {w.percent(all_of_it['risk'])}."
+    if abstention:
+        layers.append(_rows([{"risk": abstention.target_error}]).mark_rule(
+            color=SOFT, strokeDash=[3, 4], strokeWidth=1.5).encode(y=y("risk")))
+        if abstention.coverage and abstention.error:
+            at = _rows([{"share": abstention.coverage.value, "risk": abstention.error.value,
+                         "low": abstention.error.low, "high": abstention.error.high}])
+            layers += [at.mark_rule(color=INK, strokeWidth=2, clip=True).encode(x=x, y=y("low"), y2="high:Q"),
+                       at.mark_point(color=INK, fill=PAPER, shape="diamond", size=120, opacity=1, strokeWidth=2.5).encode(
+                           x=x, y=y("risk"))]
+            words += (f" With the threshold it answers {w.estimate(abstention.coverage, 'accuracy')} and errs in "
+                      f"{w.estimate(abstention.error, 'accuracy')} of these.")
+    return Drawing("coverage", "Risk against coverage", words, finish(alt.layer(*layers), HALF, 300))
+
+
+def slices(found: list[SliceScore], metric: str, overall: float | None) -> Drawing | None:
+    """Scores of parts of the test split; parts that are worse than the rest as triangles, the weakest first."""
+    ordered = sorted(found, key=lambda s: (not s.worse, s.dimension, s.score.value, s.value))[:MOST_ROWS]
+    if not ordered:
+        return None
+    rows = [Row(w.tidy(f"{s.dimension}: {s.value}", 36), s.score, note="worse" if s.worse else "", warn=s.worse)
+            for s in ordered]
+    name = w.short_metric(metric)
+    return Drawing("slices", f"{w.metric_name(metric)} of parts of the test texts",
+                   " ".join(says(r, metric) + "." for r in rows),
+                   forest(rows, metric, WIDE, reference=overall, title=name),
+                   forest(rows, metric, NARROW, stacked=True, reference=overall, title=name))
+
+
+# --- how it came about --------------------------------------------------------------------------------------------
+
+
+def learning(curve: LearningCurve, metric: str) -> Drawing | None:
+    """Score against the rows it was trained on."""
+    if len(curve.points) < 2:
+        return None
+    data = [{"rows": p.rows, "score": p.score.value, "low": p.score.low, "high": p.score.high,
+             "says": f"{w.count(p.rows)} rows: {w.estimate(p.score, metric)}"} for p in curve.points]
+    low, high = zoom([p.score for p in curve.points])
+    base = _rows(data)
+    x = alt.X("rows:Q", scale=alt.Scale(domain=[0, max(p.rows for p in curve.points) * 1.05], nice=False),
+              axis=alt.Axis(title="Texts to learn from", values=[p.rows for p in curve.points], grid=False,
+                            labelOverlap="greedy", format="~d"))
+    y = _y([low, high], axis(None, metric, tickCount=5))
+
+    def draw(width: int) -> Any:
+        return finish(alt.layer(
+            base.mark_line(color=ACCENT, strokeWidth=1.5, strokeDash=[2, 3]).encode(x=x, y=y("score")),
+            base.mark_rule(color=ACCENT, strokeWidth=2.5, strokeCap="round").encode(
+                x=x, y=y("low"), y2="high:Q"),
+            base.mark_circle(color=ACCENT, size=90, opacity=1, aria=True).encode(x=x, y=y("score"), description="says:N"),
+        ), width, 240)
+    return Drawing("learning", f"{w.metric_name(metric)} against texts to learn from",
+                   " ".join(f"{d['says']}." for d in data), draw(WIDE), draw(NARROW))
+
+
+def history(candidate: Candidate, metric: str) -> list[Drawing]:
+    """Loss and score in the course of training: none, one or two drawings."""
+    key = f"history-{candidate.cost_rank}"
+    drawn = []
+    for part, title, lines in (("loss", "Loss", {"train_loss": "in training", "validation_loss": "on validation"}),
+                               ("score", f"{w.short_metric(metric)} on validation", {"score": "on validation"})):
+        drawing = _curves(f"{key}-{part}", f"{title}: {w.tidy(candidate.title, 60)}", title, lines, candidate.history)
+        if drawing:
+            drawn.append(drawing)
+    return drawn
+
+
+def _curves(key: str, name: str, title: str, lines: dict[str, str], entries: list[dict[str, float]]) -> Drawing | None:
+    at = "epoch" if all("epoch" in e for e in entries) else "step"
+    data = [{"at": e.get(at, float(i)), "value": e[field], "line": words} for field, words in lines.items()
+            for i, e in enumerate(entries) if field in e and math.isfinite(e[field])]
+    present = list(dict.fromkeys(str(d["line"]) for d in data))
+    if len(data) < 2 * len(present) or not data:
+        return None
+    ends = [max((d for d in data if d["line"] == line), key=lambda d: float(d["at"])) for line in present]
+    words = " ".join(f"It ended at {w.number(float(e['value']))} {e['line']}." for e in ends)
+    base = _rows(data)
+    x = alt.X("at:Q", scale=alt.Scale(nice=False), axis=alt.Axis(title=at.capitalize(), tickCount=5, grid=False))
+    y = alt.Y("value:Q", scale=alt.Scale(zero=False, nice=True), axis=alt.Axis(title=None, tickCount=5))
+    strokes = {"in training": (MARK, [2, 3]), "on validation": (ACCENT, [1, 0])}
+    marks = [base.transform_filter(alt.datum.line == line).mark_line(
+        color=strokes[line][0], strokeDash=strokes[line][1], strokeWidth=2.5).encode(x=x, y=y) for line in present]
+    tags = [_rows([e]).mark_text(align="right", baseline="bottom", yOffset=-7, color=strokes[str(e["line"])][0]).encode(
+        x=x, y=y, text="line:N") for e in ends] if len(present) > 1 else []
+    return Drawing(key, name, words, finish(alt.layer(*marks, *tags), HALF, 200))
+
+
+def balance(labels: dict[str, int]) -> Drawing | None:
+    """Rows of each label, the commonest first; what passes `MOST_ROWS` in one last bar."""
+    if not labels:
+        return None
+    ordered = sorted(labels.items(), key=lambda item: (-item[1], item[0]))
+    shown, rest = ordered[:MOST_ROWS], ordered[MOST_ROWS:]
+    if rest:
+        shown.append((w.plural(len(rest), "other label"), sum(n for _, n in rest)))
+    total = sum(labels.values())
+    data = [{"at": i, "n": n, "label": w.tidy(label, 34), "figures": f"{w.count(n)} ({w.percent(n / max(1, total))})"}
+            for i, (label, n) in enumerate(shown)]
+    return Drawing("balance", "Rows of each label", " ".join(f"{d['label']}: {d['figures']}." for d in data),
+                   _bars(data, WIDE, MARK), _bars(data, NARROW, MARK))

@@ -1,0 +1,179 @@
+"""The sentences of the report: what each part says in plain words, what to do, and what was left out and why."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Set
+
+from ...records import TENTATIVE_BELOW
+from ..result import Result, Scores
+from . import wording as w
+
+HELD = {"test": "held-out", "validation": "validation", "cross-validation": "cross-validated"}
+
+
+def found(result: Result) -> Scores | None:
+    """The winner's scores that the report leads with: on the test split, else those of the choice."""
+    return result.winner.test or result.winner.selection
+
+
+def basis(scores: Scores) -> str:
+    """Which texts the figures come from."""
+    return {"test": "texts that were held out: no candidate was trained, tuned or chosen on them",
+            "validation": "validation texts, which also served to choose, so expect a little less in use",
+            "cross-validation": "cross-validation: every text was judged by a model that had not seen it, but the "
+                                "same figures served to choose, so expect a little less in use"}[scores.split]
+
+
+def multi(result: Result) -> bool:
+    return bool(result.task.get("multi_label"))
+
+
+def actions(result: Result) -> list[str]:
+    """What to do with the model, in the order of doing."""
+    done = []
+    severe = [f for f in result.health.findings if f.severity == "error"]
+    if severe:
+        done.append(f"Mend the data first: {w.plural(sum(f.count for f in severe), 'row')} with an error, listed under "
+                    "the data's health. Then run it again.")
+    rest = result.abstention
+    if rest and rest.threshold is not None and rest.coverage and rest.error:
+        done.append(f"Let it answer where it is at least {w.percent(rest.threshold)} sure. It then answers "
+                    f"{w.estimate(rest.coverage, 'accuracy')} and errs in {w.estimate(rest.error, 'accuracy')} of "
+                    "these. Let a person read the rest.")
+    elif rest and rest.threshold is None:
+        done.append(f"Let a person check every answer that matters: no threshold brings its errors down to "
+                    f"{w.percent(rest.target_error)}.")
+    if result.curve:
+        done.append(result.curve.verdict)
+    scores = found(result)
+    few = [c for c in scores.per_class if 0 < c.support < TENTATIVE_BELOW] if scores else []
+    if few:
+        rarest = min(few, key=lambda c: (c.support, c.label))
+        more = f" So is {w.plural(len(few) - 1, 'other class', 'other classes')}." if len(few) == 2 else (
+            f" So are {len(few) - 1} other classes." if len(few) > 2 else "")
+        done.append(f"Label more texts of “{w.tidy(rarest.label, 60)}”: it was judged on only "
+                    f"{w.plural(rarest.support, 'text')}.{more}")
+    return done
+
+
+def cautions(result: Result) -> list[str]:
+    """What to know before relying on it: the verdict's cautions, and small numbers if it does not name them."""
+    known = list(result.verdict.cautions)
+    scores = found(result)
+    if scores and scores.n < TENTATIVE_BELOW and not any("tentative" in line.lower() for line in known):
+        known.insert(0, f"Tentative: all figures rest on {w.plural(scores.n, 'text')}, fewer than {TENTATIVE_BELOW}.")
+    return known
+
+
+def commands(result: Result) -> list[str]:
+    """Lines that put the model to use."""
+    bundle = shlex.quote(f"runs/{w.tidy(result.run)}/bundle")
+    return [f'seedbed predict {bundle} "A text of yours"', f"seedbed serve {bundle}"]
+
+
+def classes(scores: Scores) -> str:
+    """The weakest and the strongest class."""
+    if not scores.per_class:
+        return ""
+    ordered = sorted(scores.per_class, key=lambda c: (c.f1.value, c.label))
+    low, high = ordered[0], ordered[-1]
+    return (f"Weakest is “{w.tidy(low.label, 60)}”: of the texts that are it, it finds {w.estimate(low.recall, 'recall')}. "
+            f"Strongest is “{w.tidy(high.label, 60)}”: it finds {w.estimate(high.recall, 'recall')}.")
+
+
+def confusion(scores: Scores) -> str:
+    """The commonest mix-up."""
+    from .charts import top_confusions
+
+    mixed = top_confusions(scores, 1)
+    if not mixed:
+        return f"Nothing was mixed up in {w.plural(scores.n, 'text')}."
+    right, said, n, of = mixed[0]
+    return (f"Its commonest mix-up: “{w.tidy(right, 60)}” called “{w.tidy(said, 60)}”, {w.count(n)} of "
+            f"{w.plural(of, 'text')}.")
+
+
+def calibration(result: Result) -> str:
+    """Whether its confidence can be taken at its word."""
+    found = result.winner.calibration
+    if not found:
+        return ""
+    after = found.ece_after
+    honest = "can be taken at its word" if after.value < 0.05 else (
+        "is roughly right" if after.value < 0.1 else "is not to be taken at its word")
+    return (f"How sure it says it is {honest}: on average it is off by {w.estimate(after, 'accuracy')}. Before the "
+            f"temperature of {w.number(found.temperature, 2)}, fitted on validation, it was off by "
+            f"{w.estimate(found.ece_before, 'accuracy')}.")
+
+
+def coverage(result: Result) -> str:
+    """What refusing to answer buys."""
+    rest = result.abstention
+    if rest is None:
+        return "The fewer texts it answers, the fewer errors it makes: it leaves out those it is least sure of."
+    if rest.threshold is None or rest.coverage is None or rest.error is None:
+        return f"No threshold on validation brought its errors down to the target of {w.percent(rest.target_error)}."
+    return (f"For a target of {w.percent(rest.target_error)} errors it should answer only when at least "
+            f"{w.percent(rest.threshold)} sure. On {HELD['test']} texts it then answers "
+            f"{w.estimate(rest.coverage, 'accuracy')} and errs in {w.estimate(rest.error, 'accuracy')} of them.")
+
+
+def slices(result: Result) -> str:
+    """Where it is weaker."""
+    worse = [s for s in result.slices if s.worse]
+    if not worse:
+        return "In no part of the texts is it clearly worse than in the rest."
+    metric = found_metric(result)
+    named = "; ".join(f"{w.tidy(s.dimension)} “{w.tidy(s.value, 60)}”, {w.estimate(s.score, metric)}" for s in worse[:3])
+    more = f"; and {len(worse) - 3} more" if len(worse) > 3 else ""
+    return f"It is clearly worse than in the rest for {named}{more}."
+
+
+def found_metric(result: Result) -> str:
+    scores = found(result)
+    return scores.metric if scores else str(result.task.get("metric", "macro_f1"))
+
+
+def health(result: Result) -> str:
+    """The counts of the data, which must add up."""
+    data = result.health
+    out = sum(data.skipped.values())
+    if data.read != data.kept + out:
+        return (f"The counts do not add up: {w.count(data.read)} read, {w.count(data.kept)} kept, {w.count(out)} left "
+                "out. Trust no figure here before this is cleared up.")
+    if not out:
+        return f"{w.plural(data.read, 'row')} read, every one kept."
+    why = ", ".join(f"{w.count(n)} {w.tidy(reason)}" for reason, n in sorted(data.skipped.items(), key=lambda i: (-i[1], i[0])))
+    return (f"{w.plural(data.read, 'row')} read = {w.count(data.kept)} kept + {w.count(out)} left out ({why}).")
+
+
+def left_out(result: Result, drawn: Set[str]) -> list[str]:
+    """One sentence for each part that the report does not show.
+
+    Args:
+        drawn: keys of the charts that it shows.
+    """
+    winner, scores = result.winner, found(result)
+    some = [
+        (scores is None, "Scores: no candidate was scored."),
+        ("verdict" not in drawn and scores is not None,
+         "The comparison with the cheapest candidate: the winner is the cheapest itself."),
+        (scores is not None and "confusion" not in drawn and multi(result),
+         "The confusion matrix: a text may carry several labels, so there is no single label it is taken for."),
+        (scores is not None and "confusion" not in drawn and not multi(result),
+         "The confusion matrix: it was not counted."),
+        (winner.calibration is None, "Calibration: it was not measured for the winner."),
+        (winner.calibration is not None and "calibration" not in drawn, "The reliability diagram: no bin holds a text."),
+        ("coverage" not in drawn, "Risk against coverage: it was not measured in this run."),
+        (not result.slices, "Parts of the texts (length, source, language): none was scored."),
+        ("learning" not in drawn, "The learning curve: it was not measured, since it takes more training runs."),
+        (not any(c.history for c in result.candidates),
+         "The course of training: no steps were recorded."),
+        (not result.mistakes, "The worst mistakes: none was kept."),
+        (winner.speed is None, "Speed: it was not measured for the winner."),
+        (not any(c.energy for c in result.candidates), "Energy: it was not measured."),
+        (not result.health.tokens, "Length in tokens: it was not counted."),
+        (not result.licences, "Licences: none is known. Find out before you pass the model on."),
+    ]
+    return [sentence for missing, sentence in some if missing]
