@@ -61,15 +61,21 @@ class Settings:
         )
 
 
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+def _cores(quota: Path = Path("/sys/fs/cgroup/cpu.max")) -> int:
+    """Cores this process may use: those it is bound to, and no more than a container's share of time allows."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    try:
+        time, period = map(int, quota.read_text().split())  # `max 100000` where there is no limit
+    except (OSError, ValueError):
+        return cores
+    return max(1, min(cores, time // period))
 
 
 def _whole(environment: Mapping[str, str], name: str) -> int | None:
     text = environment.get(name, "")
     if not text:
         return None
-    if not text.isdigit() or int(text) < 1:
+    if not (text.isascii() and text.isdigit()) or int(text) < 1:
         raise UserError(f"{name} is {text!r}, which is not a whole number above 0.", f"Unset {name} or set a number.")
     return int(text)
 

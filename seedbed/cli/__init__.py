@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
@@ -107,8 +108,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if code == INTERRUPTED:
             raise KeyboardInterrupt
         return code if isinstance(code, int) else 0
-    except SystemExit as stop:  # the reader of our output went away; Typer has silenced the stream
+    except SystemExit as stop:  # Typer's answer when the reader of our output went away; it silenced the stream
         return stop.code if isinstance(stop.code, int) else 1
+    except BrokenPipeError:
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115, PTH123  so that Python's last flush is silent too
+        return 1
     except BaseException as problem:
         show.close()
         return door.answer(problem, given, debug="--debug" in words)

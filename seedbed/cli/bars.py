@@ -17,7 +17,6 @@ REDRAW_S = 0.1
 SHORT_S = 1.0
 """Work shorter than this leaves no line behind."""
 LINE_EVERY_S = 30.0
-LINE_EVERY_SHARE = 0.1
 
 
 class Listener(Progress, Protocol):
@@ -49,9 +48,9 @@ class _Work:
     total: float | None
     unit: str
     depth: int
-    began: float = field(default_factory=time.monotonic)
+    began: float = field(default_factory=lambda: time.monotonic())
     amount: float = 0.0
-    shown_at: float = field(default_factory=time.monotonic)
+    shown_at: float = field(default_factory=lambda: time.monotonic())
     shown_share: float = 0.0
     metrics: dict[str, float] = field(default_factory=dict)
     task: TaskID | None = None
@@ -76,6 +75,10 @@ class _Work:
             return f"{' of '.join(amounts)} MB"
         amounts = [f"{value:,.0f}" for value in (self.amount, self.total) if value is not None]
         return f"{' of '.join(amounts)} {self.unit}".rstrip()
+
+
+def _tenths(share: float | None) -> int:
+    return int((share or 0.0) * 10 + 1e-6)
 
 
 class _Works:
@@ -126,7 +129,7 @@ class Lines(_Works):
 
     def _moved(self, one: _Work) -> None:
         since, share = time.monotonic() - one.shown_at, one.share
-        enough = share is not None and share - one.shown_share >= LINE_EVERY_SHARE and since >= SHORT_S
+        enough = since >= SHORT_S and _tenths(share) > _tenths(one.shown_share)
         if not enough and since < LINE_EVERY_S:
             return
         one.shown_at, one.shown_share = time.monotonic(), share or 0.0
