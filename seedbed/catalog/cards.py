@@ -34,7 +34,7 @@ class Source(Record):
     """Precision of the weights in these files."""
     size: int | None = Field(default=None, gt=0)
     """Bytes of all files; None when not known."""
-    sha256: dict[str, str] = {}
+    sha256: dict[str, str] = Field(default_factory=dict)
     """Hash by path inside the model's folder. With a wheel it names every file."""
     note: str = ""
 
@@ -86,7 +86,7 @@ class Card(Record):
     bad_for: str
     home: str = ""
     """Page of the authors, for people; needed where there is no source to fetch from."""
-    sources: list[Source] = []
+    sources: list[Source] = Field(default_factory=list)
 
     @property
     def count(self) -> int | None:

@@ -54,7 +54,8 @@ def _unpack(data: NamedData) -> Callable[[Path], None]:
             for member, _, name, wanted in data.members:
                 (files / name).write_bytes(opened.read(member))
                 if sha256(files / name) != wanted:
-                    raise CorruptFile(f"{member} does not have the SHA-256 that was recorded for it.", "Fetch it again.")
+                    raise CorruptFile(f"{member} does not have the SHA-256 that was recorded for it.",
+                                      "Fetch it again.")
         archive.unlink()
     return finish
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import re
 import shutil
+from collections.abc import Iterable
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +18,8 @@ from .sources import check, sha256, watched
 ADDRESS = re.compile(r"(?P<repo>[^/@!]+/[^/@!]+)@(?P<revision>[^!]+)(!(?P<file>.+))?")
 NEEDED = ("*.json", "*.txt", "*.model", "*.jinja", "LICENSE*", "NOTICE*", "README.md")
 WEIGHTS = {"safetensors": "*.safetensors", "pytorch": "*.bin", "gguf": "*.gguf"}
-NOT_NEEDED = ("onnx/*", "openvino/*", "original/*", "consolidated*", "runs/*", "coreml/*", "*/*.safetensors", "*/*.bin",
-              "training_args.bin", "optimizer.bin")
+NOT_NEEDED = ("onnx/*", "openvino/*", "original/*", "consolidated*", "runs/*", "coreml/*",
+              "*/*.safetensors", "*/*.bin", "training_args.bin", "optimizer.bin")
 """The same weights in other forms, and what training left."""
 
 
@@ -31,16 +33,15 @@ class Hub:
         if not found:
             raise DataError(f"{source.address} is not an address on the hub.", "Write it as hub:OWNER/NAME@REVISION.")
         from huggingface_hub import HfApi, snapshot_download
-        from huggingface_hub.utils import (are_progress_bars_disabled, disable_progress_bars, enable_progress_bars,
-                                           filter_repo_objects)
+        from huggingface_hub.utils.tqdm import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
 
         allow = [found["file"]] if found["file"] else [*NEEDED, WEIGHTS[source.format]]
         were_off = are_progress_bars_disabled()
         disable_progress_bars()  # rooms never print
         try:
             info = HfApi().model_info(found["repo"], revision=found["revision"], files_metadata=True)
-            wanted = list(filter_repo_objects(info.siblings or [], allow_patterns=allow, ignore_patterns=NOT_NEEDED,
-                                              key=lambda one: one.rfilename))
+            wanted = [one for one in info.siblings or [] if _among(one.rfilename, allow)
+                      and not _among(one.rfilename, NOT_NEEDED)]
             if not wanted:
                 raise NotFound(f"{source.address} holds no file of the kind {source.format}.", "Mend the model card.")
             total = sum(one.size or 0 for one in wanted)
@@ -62,6 +63,10 @@ class Hub:
         return str(info.sha)
 
 
+def _among(name: str, patterns: Iterable[str]) -> bool:
+    return any(fnmatchcase(name, pattern) for pattern in patterns)
+
+
 def _check(path: Path, one: Any, repo: str) -> None:
     """Hold a file against the hub's own record: SHA-256 of a large file, the git blob id of a small one."""
     if one.lfs is not None:
@@ -73,7 +78,8 @@ def _check(path: Path, one: Any, repo: str) -> None:
         same = one.size is None or path.stat().st_size == one.size
     if not same:
         path.unlink()
-        raise CorruptFile(f"{one.rfilename} of {repo} arrived damaged.", "Fetch it again; only that file is missing now.")
+        raise CorruptFile(f"{one.rfilename} of {repo} arrived damaged.",
+                          "Fetch it again; only that file is missing now.")
 
 
 def _failure(repo: str, problem: Exception) -> UserError | None:
@@ -96,6 +102,7 @@ def _failure(repo: str, problem: Exception) -> UserError | None:
             return UserError(f"The hub refuses {repo} (status {status}).",
                              f"Accept the terms at {page}, then sign in with: hf auth login")
         return Offline(f"The hub answers {repo} with status {status}.", "Try again later.")
-    if isinstance(problem, errors.HTTPError | ConnectionError | TimeoutError):  # no answer at all
+    no_answer = next(c for c in errors.HfHubHTTPError.__mro__ if c.__name__ == "HTTPError")  # its HTTP client's base
+    if isinstance(problem, no_answer | ConnectionError | TimeoutError):
         return Offline(f"The hub cannot be reached for {repo}.", "Check the connection.")
     return None

@@ -118,7 +118,8 @@ def verified(parcel: Parcel, progress: Progress = SILENT) -> Path | None:
     progress.start(work, sum(r.size for r in known.files.values()), "bytes")
     for name, record in known.files.items():
         if sha256(parcel.folder / name) != record.sha256:
-            raise CorruptFile(f"{parcel.folder / name} is damaged: its SHA-256 is not the recorded one.", parcel.again)
+            raise CorruptFile(f"{parcel.folder / name} is damaged: its SHA-256 is not the recorded one.",
+                              parcel.again)
         progress.advance(work, record.size)
     progress.done(work)
     return parcel.folder

@@ -31,7 +31,7 @@ VOCABULARY_BYTES = 40
 """Bytes a word of the tokenizer's file: SmolLM2's tokenizer.json has 43, the metadata of its GGUF file 37."""
 
 RUNTIME = 420 * MIB
-"""Measured: Python, torch and transformers once a model has run (370 MiB after import, 40 to 60 more on first use)."""
+"""Measured: Python, torch and transformers once a model has run (370 MiB after import, about 50 on first use)."""
 TRAINING_RUNTIME = 60 * MIB
 """Measured: peft, the optimizer's code and the batch."""
 SLACK = 1.7
@@ -44,7 +44,7 @@ TRAINED_BYTES = 4 + 4 + 8
 BF16_COPY_BYTES = 2
 """Full training in bf16 keeps fp32 values and computes with a bf16 copy."""
 LOGIT_COPIES = 5
-"""Measured: fp32 copies of the logits at the peak of a step (logits, shifted, log-softmax, gradient and a temporary)."""
+"""Measured: fp32 copies of the logits at the peak of a step (logits, shifted, log-softmax, gradient, one more)."""
 ATTENTION_COPIES = 3
 """Measured on BERT: with dropout, torch on a CPU writes out the attention matrix; scores, probabilities and mask."""
 

@@ -1,4 +1,4 @@
-"""Where a model's files come from: the protocol, the registry of kinds, and the two kinds that are on this machine."""
+"""Where a model's files come from: the protocol, the registry of kinds, and the two that are on this machine."""
 
 from __future__ import annotations
 
@@ -127,7 +127,8 @@ class GgufFile:
             raise NotFound(f"The file {start} of the model card is not there.", "Put it there, or mend the card.")
         with start.open("rb") as stream:
             if stream.read(4) != b"GGUF":
-                raise CorruptFile(f"{start} is not a GGUF file.", "Name a file that ends in .gguf and begins with GGUF.")
+                raise CorruptFile(f"{start} is not a GGUF file.",
+                                  "Name a file that ends in .gguf and begins with GGUF.")
         shutil.rmtree(files)
         progress.start(f"copy {start.name}", start.stat().st_size, "bytes")
         _copy(start, files / start.name, f"copy {start.name}", progress)

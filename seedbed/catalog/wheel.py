@@ -21,8 +21,9 @@ from .cards import Source
 from .sources import CHUNK, check
 
 ADDRESS = re.compile(r"(?P<name>[A-Za-z0-9][A-Za-z0-9._-]*)==(?P<version>[A-Za-z0-9][A-Za-z0-9._+!-]*?)!(?P<path>.+)")
-NO_CONNECTION = ("connection error", "connection broken", "connectionerror", "max retries exceeded", "name resolution",
-                 "failed to establish", "timed out", "timeout", "connection refused", "proxyerror", "unreachable")
+NO_CONNECTION = ("connection error", "connection broken", "connectionerror", "max retries exceeded",
+                 "name resolution", "failed to establish", "timed out", "timeout", "connection refused",
+                 "proxyerror", "unreachable")
 RAW_PROGRESS_SINCE = (24, 1)
 """pip's release that can report progress to a program."""
 
