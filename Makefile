@@ -1,0 +1,69 @@
+# All set-up and every common job. A clean clone, an empty home folder, Python 3.11 or newer and pip are enough.
+#
+#   make demo     the main job on real reviews: a report, a bundle, three predictions
+#   make test     the tests (without the slow ones), ruff and mypy
+#   make test-all every test
+#   make bench    the benchmarks
+#   make docs     write the generated pages of docs/ again
+#   make lock     resolve requirements.lock again
+#   make clean    remove the environment and caches; runs/ stays
+#
+# PYTHON       the Python to make the environment with
+# VENV         the environment's folder
+# TORCH_INDEX  address of an index that offers CPU wheels of torch, where pip's own index does not
+
+PYTHON ?= python3
+VENV ?= .venv
+TORCH_INDEX ?=
+
+BIN := $(VENV)/bin
+PACKAGES := $(VENV)/.packages
+READY := $(VENV)/.ready
+PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check --no-input
+INDEX := $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX))
+
+.PHONY: demo test test-all bench docs lock clean
+.DELETE_ON_ERROR:
+
+# The environment is made anew only when the lock changes. The lock is a closure and is installed with --no-deps:
+# a torch wheel that declares CUDA packages then pulls none of them.
+$(PACKAGES): requirements.lock
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "error: $(PYTHON) is not Python 3.11 or newer."; echo "  try: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 2; }
+	@echo "Making the environment in $(VENV): a few minutes, once."
+	@$(PYTHON) -m venv --clear $(VENV)
+	@$(PIP) install --no-deps $(INDEX) -r requirements.lock
+	@$(BIN)/python -c 'import torch' 2>/dev/null || \
+	  { echo "error: the torch wheel that pip chose needs CUDA libraries."; \
+	    echo "  try: make TORCH_INDEX=<address of PyTorch's CPU wheels, see README.md> $(MAKECMDGOALS)"; exit 2; }
+	@touch $@
+
+$(READY): $(PACKAGES) pyproject.toml
+	@$(PIP) install --no-deps --no-build-isolation --editable .
+	@touch $@
+
+demo: $(READY)
+	@PATH="$(abspath $(BIN)):$$PATH" scripts/demo
+
+test: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/pytest -m "not slow"
+
+test-all: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/pytest
+
+bench: $(READY)
+	$(BIN)/python -m benchmarks
+
+docs: $(READY)
+	$(BIN)/python scripts/docs.py
+
+lock: $(READY)
+	$(BIN)/python scripts/lock.py
+
+clean:
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache build dist *.egg-info
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
