@@ -46,8 +46,12 @@ def load(verb: str) -> TyperCommand | TyperGroup:
 
 
 def _plain(command: Any) -> None:
-    """Plain help without frames: it starts faster, copies well and is the same in a pipe."""
+    """Plain help without frames: it starts faster, copies well and is the same in a pipe.
+
+    Completion is installed for all verbs at once, from the root.
+    """
     command.rich_markup_mode = None
+    command.params = [one for one in command.params if one.name not in ("install_completion", "show_completion")]
     for inner in getattr(command, "commands", {}).values():
         _plain(inner)
 
