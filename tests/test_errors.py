@@ -1,0 +1,110 @@
+"""Every cause that a user can trigger, through the real command line: its exit code, exactly two lines, no traceback.
+
+A row is a name, a function that prepares the cause in an empty folder and gives the command line, the exit code, and
+what the two lines must name.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from seedbed import errors
+from seedbed.cli import main
+from seedbed.errors import UserError
+from seedbed.settings import settings
+
+Fixture = Callable[[str], Any]
+"""Gives a fixture of conftest.py by name."""
+
+
+@dataclass(frozen=True)
+class Cause:
+    """One row of the table.
+
+    Args:
+        words: prepares the cause in the folder; the command line's words.
+        code: exit code.
+        told: what the first line names.
+        hint: what the second line names.
+        environment: settings of the process.
+    """
+
+    words: Callable[[Path, Fixture], list[str]]
+    code: int
+    told: str
+    hint: str = ""
+    environment: tuple[tuple[str, str], ...] = ()
+
+
+def line(*words: str) -> Callable[[Path, Fixture], list[str]]:
+    """A command line that needs nothing prepared."""
+    return lambda folder, fixture: list(words)
+
+
+def corrupted_model(folder: Path, fixture: Fixture) -> list[str]:
+    real = Path(fixture("minilm_folder"))
+    copy = folder / "models" / "all-minilm-l6-v2"
+    shutil.copytree(real, copy)
+    weights = next(copy.rglob("*.safetensors"))
+    data = bytearray(weights.read_bytes())
+    data[-1] ^= 1
+    weights.write_bytes(data)
+    return ["models", "pull", "all-minilm-l6-v2"]
+
+
+EMPTY = ("SEEDBED_MODELS", "models")
+
+TABLE: dict[str, Cause] = {
+    "no such verb": Cause(line("rnu", "a.csv"), 2, "'rnu'", "seedbed --help"),
+    "no such option": Cause(line("doctor", "--jsno"), 2, "--jsno", "seedbed doctor --help"),
+    "a setting that is no number": Cause(line("doctor"), 2, "SEEDBED_THREADS is 'many'", "SEEDBED_THREADS",
+                                         (("SEEDBED_THREADS", "many"),)),
+    "no such model": Cause(line("models", "show", "gpt-9000"), 2, "'gpt-9000'", "seedbed models"),
+    "an amount of memory that is none": Cause(line("models", "recommend", "--ram", "much"), 2, "'much'", "8GB"),
+    "offline with a model not yet fetched": Cause(line("models", "pull", "all-minilm-l6-v2"), 4, "all-minilm-l6-v2",
+                                                  "seedbed models pull", (("SEEDBED_OFFLINE", "1"), EMPTY)),
+    "corrupted model file": Cause(corrupted_model, 2, ".safetensors", "--force", (EMPTY,)),
+}
+
+
+@pytest.mark.parametrize("name", TABLE)
+def test_cause(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str],
+               request: pytest.FixtureRequest) -> None:
+    cause = TABLE[name]
+    words = cause.words(tmp_path, request.getfixturevalue)
+    monkeypatch.chdir(tmp_path)
+    for variable, value in cause.environment:
+        monkeypatch.setenv(variable, value)
+    settings.cache_clear()
+    capfd.readouterr()
+    code = main(["--quiet", *words])
+    said = capfd.readouterr()
+    lines = said.err.splitlines()
+    assert (code, len(lines)) == (cause.code, 2), said.err
+    assert lines[0].startswith("error: ")
+    assert lines[1].startswith("  try: ")
+    assert cause.told in lines[0]
+    assert cause.hint in lines[1]
+    assert "Traceback" not in said.err + said.out
+
+
+def test_every_class_is_two_lines_with_codes_of_its_own_kind() -> None:
+    kinds = [kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, UserError)]
+    assert len(kinds) == 10
+    for kind in kinds:
+        problem = kind("feature", "extra") if kind is errors.MissingExtra else kind("one\n two", "three\nfour")
+        assert "\n" not in problem.message + problem.hint
+        assert str(problem) == f"{problem.message}\n{problem.hint}"
+        assert 2 <= kind.exit_code < 256
+        assert 400 <= kind.http_status < 600
+    assert len({kind.code for kind in kinds}) == len(kinds)
+
+
+def test_a_missing_extra_says_the_line_that_installs_it() -> None:
+    assert errors.MissingExtra("Serving", "serve").hint == "Install it with: pip install 'seedbed[serve]'"
