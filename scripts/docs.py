@@ -39,8 +39,8 @@ def _within(words: list[str], one: Any, parent: typer.Context) -> Iterator[tuple
 
 def cli() -> str:
     """docs/cli.md, whole."""
-    parts = ["# The command line\n\nThis page is made from the program by `make docs`. How to use a verb well stands on "
-             "a page of its own: see [the index](index.md).\nWhat each exit code means: [errors](errors.md).\n"]
+    parts = ["# The command line\n\nThis page is made from the program by `make docs`. How to use a verb well stands "
+             "on a page of its own: see [the index](index.md).\nWhat each exit code means: [errors](errors.md).\n"]
     for words, one, context in commands():
         title = " ".join(["seedbed", *words])
         text = "\n".join(line.rstrip() for line in one.get_help(context).strip().splitlines())
