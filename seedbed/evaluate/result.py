@@ -52,6 +52,8 @@ class Abstention(Record):
     """None: no threshold reaches the target."""
     coverage: Estimate | None
     error: Estimate | None
+    reason: str = ""
+    """What the validation rows showed, or why nothing can be promised."""
 
 
 class SliceScore(Record):
@@ -61,7 +63,7 @@ class SliceScore(Record):
     value: str
     score: Estimate
     worse: bool
-    """The interval of the difference to the rest lies wholly below zero."""
+    """Below the rest by a permutation test, corrected for the number of slices (Benjamini and Hochberg, 5 %)."""
 
 
 class Mistake(Record):
@@ -82,6 +84,12 @@ class Speed(Record):
     p95_ms: float
     texts_per_second: float
     texts: int
+    """Texts timed in bulk."""
+    calls: int = 0
+    """Texts timed one at a time."""
+    median_low_ms: float = 0.0
+    """95 % interval of the median over calls."""
+    median_high_ms: float = 0.0
 
 
 class Energy(Record):
