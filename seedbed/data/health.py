@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Literal
 
+from pydantic import Field
+
 from ..records import Record
 
 
@@ -16,9 +18,9 @@ class Finding(Record):
     count: int
     message: str
     fix: str
-    lines: list[int] = []
+    lines: list[int] = Field(default_factory=list)
     """The first of them, at most 20."""
-    examples: list[str] = []
+    examples: list[str] = Field(default_factory=list)
     """Short excerpts; personal data is masked."""
 
 
@@ -33,9 +35,9 @@ class Health(Record):
     detected: dict[str, str]
     """What was guessed: format, encoding, delimiter, text column, label column ..."""
     labels: dict[str, int]
-    splits: dict[str, int] = {}
-    findings: list[Finding] = []
-    tokens: dict[str, float] = {}
+    splits: dict[str, int] = Field(default_factory=dict)
+    findings: list[Finding] = Field(default_factory=list)
+    tokens: dict[str, float] = Field(default_factory=dict)
     """median, p95, max, limit, cut_rows, cut_tokens of the chosen model's tokens, as far as known."""
-    tokens_per_word: dict[str, float] = {}
+    tokens_per_word: dict[str, float] = Field(default_factory=dict)
     """By language code."""

@@ -1,0 +1,161 @@
+"""Labels that are likely wrong: confident learning (Northcutt, Jiang and Chuang 2021, the cleanlab library) over the
+cross-validated answers of a TF-IDF and logistic-regression baseline."""
+
+from __future__ import annotations
+
+import warnings
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..progress import SILENT, Progress
+
+FOLDS = 5
+FEWEST_ROWS = 50
+FEWEST_PER_LABEL = FOLDS
+MOST_ROWS = 50_000
+MOST_LABELS = 200
+MOST_ANSWERS = 1_000_000
+"""Rows times labels, which is what the time grows with: 50,000 rows of 20 labels, 5,000 rows of 200."""
+TOKEN = r"(?u)[\u0e00-\u0eff\u2e80-\u9fff\uf900-\ufaff]|\w+"
+"""A word; in scripts without spaces each character, of which the pairs are terms too."""
+
+
+@dataclass(frozen=True)
+class Suspect:
+    """A row whose label is likely wrong.
+
+    Args:
+        row: position of the row.
+        given: its label, several joined by ` + ` for multi-label.
+        likely: what the baseline says instead.
+        doubt: 1 minus the probability of the given label (for multi-label, of the least likely decision).
+    """
+
+    row: int
+    given: str
+    likely: str
+    doubt: float
+
+
+@dataclass(frozen=True)
+class LabelErrors:
+    """What was found, the most doubtful first, over how many rows; `skipped` says why nothing was looked for."""
+
+    suspects: tuple[Suspect, ...] = ()
+    looked_at: int = 0
+    skipped: str = ""
+    accuracy: float = 0.0
+    """Of the baseline, on rows that it did not learn from (multi-label: of single decisions)."""
+
+
+def find(texts: Sequence[str], targets: Sequence[Any], rows: NDArray[np.int64], *, seed: int = 0,
+         progress: Progress = SILENT) -> LabelErrors:
+    """Likely label errors among `rows`.
+
+    Args:
+        texts: every text.
+        targets: every target: a label, or a list of labels for multi-label.
+        rows: positions to judge: labelled, with text, and one of each duplicate, so that a copy in another fold
+            cannot vouch for its own label.
+        seed: of the folds, and of the sample when there are more than 50,000 rows (or rows times labels is large).
+    """
+    multi = any(isinstance(targets[r], list | tuple) for r in rows[:100])
+    random = np.random.default_rng(seed)
+    counts = Counter(label for r in rows for label in (targets[r] if multi else [targets[r]]))
+    labels = sorted(label for label, n in counts.items() if n >= FEWEST_PER_LABEL)
+    known = set(labels)
+    rows = np.array([r for r in rows if (known.issuperset(targets[r]) if multi else targets[r] in known)], np.int64)
+    if len(labels) < 2:
+        return LabelErrors(skipped=f"fewer than two labels have {FEWEST_PER_LABEL} different texts")
+    if len(rows) < FEWEST_ROWS:
+        return LabelErrors(skipped=f"{len(rows)} different texts are too few, {FEWEST_ROWS} are needed")
+    if len(labels) > MOST_LABELS:
+        return LabelErrors(skipped=f"{len(labels)} labels are more than the baseline can tell apart ({MOST_LABELS})")
+    most = min(MOST_ROWS, MOST_ANSWERS // len(labels))
+    if len(rows) > most:
+        rows = np.sort(random.choice(rows, most, replace=False))
+    if multi:
+        return _multi(texts, targets, rows, labels, seed, progress)
+    return _single(texts, [targets[r] for r in rows], rows, labels, seed, progress)
+
+
+def _single(texts: Sequence[str], given: list[str], rows: NDArray[np.int64], labels: list[str], seed: int,
+            progress: Progress) -> LabelErrors:
+    from sklearn.model_selection import StratifiedKFold
+
+    place = {label: i for i, label in enumerate(labels)}
+    wanted = np.array([place[label] for label in given])
+    if np.bincount(wanted, minlength=len(labels)).min() < 2:  # a sample may have left too few of a rare label
+        return LabelErrors(skipped="a label is too rare in the sample")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # a label rarer than the folds: the folds without it manage
+        folds = list(StratifiedKFold(FOLDS, shuffle=True, random_state=seed).split(rows, wanted))
+    answers = _cross_validated([texts[r] for r in rows], wanted, len(labels), folds, progress)  # [rows, labels]
+    accuracy = float((answers.argmax(axis=1) == wanted).mean())
+    from sklearn.metrics import balanced_accuracy_score
+    if balanced_accuracy_score(wanted, answers.argmax(axis=1)) < 1 / len(labels) + 0.05:
+        return LabelErrors((), len(rows), "the baseline does not tell these labels apart, so it cannot judge them",
+                           accuracy)
+    from cleanlab.filter import find_label_issues
+    order = find_label_issues(wanted, answers, filter_by="both", return_indices_ranked_by="self_confidence", n_jobs=1)
+    found = tuple(Suspect(int(rows[i]), given[i], labels[int(answers[i].argmax())],
+                          float(1 - answers[i, wanted[i]])) for i in order)
+    return LabelErrors(found, len(rows), accuracy=accuracy)
+
+
+def _multi(texts: Sequence[str], targets: Sequence[Any], rows: NDArray[np.int64], labels: list[str], seed: int,
+           progress: Progress) -> LabelErrors:
+    from cleanlab.filter import find_label_issues
+    from sklearn.model_selection import KFold
+
+    place = {label: i for i, label in enumerate(labels)}
+    given = [sorted({place[label] for label in targets[r]}) for r in rows]
+    wanted = np.zeros((len(rows), len(labels)), np.int64)
+    for i, one in enumerate(given):
+        wanted[i, one] = 1
+    folds = list(KFold(FOLDS, shuffle=True, random_state=seed).split(rows))
+    answers = _cross_validated([texts[r] for r in rows], wanted, len(labels), folds, progress)
+    accuracy = float(((answers > 0.5) == wanted).mean())
+    order = find_label_issues(given, answers, multi_label=True, filter_by="both", n_jobs=1,
+                              return_indices_ranked_by="self_confidence")
+
+    def named(which: NDArray[np.int64]) -> str:
+        return " + ".join(labels[int(k)] for k in which) or "no label"
+
+    right = np.where(wanted == 1, answers, 1 - answers)  # probability of each given decision
+    found = [Suspect(int(rows[i]), named(np.flatnonzero(wanted[i])), named(np.flatnonzero(answers[i] > 0.5)),
+                     float(1 - right[i].min())) for i in order]
+    return LabelErrors(tuple(s for s in found if s.given != s.likely), len(rows), accuracy=accuracy)
+
+
+def _cross_validated(texts: list[str], wanted: NDArray[np.int64], labels: int, folds: list[Any],
+                     progress: Progress) -> NDArray[np.float64]:
+    """Probabilities [rows, labels] of a baseline that did not see the row."""
+    from sklearn.feature_extraction.text import TfidfVectorizer
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.multiclass import OneVsRestClassifier
+
+    work = "label errors"
+    progress.start(work, FOLDS, "folds")
+    answers = np.zeros((len(texts), labels))
+    # Terms and their weights are of all texts: they carry no label, so nothing leaks.
+    features = TfidfVectorizer(token_pattern=TOKEN, ngram_range=(1, 2), min_df=2, max_features=30_000,
+                               sublinear_tf=True, dtype=np.float32).fit_transform(text[:5000] for text in texts)
+    for learn, judge in folds:
+        model: Any = LogisticRegression(C=4, class_weight="balanced" if wanted.ndim == 1 else None, max_iter=200)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # not converged to the last digit, or a label absent from a fold
+            if wanted.ndim == 1:
+                model.fit(features[learn], wanted[learn])
+                answers[np.ix_(judge, model.classes_)] = model.predict_proba(features[judge])
+            else:
+                answers[judge] = OneVsRestClassifier(model).fit(features[learn], wanted[learn]) \
+                    .predict_proba(features[judge])
+        progress.advance(work)
+    progress.done(work)
+    return answers

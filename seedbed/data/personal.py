@@ -1,0 +1,218 @@
+"""Personal data in texts: found, counted, masked.
+
+Numbers count only when their checksum or format is right (python-stdnum). Where a check digit alone would flag one
+number in ten (a Dutch BSN, a Polish PESEL, a British NHS number ...), a word that names the number must stand just
+before it as well. Names of people and addresses of houses are not looked for.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cache
+from importlib import import_module
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+
+@dataclass(frozen=True)
+class Kind:
+    """One kind of personal data.
+
+    Args:
+        name: stable code; the placeholder in a redacted text is this in capitals: `[EMAIL]`.
+        title: for people.
+        written: regular expressions of forms that count when `valid` says so.
+        bare: regular expressions of forms that count when, besides, one of `words` stands before them.
+        words: regular expression of the words that name such a number.
+        valid: whether the matched text is such a number.
+    """
+
+    name: str
+    title: str
+    written: tuple[str, ...]
+    valid: Callable[[str], bool] = bool
+    bare: tuple[str, ...] = ()
+    words: str = ""
+
+    @property
+    def placeholder(self) -> str:
+        return f"[{self.name.upper()}]"
+
+
+@dataclass(frozen=True)
+class Found:
+    """Personal data of one kind at characters [start, end) of a text."""
+
+    kind: Kind
+    start: int
+    end: int
+
+
+def _standard(module: str) -> Callable[[str], bool]:
+    """The check of a number that python-stdnum knows, imported when it is first used."""
+    @cache
+    def check() -> Callable[[str], bool]:
+        return import_module(f"stdnum.{module}").is_valid  # type: ignore[no-any-return]
+
+    return lambda text: check()(text)
+
+
+def _digits(text: str) -> str:
+    return "".join(c for c in text if c.isdigit())
+
+
+_CARD_BRANDS = re.compile(
+    r"4(\d{12}|\d{15}|\d{18})|(5[1-5]\d\d|222[1-9]|22[3-9]\d|2[3-6]\d\d|27[01]\d|2720)\d{12}|3[47]\d{13}"
+    r"|3(0[0-5]|[689]\d)\d{11}|(6011|65\d\d|64[4-9]\d|35\d\d)\d{12}|62\d{14,17}|(50|5[6-9]|6[0379])\d{10,17}")
+
+
+def _card(text: str) -> bool:
+    digits = _digits(text)
+    return bool(_CARD_BRANDS.fullmatch(digits)) and len(set(digits)) > 1 and _standard("luhn")(digits)
+
+
+_DATE = re.compile(r"(?<!\d)([0-3]?\d[-. ][01]?\d[-. ](19|20)\d\d|(19|20)\d\d[-. ][01]?\d[-. ][0-3]?\d)(?!\d)")
+
+
+def _phone(text: str) -> bool:
+    return 7 <= len(_digits(text)) <= 15 and not _DATE.search(text) and len(set(_digits(text))) > 2
+
+
+def _numbered(groups: str, separators: str = "[ .-]?") -> str:
+    """Pattern of digit groups: `334` is 3, 3 and 4 digits, with separators between them."""
+    return separators.join(rf"\d{{{n}}}" for n in groups)
+
+
+_PHONE_WORDS = (r"phone|telephone|tel|mobile|cell|call|sms|fax|whatsapp|tél|téléphone|appelez|"
+                r"teléfono|telefono|móvil|celular|llam\w*|telefone|telemóvel|ligue|telefon\w*|tlf|handy|mobil\w*|"
+                r"rufnummer|anruf\w*|cellulare|chiam\w*|gsm|komórk\w*|电话|手机")
+
+KINDS: tuple[Kind, ...] = (
+    Kind("email", "e-mail address",
+         (r"[A-Za-z0-9À-ɏ_.%+-]{1,64}@[A-Za-z0-9](?:[A-Za-z0-9-]{0,62}\.){1,8}[A-Za-z]{2,24}",)),
+    Kind("iban", "bank account (IBAN)", (r"[A-Za-z]{2}\d\d(?: ?[A-Za-z0-9]{4}){2,7}(?: ?[A-Za-z0-9]{1,3})?",),
+         _standard("iban")),
+    Kind("it_codice_fiscale", "Italian codice fiscale", (r"[A-Za-z]{6}\d\d[A-Za-z]\d\d[A-Za-z]\d{3}[A-Za-z]",),
+         _standard("it.codicefiscale")),
+    Kind("cn_resident_id", "Chinese resident id", (r"\d{17}[\dXx]",), _standard("cn.ric")),
+    Kind("card", "payment card",
+         (r"\d{4}(?P<s>[ -]?)\d{4}(?P=s)\d{4}(?P=s)\d{1,7}", r"3\d{3}(?P<s>[ -]?)\d{6}(?P=s)\d{4,5}", r"\d{12,19}"),
+         _card),
+    Kind("fr_nir", "French NIR", (r"[12] ?\d\d ?\d\d ?(?:\d\d|2[ABab]) ?\d{3} ?\d{3} ?\d\d",), _standard("fr.nir")),
+    Kind("ch_ahv", "Swiss AHV number", (r"756\.?\d{4}\.?\d{4}\.?\d\d",), _standard("ch.ssn")),
+    Kind("mx_curp", "Mexican CURP", (r"[A-Za-z]{4}\d{6}[HMhm][A-Za-z]{5}[A-Za-z0-9]\d",), _standard("mx.curp")),
+    Kind("es_dni", "Spanish DNI", (r"\d{8}-?[A-Za-z]", r"\d\d\.\d{3}\.\d{3}-?[A-Za-z]"),
+         lambda text: _standard("es.dni")(text.replace(".", ""))),
+    Kind("es_nie", "Spanish NIE", (r"[XYZxyz]-?\d{7}-?[A-Za-z]",), _standard("es.nie")),
+    Kind("fi_hetu", "Finnish personal code", (r"\d{6}[-+A-Fa-fU-Yu-y]\d{3}[0-9A-Ya-y]",), _standard("fi.hetu")),
+    Kind("br_cpf", "Brazilian CPF", (r"\d{3}\.\d{3}\.\d{3}-\d\d",), _standard("br.cpf"), (r"\d{9}-?\d\d",), "cpf"),
+    Kind("be_nn", "Belgian national number", (r"\d\d\.\d\d\.\d\d-\d{3}\.\d\d",), _standard("be.nn"), (r"\d{11}",),
+         r"nn|niss|rijksregister\w*|registre national"),
+    Kind("se_personnummer", "Swedish personnummer", (r"(?:19|20)?\d{6}[-+]\d{4}",), _standard("se.personnummer")),
+    Kind("us_ssn", "US social security number", (r"\d{3}-\d\d-\d{4}",), _standard("us.ssn"),
+         (r"\d{3} ?\d\d ?\d{4}",), r"ssn|social security(?: number)?"),
+    Kind("in_aadhaar", "Indian Aadhaar", (r"[2-9]\d{3}(?P<s>[ -])\d{4}(?P=s)\d{4}",), _standard("in_.aadhaar"),
+         (r"\d{12}",), r"aadhaar|aadhar|uidai|uid"),
+    Kind("nl_bsn", "Dutch BSN", (r"\d{4}\.\d\d\.\d{3}",), _standard("nl.bsn"), (r"\d{8,9}",),
+         r"bsn|burgerservicenummer|sofi\w*"),
+    Kind("pl_pesel", "Polish PESEL", (), _standard("pl.pesel"), (r"\d{11}",), "pesel"),
+    Kind("pt_nif", "Portuguese NIF", (), _standard("pt.nif"), (_numbered("333"),), r"nif|contribuinte|número fiscal"),
+    Kind("gb_nhs", "British NHS number", (), _standard("gb.nhs"), (_numbered("334"),), r"nhs(?: number| no)?"),
+    Kind("de_steuer_id", "German Steuer-ID", (), _standard("de.idnr"), (r"\d\d ?\d{3} ?\d{3} ?\d{3}",),
+         r"steuer-?id\w*|steuerliche identifikationsnummer|steueridentifikationsnummer|identifikationsnummer|idnr|"
+         r"tin|steuernummer"),
+    Kind("phone", "phone number",
+         (r"(?:\+|00 ?)[1-9]\d{0,2}(?:[ .-]?\(?\d{1,5}\)?){2,6}", r"\([2-9]\d\d\) ?\d{3}[ .-]\d{4}",
+          r"[2-9]\d\d(?P<s>[.-])\d{3}(?P=s)\d{4}", r"0\d(?:(?P<s>[ .-])\d\d)(?:(?P=s)\d\d){3}",
+          r"0[1-9]\d{1,3}[ -]\d{3,4}[ -]?\d{3,5}"), _phone,
+         (r"[(]?\d{2,5}[)]?(?:(?: ?[/.-] ?| )?\d{2,5}){1,5}",), _PHONE_WORDS),
+)
+"""In the order in which a text is searched: what an earlier kind claims, a later one does not see."""
+
+_BEFORE, _AFTER = r"(?<![0-9A-Za-zÀ-ɏ_@])(?<!\d[.,])", r"(?![0-9A-Za-zÀ-ɏ_])(?![.,]\d)"  # 电话 may touch its number
+_GAP = r"(?:[\s:#.=º°]|is|no|nr|at|me|us|on|number|nummer|es|é|ist|est){0,6}"
+_WORTH_A_LOOK = r"@|(?:[0-9][ .()-]{0,2}){6}|[A-Za-z]{6}[0-9]{2}[A-Za-z][0-9]{2}"
+"""A cheap test: without an at sign, six digits close together or the start of a codice fiscale there is nothing."""
+
+
+@cache
+def _patterns() -> tuple[tuple[Kind, tuple[re.Pattern[str], ...]], ...]:
+    made = []
+    for kind in KINDS:
+        forms = [re.compile(f"{_BEFORE}(?P<it>{form}){_AFTER}") for form in kind.written]
+        forms += [re.compile(rf"(?<![A-Za-zÀ-ɏ])(?:{kind.words}){_GAP}(?<!\d)(?P<it>{form}){_AFTER}", re.IGNORECASE)
+                  for form in kind.bare]
+        made.append((kind, tuple(forms)))
+    return tuple(made)
+
+
+def find(text: str) -> list[Found]:
+    """The personal data in a text, in order, without overlaps."""
+    found: list[Found] = []
+    has_digit = any("0" <= c <= "9" for c in text)
+    for kind, forms in _patterns():
+        if (kind.name == "email" and "@" not in text) or (kind.name != "email" and not has_digit):
+            continue
+        for form in forms:
+            for match in form.finditer(text):
+                start, end = match.span("it")
+                end = _longest_valid(kind, text, start, end)
+                if end and not any(f.start < end and start < f.end for f in found):
+                    found.append(Found(kind, start, end))
+    return sorted(found, key=lambda f: f.start)
+
+
+def _longest_valid(kind: Kind, text: str, start: int, end: int) -> int:
+    """Where the valid number ends, 0 for none: an IBAN's pattern may have swallowed the words that follow it."""
+    while end > start:
+        if kind.valid(text[start:end]):
+            return end
+        if kind.name != "iban" or (space := text.rfind(" ", start, end)) < 0:
+            return 0
+        end = space
+    return 0
+
+
+def redact(text: str, counts: Counter[str] | None = None) -> str:
+    """The text with placeholders such as `[EMAIL]` for personal data; `counts` gains one for each, by kind."""
+    if not may_hold(text):
+        return text
+    pieces, at = [], 0
+    for one in find(text):
+        pieces += [text[at:one.start], one.kind.placeholder]
+        at = one.end
+        if counts is not None:
+            counts[one.kind.name] += 1
+    return "".join([*pieces, text[at:]])
+
+
+_LOOK = re.compile(_WORTH_A_LOOK)
+
+
+def may_hold(text: str) -> bool:
+    """A quick test: False means that `find` would find nothing."""
+    return bool(_LOOK.search(text))
+
+
+def scan(texts: Sequence[str] | pa.ChunkedArray) -> Iterator[tuple[int, list[Found]]]:
+    """(row, what was found) for each text that holds personal data, in order of rows."""
+    array = texts if isinstance(texts, pa.ChunkedArray) else pa.chunked_array([pa.array(texts, pa.large_string())])
+    hits = pc.indices_nonzero(pc.match_substring_regex(array, pattern=_WORTH_A_LOOK)).to_pylist()
+    for row in hits:
+        if found := find(array[row].as_py()):
+            yield row, found
+
+
+def excerpt(text: str, at: int = 0, width: int = 80) -> str:
+    """About `width` characters of the text from around position `at`, on one line, personal data masked."""
+    near = max(0, at - 1000)  # a number must be seen whole to be masked, so the margin is wide
+    window, at = text[near:at + 1000], at - near
+    masked = redact(window)
+    start = max(0, len(redact(window[:at])) - width // 2)
+    cut = " ".join(masked[start:start + width].split())
+    whole_end = start + width >= len(masked) and near + len(window) >= len(text)
+    return ("… " if start + near else "") + cut + ("" if whole_end else " …")
