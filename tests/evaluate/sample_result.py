@@ -102,7 +102,8 @@ def make(labels: list[str] | None = None, *, n: int = 379, multi_label: bool = F
     rungs = [
         ("majority", "Always the most common class", None, 0.0, 0.02, 900, 0.004, 90_000),
         ("linear", "TF-IDF with a linear model", None, 0.46, 1.9, 1_400_000, 0.31, 9_200),
-        ("embedding", "Frozen sentence embeddings with a linear head", "all-minilm-l6-v2", 0.42, 21, 45_800_000, 6.2, 610),
+        ("embedding", "Frozen sentence embeddings with a linear head", "all-minilm-l6-v2", 0.42, 21, 45_800_000, 6.2,
+         610),
         ("encoder", "Sentence encoder, fine-tuned", "all-minilm-l6-v2", 0.55, 118, 90_900_000, 6.4, 590),
         ("smollm2-lora", "SmolLM2-135M with LoRA", "smollm2-135m-instruct", 0.64, 331, 142_000_000, 41.3, 37),
     ]
@@ -162,8 +163,9 @@ def make(labels: list[str] | None = None, *, n: int = 379, multi_label: bool = F
                                            for part, k in ((0.125, 0.72), (0.25, 0.83), (0.5, 0.93), (1, 1))]),
             "coverage": _coverage(found), "abstention": Abstention(
                 target_error=0.1, threshold=0.71, coverage=wilson(round(n * 0.66), n),
-                error=wilson(round(n * 0.66 * 0.11), round(n * 0.66))),
-            "slices": [SliceScore(dimension=d, value=v, score=about(max(0, found.score.value + gap), rows), worse=worse)
+                error=wilson(round(n * 0.66 * 0.66 * (1 - found.accuracy.value)), round(n * 0.66))),
+            "slices": [SliceScore(dimension=d, value=v, worse=worse,
+                                  score=about(max(0, found.score.value + gap), rows))
                        for d, v, gap, rows, worse in (
                            ("length", "short", 0.06, n // 3, False), ("length", "medium", 0.01, n // 3, False),
                            ("length", "long", -0.14, n // 3, True), ("source", "reviews.tsv", 0, n, False),
@@ -203,7 +205,7 @@ def _history(rng: np.random.Generator) -> list[dict[str, float]]:
 
 
 def _mistakes(labels: list[str], multi_label: bool, texts: list[str] | None) -> list[Mistake]:
-    texts = texts or ["I was sceptical at first, and after three weeks I still wake at four. It took the pain, though.",
+    texts = texts or ["I was sceptical, and after three weeks I still wake at four. It took the pain, though.",
                       "Did what it said on the box. Then came the headaches, which nobody had told me about. " * 5]
     wrap = (lambda label: [label]) if multi_label else (lambda label: label)
     return [Mistake(id=f"{i:08x}", line=11 + 7 * i, text=text, target=wrap(labels[0]), predicted=wrap(labels[-1]),
@@ -216,15 +218,17 @@ def _health(labels: list[str], share: np.ndarray, kept: int, multi_label: bool, 
     if bare:
         return Health(source="reviews.tsv", read=kept, kept=kept, skipped={}, detected={}, labels=counts)
     return Health(
-        source="reviews.tsv", read=kept + 19, kept=kept, skipped={"empty text": 4, "no label": 3, "exact duplicate": 12},
+        source="reviews.tsv", read=kept + 19, kept=kept, 
+        skipped={"empty text": 4, "no label": 3, "exact duplicate": 12},
         detected={"format": "TSV", "encoding": "utf-8", "text column": "review", "label column": "rating"},
         labels=counts, splits={"train": kept - kept // 3, "test": kept // 3},
         findings=[
-            Finding(code="conflicting_labels", severity="error", count=2, message="The same text has different labels.",
+            Finding(code="conflicting_labels", severity="error", count=2, message="One text has different labels.",
                     fix="Decide which label is right and correct these lines.", lines=[14, 801],
                     examples=["Works well for my migraine."]),
             Finding(code="personal_data", severity="warning", count=5, message="E-mail addresses or phone numbers.",
-                    fix="Mask them with --redact.", lines=[3, 77, 120, 340, 512], examples=["write to ****@****.com"]),
+                    fix="Mask them with --redact.", lines=[3, 77, 120, 340, 512],
+                    examples=["write to ****@****.com"]),
             Finding(code="label_error", severity="info", count=31, message="Labels that look wrong.",
                     fix="Look at these lines first.", lines=list(range(20, 400, 19)))],
         tokens={"median": 98, "p95": 214, "max": 873, "limit": 256, "cut_rows": 21, "cut_tokens": 3120},

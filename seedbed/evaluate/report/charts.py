@@ -7,7 +7,7 @@ they are drawn: they are the user's own words. (Over 250 lines: one place for al
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import altair as alt
@@ -23,7 +23,8 @@ MOST_ROWS = 20
 MOST_CLASSES = {WIDE: 14, NARROW: 5}
 """Classes up to which a confusion matrix is drawn whole, by width."""
 TIMES = {0.01: "10 ms", 0.1: "0.1 s", 1: "1 s", 10: "10 s", 60: "1 min", 600: "10 min", 3600: "1 h", 36000: "10 h"}
-SIZES = {1e3: "1 kB", 1e4: "10 kB", 1e5: "100 kB", 1e6: "1 MB", 1e7: "10 MB", 1e8: "100 MB", 1e9: "1 GB", 1e10: "10 GB"}
+SIZES = {1e3: "1 kB", 1e4: "10 kB", 1e5: "100 kB", 1e6: "1 MB", 1e7: "10 MB", 1e8: "100 MB", 1e9: "1 GB",
+         1e10: "10 GB"}
 
 
 def _rows(values: list[dict[str, Any]]) -> alt.Chart:
@@ -79,7 +80,8 @@ def _scatter(rows: list[Row], costs: list[float], metric: str, name: str) -> Any
                    "says": says(r, metric), **colors(r)} for r, one in zip(rows, costs, strict=True)])
     names = "({" + ", ".join(f"'{v:g}': '{text.replace(' ', w.THIN)}'" for v, text in kept.items()) + "})"
     x = alt.X("cost:Q", scale=alt.Scale(type="log", domain=[10**x0, 10**x1], nice=False),
-              axis=alt.Axis(title=name, values=list(kept), grid=False, labelExpr=f"{names}[format(datum.value, '~g')]"))
+              axis=alt.Axis(title=name, values=list(kept), grid=False,
+                            labelExpr=f"{names}[format(datum.value, '~g')]"))
     y = _y([y0, y1], axis(None, metric, tickCount=5))
     return finish(alt.layer(
         base.mark_rule(strokeWidth=2.5, strokeCap="round").encode(x=x, y=y("low"), y2="high:Q", color=own("stroke")),
@@ -142,7 +144,8 @@ def confusion(scores: Scores) -> Drawing | None:
     mixed = top_confusions(scores)
     if not mixed and len(scores.confusion) > MOST_CLASSES[WIDE]:
         return None
-    text = " ".join(f"{w.tidy(a, 40)} was called {w.tidy(b, 40)} in {n} of {w.plural(of, 'text')}." for a, b, n, of in mixed)
+    text = " ".join(f"{w.tidy(a, 40)} was called {w.tidy(b, 40)} in {n} of {w.plural(of, 'text')}."
+                    for a, b, n, of in mixed)
     wide, narrow = (_matrix(scores, width) if len(scores.confusion) <= MOST_CLASSES[width] or not mixed
                     else _mixups(scores, mixed, width) for width in (WIDE, NARROW))
     return Drawing("confusion", "What is taken for what", text or "Nothing was mixed up.", wide, narrow)
@@ -177,9 +180,10 @@ def _matrix(scores: Scores, width: int) -> Any:
 
 
 def _mixups(scores: Scores, mixed: list[tuple[str, str, int, int]], width: int) -> Any:
-    limit = 24 if width == WIDE else 20
+    limit = 26 if width == WIDE else 22
     data = [{"at": i, "n": n, "label": f"{w.tidy(a, limit)} → {w.tidy(b, limit)}",
-             "figures": f"{w.count(n)} of {w.count(of)} ({w.percent(n / of)})"} for i, (a, b, n, of) in enumerate(mixed)]
+             "figures": f"{w.count(n)} of {w.count(of)} ({w.percent(n / of)})"}
+            for i, (a, b, n, of) in enumerate(mixed)]
     return _bars(data, width, WARN)
 
 
@@ -189,15 +193,13 @@ def _bars(data: list[dict[str, Any]], width: int, color: str) -> Any:
     base, down = _rows(data), 9 if stacked else 0
     y = alt.Y("at:O", axis=None)
     x = alt.X("n:Q", axis=None, scale=alt.Scale(domain=[0, max(d["n"] for d in data)]))
-    bars = base.mark_bar(height=10, cornerRadiusEnd=3, color=color, yOffset=down).encode(x=x, y=y)
-    name = base.mark_text(align="left" if stacked else "right", baseline="middle", xOffset=0 if stacked else -12,
-                          yOffset=-7 if stacked else 0, color=INK)
-    if stacked:
-        base = base.transform_calculate(words="datum.label + '   ' + datum.figures")
-        return finish(alt.layer(bars, name.transform_calculate(words="datum.label + ':  ' + datum.figures").encode(
-            x=alt.value(0), y=y, text="words:N")), width, 38 * len(data))
-    figures = base.mark_text(align="left", baseline="middle", xOffset=10, color=SOFT).encode(x=x, y=y, text="figures:N")
-    return finish(alt.layer(bars, name.encode(x=alt.value(0), y=y, text="label:N"), figures), width, 26 * len(data))
+    return finish(alt.layer(
+        base.mark_bar(height=10, cornerRadiusEnd=3, color=color, yOffset=down).encode(x=x, y=y),
+        base.mark_text(align="left" if stacked else "right", baseline="middle", xOffset=0 if stacked else -12,
+                       yOffset=-8 if stacked else 0, color=INK).encode(x=alt.value(0), y=y, text="label:N"),
+        base.mark_text(align="left", baseline="middle", xOffset=10, yOffset=down, color=SOFT).encode(
+            x=x, y=y, text="figures:N"),
+    ), width, (40 if stacked else 26) * len(data))
 
 
 # --- how far to trust it ------------------------------------------------------------------------------------------
@@ -209,18 +211,20 @@ def calibration(found: Calibration) -> Drawing | None:
     if not bins:
         return None
     most = max(b.n for b in bins)
-    data = [{"sure": b.confidence, "right": b.accuracy.value, "low": b.accuracy.low, "high": b.accuracy.high,
-             "n": w.count(b.n), "floor": -0.22, "top": 0.12 * b.n / most - 0.22,
-             "says": f"{w.percent(b.confidence)} sure on average: right in {w.estimate(b.accuracy, 'accuracy')}"}
-            for b in bins if b.accuracy]
-    low = min([0.5, *(float(d["sure"]) - 0.06 for d in data)])
+    data: list[dict[str, Any]] = [
+        {"sure": b.confidence, "right": b.accuracy.value, "low": b.accuracy.low, "high": b.accuracy.high,
+         "n": w.count(b.n), "floor": -0.22, "top": 0.12 * b.n / most - 0.22,
+         "says": f"{w.percent(b.confidence)} sure on average: right in {w.estimate(b.accuracy, 'accuracy')}"}
+        for b in bins if b.accuracy]
+    low = min([0.5, *(d["sure"] - 0.06 for d in data)])
     domain = [max(0.0, math.floor(low * 10) / 10), 1]
     base = _rows(data)
     x = alt.X("sure:Q", scale=alt.Scale(domain=domain, nice=False, zero=False),
               axis=axis("How sure it said it was", "accuracy", grid=False,
                         values=[v for v in (0, 0.2, 0.4, 0.6, 0.8, 1) if v >= domain[0]]))
     y = _y([-0.22, 1], axis("How often it was right", "accuracy", values=[0, 0.25, 0.5, 0.75, 1]))
-    diagonal = _rows([{"sure": v, "right": v} for v in domain]).mark_line(color=SOFT, strokeDash=[3, 4], strokeWidth=1.5)
+    diagonal = _rows([{"sure": v, "right": v} for v in domain]).mark_line(
+        color=SOFT, strokeDash=[3, 4], strokeWidth=1.5)
     return Drawing("calibration", "Reliability diagram", " ".join(f"{d['says']}." for d in data), finish(alt.layer(
         base.mark_rect(width=20, color=LINE).encode(x=x, y=y("floor"), y2="top:Q"),
         diagonal.encode(x=x, y=y("right")),
@@ -234,7 +238,8 @@ def calibration(found: Calibration) -> Drawing | None:
 
 def coverage(points: list[Coverage], abstention: Abstention | None) -> Drawing | None:
     """Error among the texts that are answered, against the share of texts that are; the threshold marked."""
-    data = [{"share": p.coverage, "risk": p.risk.value, "low": p.risk.low, "high": p.risk.high} for p in points if p.risk]
+    data = [{"share": p.coverage, "risk": p.risk.value, "low": p.risk.low, "high": p.risk.high}
+            for p in points if p.risk]
     if len(data) < 2:
         return None
     top = max(max(d["risk"] for d in data) * 1.5, abstention.target_error * 1.5 if abstention else 0.0, 0.05)
@@ -253,8 +258,8 @@ def coverage(points: list[Coverage], abstention: Abstention | None) -> Drawing |
             at = _rows([{"share": abstention.coverage.value, "risk": abstention.error.value,
                          "low": abstention.error.low, "high": abstention.error.high}])
             layers += [at.mark_rule(color=INK, strokeWidth=2, clip=True).encode(x=x, y=y("low"), y2="high:Q"),
-                       at.mark_point(color=INK, fill=PAPER, shape="diamond", size=120, opacity=1, strokeWidth=2.5).encode(
-                           x=x, y=y("risk"))]
+                       at.mark_point(color=INK, fill=PAPER, shape="diamond", size=120, opacity=1,
+                                     strokeWidth=2.5).encode(x=x, y=y("risk"))]
             words += (f" With the threshold it answers {w.estimate(abstention.coverage, 'accuracy')} and errs in "
                       f"{w.estimate(abstention.error, 'accuracy')} of these.")
     return Drawing("coverage", "Risk against coverage", words, finish(alt.layer(*layers), HALF, 300))
@@ -295,7 +300,8 @@ def learning(curve: LearningCurve, metric: str) -> Drawing | None:
             base.mark_line(color=ACCENT, strokeWidth=1.5, strokeDash=[2, 3]).encode(x=x, y=y("score")),
             base.mark_rule(color=ACCENT, strokeWidth=2.5, strokeCap="round").encode(
                 x=x, y=y("low"), y2="high:Q"),
-            base.mark_circle(color=ACCENT, size=90, opacity=1, aria=True).encode(x=x, y=y("score"), description="says:N"),
+            base.mark_circle(color=ACCENT, size=90, opacity=1, aria=True).encode(
+                x=x, y=y("score"), description="says:N"),
         ), width, 240)
     return Drawing("learning", f"{w.metric_name(metric)} against texts to learn from",
                    " ".join(f"{d['says']}." for d in data), draw(WIDE), draw(NARROW))
@@ -307,29 +313,34 @@ def history(candidate: Candidate, metric: str) -> list[Drawing]:
     drawn = []
     for part, title, lines in (("loss", "Loss", {"train_loss": "in training", "validation_loss": "on validation"}),
                                ("score", f"{w.short_metric(metric)} on validation", {"score": "on validation"})):
-        drawing = _curves(f"{key}-{part}", f"{title}: {w.tidy(candidate.title, 60)}", title, lines, candidate.history)
+        drawing = _curves(f"{key}-{part}", f"{title}: {w.tidy(candidate.title, 60)}", lines, candidate.history)
         if drawing:
             drawn.append(drawing)
     return drawn
 
 
-def _curves(key: str, name: str, title: str, lines: dict[str, str], entries: list[dict[str, float]]) -> Drawing | None:
+def _curves(key: str, name: str, lines: dict[str, str], entries: list[dict[str, float]]) -> Drawing | None:
     at = "epoch" if all("epoch" in e for e in entries) else "step"
-    data = [{"at": e.get(at, float(i)), "value": e[field], "line": words} for field, words in lines.items()
-            for i, e in enumerate(entries) if field in e and math.isfinite(e[field])]
-    present = list(dict.fromkeys(str(d["line"]) for d in data))
+    data: list[dict[str, Any]] = [
+        {"at": e.get(at, float(i)), "value": e[field], "line": words} for field, words in lines.items()
+        for i, e in enumerate(entries) if field in e and math.isfinite(e[field])]
+    present = list(dict.fromkeys(d["line"] for d in data))
     if len(data) < 2 * len(present) or not data:
         return None
-    ends = [max((d for d in data if d["line"] == line), key=lambda d: float(d["at"])) for line in present]
-    words = " ".join(f"It ended at {w.number(float(e['value']))} {e['line']}." for e in ends)
+    ends = [max((d for d in data if d["line"] == line), key=lambda d: d["at"]) for line in present]
+    words = " ".join(f"It ended at {w.number(e['value'])} {e['line']}." for e in ends)
     base = _rows(data)
     x = alt.X("at:Q", scale=alt.Scale(nice=False), axis=alt.Axis(title=at.capitalize(), tickCount=5, grid=False))
-    y = alt.Y("value:Q", scale=alt.Scale(zero=False, nice=True), axis=alt.Axis(title=None, tickCount=5))
-    strokes = {"in training": (MARK, [2, 3]), "on validation": (ACCENT, [1, 0])}
+    low, high = min(d["value"] for d in data), max(d["value"] for d in data)
+    air = 0.15 * ((high - low) or 1)
+    y = _y([low - air, high + air], alt.Axis(title=None, tickCount=5))("value")
+    strokes = {"in training": (SOFT, [2, 3]), "on validation": (ACCENT, [1, 0])}
     marks = [base.transform_filter(alt.datum.line == line).mark_line(
         color=strokes[line][0], strokeDash=strokes[line][1], strokeWidth=2.5).encode(x=x, y=y) for line in present]
-    tags = [_rows([e]).mark_text(align="right", baseline="bottom", yOffset=-7, color=strokes[str(e["line"])][0]).encode(
-        x=x, y=y, text="line:N") for e in ends] if len(present) > 1 else []
+    top = max(e["value"] for e in ends)  # names stand above the upper line and below the lower one
+    tags = [_rows([e]).mark_text(align="right", baseline="middle", yOffset=-13 if e["value"] == top else 13,
+                                 color=strokes[e["line"]][0]).encode(x=x, y=y, text="line:N")
+            for e in ends] if len(present) > 1 else []
     return Drawing(key, name, words, finish(alt.layer(*marks, *tags), HALF, 200))
 
 

@@ -110,7 +110,8 @@ def page(chart: Any, key: str, title: str, text: str) -> str:
 
 _NOT_XML = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")
 _NAMES = {value: name for name, value in PALETTE.items()}
-_DROPPED = ("class", "pointer-events", "font-family", "aria-hidden", "aria-roledescription", "role", "stroke-miterlimit")
+_DROPPED = ("class", "pointer-events", "font-family", "aria-hidden", "aria-roledescription", "role",
+            "stroke-miterlimit")
 
 
 def _strip(parent: ElementTree.Element) -> None:

@@ -30,7 +30,8 @@ def facts(result: Result, drawn: Set[str]) -> dict[str, Any]:
         "w": w, "clip": clip, "words": lambda value: w.tidy(value, 120),
         "winner": result.winner, "scores": scores, "metric": metric, "multi": story.multi(result),
         "held": story.HELD[scores.split] if scores else "", "basis": story.basis(scores) if scores else "",
-        "actions": story.actions(result), "cautions": story.cautions(result), "commands": story.commands(result),
+        "actions": story.actions(result), "cautions": story.cautions(result),
+        "commands": story.commands(f"runs/{w.tidy(result.run)}/bundle"),
         "compared": charts.scored(result), "trained": trained,
         "untried": [c for c in result.candidates if c.status != "trained"], "tests": list(tests),
         "best_words": _best_words(trained), "any_test": any(c.test for c in trained),
@@ -38,7 +39,7 @@ def facts(result: Result, drawn: Set[str]) -> dict[str, Any]:
         "timed": max((c.speed.texts for c in trained if c.speed), default=0),
         "energy_sources": list(dict.fromkeys(c.energy.source for c in trained if c.energy)),
         "most_rows": charts.MOST_ROWS,
-        "matrix": bool(scores) and len(scores.confusion) <= charts.MOST_CLASSES[WIDE] if scores else False,
+        "matrix": len(scores.confusion) <= charts.MOST_CLASSES[WIDE] if scores else False,
         "matrix_narrow": len(scores.confusion) <= charts.MOST_CLASSES[NARROW] if scores else False,
         "mixed": charts.top_confusions(scores) if scores else [],
         "histories": _histories(result, drawn), "shown_mistakes": result.mistakes[:MOST_MISTAKES],
@@ -50,7 +51,8 @@ def facts(result: Result, drawn: Set[str]) -> dict[str, Any]:
         "facts": _facts(result), "environment": flat(result.environment), "config": flat(result.config),
         "left_out": story.left_out(result, drawn), "level": scores.score.level if scores else 0.95,
         "tentative_below": TENTATIVE_BELOW,
-        "say": {"classes": story.classes(scores) if scores else "", "confusion": story.confusion(scores) if scores else "",
+        "say": {"classes": story.classes(scores) if scores else "",
+                "confusion": story.confusion(scores) if scores else "",
                 "calibration": story.calibration(result), "coverage": story.coverage(result),
                 "slices": story.slices(result), "health": story.health(result)},
     }
@@ -111,7 +113,7 @@ def _tokens(result: Result) -> list[tuple[str, str]]:
 def _facts(result: Result) -> list[tuple[str, str]]:
     seed = result.environment.get("seed", result.config.get("seed"))
     lines = [("Run", result.run), ("Made", result.created), ("Took", w.seconds(result.seconds)),
-             ("How it was judged", "cross-validation" if result.protocol == "cross-validation" else "held-out test split"),
+             ("How it was judged", {"holdout": "held-out test split"}.get(result.protocol, result.protocol)),
              ("Rows", ", ".join(f"{w.count(n)} {name}" for name, n in result.rows.items()) or "–"),
              ("Seed", "not recorded" if seed is None else str(seed))]
     return [*lines, ("Data hash (SHA-256 of the frozen splits)", result.data_hash)]
@@ -125,7 +127,8 @@ def _contents(result: Result, drawn: Set[str], shown: Mapping[str, Any]) -> list
         (bool({"calibration", "coverage"} & drawn), "trust", "When to trust it"),
         (bool(result.slices), "slices", "Where it is weaker"), ("learning" in drawn, "learning", "More data?"),
         (bool(shown["histories"]), "training", "Training"), (bool(result.mistakes), "mistakes", "Mistakes"),
-        (True, "health", "The data"), (True, "again", "Run it again"), (bool(result.licences), "licences", "Licences"),
+        (True, "health", "The data"), (True, "again", "Run it again"),
+        (bool(result.licences), "licences", "Licences"),
         (bool(shown["left_out"]), "left-out", "Left out"),
     ]
     return [(key, name) for there, key, name in parts if there]

@@ -25,13 +25,16 @@ class Point:
 
 
 def place(points: Sequence[Point], width: float, height: float) -> list[tuple[float, float]]:
-    """Left end and middle height of each name, in pixels: the first free place beside, above or below its point."""
+    """Left end and middle height of each name, in pixels: the first free place beside, above or below its point.
+
+    A name may stand up to three lines above the plot.
+    """
     taken: list[Box] = [(p.x - 9, min(p.y - 9, p.top), p.x + 9, max(p.y + 9, p.bottom)) for p in points]
     found = []
     for point in points:
         span = columns(point.name) * COLUMN
         choices = [(x, y) for x, y in _choices(point, span)
-                   if x >= 0 and x + span <= width and LINE / 2 <= y <= height - LINE / 2]
+                   if x >= 0 and x + span <= width and -3 * LINE <= y <= height - LINE / 2]
         best = min(choices or [(max(0.0, min(point.x + 12, width - span)), point.y)],
                    key=lambda at: sum(_overlap(_box(at, span), other) for other in taken))
         taken.append(_box(best, span))
@@ -46,6 +49,9 @@ def _choices(point: Point, span: float) -> Iterator[tuple[float, float]]:
     for x in (point.x - span / 2, point.x - span + 8, point.x - 8):
         yield x, point.top - 12
         yield x, point.bottom + 12
+    for up in (28, 44):
+        for x in (point.x - span / 2, point.x - span + 8, point.x - 8):
+            yield x, point.top - up
     for shift in (-28, 28, -42, 42):
         yield point.x + 12, point.y + shift
         yield point.x - 12 - span, point.y + shift

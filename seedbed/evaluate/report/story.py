@@ -34,8 +34,8 @@ def actions(result: Result) -> list[str]:
     done = []
     severe = [f for f in result.health.findings if f.severity == "error"]
     if severe:
-        done.append(f"Mend the data first: {w.plural(sum(f.count for f in severe), 'row')} with an error, listed under "
-                    "the data's health. Then run it again.")
+        done.append(f"Mend the data first: {w.plural(sum(f.count for f in severe), 'row')} with an error, listed "
+                    "under the data's health. Then run it again.")
     rest = result.abstention
     if rest and rest.threshold is not None and rest.coverage and rest.error:
         done.append(f"Let it answer where it is at least {w.percent(rest.threshold)} sure. It then answers "
@@ -50,8 +50,8 @@ def actions(result: Result) -> list[str]:
     few = [c for c in scores.per_class if 0 < c.support < TENTATIVE_BELOW] if scores else []
     if few:
         rarest = min(few, key=lambda c: (c.support, c.label))
-        more = f" So is {w.plural(len(few) - 1, 'other class', 'other classes')}." if len(few) == 2 else (
-            f" So are {len(few) - 1} other classes." if len(few) > 2 else "")
+        others = w.plural(len(few) - 1, "other class rests", "other classes rest")
+        more = f" {others} on fewer than {TENTATIVE_BELOW} too." if len(few) > 1 else ""
         done.append(f"Label more texts of “{w.tidy(rarest.label, 60)}”: it was judged on only "
                     f"{w.plural(rarest.support, 'text')}.{more}")
     return done
@@ -66,20 +66,25 @@ def cautions(result: Result) -> list[str]:
     return known
 
 
-def commands(result: Result) -> list[str]:
-    """Lines that put the model to use."""
-    bundle = shlex.quote(f"runs/{w.tidy(result.run)}/bundle")
+def commands(bundle: str) -> list[str]:
+    """Lines that put the model in the folder `bundle` to use."""
+    bundle = shlex.quote(bundle)
     return [f'seedbed predict {bundle} "A text of yours"', f"seedbed serve {bundle}"]
 
 
 def classes(scores: Scores) -> str:
-    """The weakest and the strongest class."""
+    """The weakest and the strongest class, among those with enough texts to tell where there are two."""
     if not scores.per_class:
         return ""
-    ordered = sorted(scores.per_class, key=lambda c: (c.f1.value, c.label))
+    enough = [c for c in scores.per_class if c.support >= TENTATIVE_BELOW]
+    ordered = sorted(enough if len(enough) > 1 else scores.per_class, key=lambda c: (c.f1.value, c.label))
     low, high = ordered[0], ordered[-1]
-    return (f"Weakest is “{w.tidy(low.label, 60)}”: of the texts that are it, it finds {w.estimate(low.recall, 'recall')}. "
-            f"Strongest is “{w.tidy(high.label, 60)}”: it finds {w.estimate(high.recall, 'recall')}.")
+    few = len(scores.per_class) - len(ordered)
+    rest = f" {w.plural(few, 'class has', 'classes have')} fewer than {TENTATIVE_BELOW} texts, too few to tell."
+    return (f"Weakest is “{w.tidy(low.label, 60)}”: of the texts that are it, it finds "
+            f"{w.estimate(low.recall, 'recall')}. "
+            f"Strongest is “{w.tidy(high.label, 60)}”: it finds {w.estimate(high.recall, 'recall')}."
+            f"{rest if few else ''}")
 
 
 def confusion(scores: Scores) -> str:
@@ -125,7 +130,8 @@ def slices(result: Result) -> str:
     if not worse:
         return "In no part of the texts is it clearly worse than in the rest."
     metric = found_metric(result)
-    named = "; ".join(f"{w.tidy(s.dimension)} “{w.tidy(s.value, 60)}”, {w.estimate(s.score, metric)}" for s in worse[:3])
+    named = "; ".join(f"{w.tidy(s.dimension)} “{w.tidy(s.value, 60)}”, {w.estimate(s.score, metric)}"
+                      for s in worse[:3])
     more = f"; and {len(worse) - 3} more" if len(worse) > 3 else ""
     return f"It is clearly worse than in the rest for {named}{more}."
 
@@ -140,11 +146,12 @@ def health(result: Result) -> str:
     data = result.health
     out = sum(data.skipped.values())
     if data.read != data.kept + out:
-        return (f"The counts do not add up: {w.count(data.read)} read, {w.count(data.kept)} kept, {w.count(out)} left "
-                "out. Trust no figure here before this is cleared up.")
+        return (f"The counts do not add up: {w.count(data.read)} read, {w.count(data.kept)} kept, {w.count(out)} "
+                "left out. Trust no figure here before this is cleared up.")
     if not out:
         return f"{w.plural(data.read, 'row')} read, every one kept."
-    why = ", ".join(f"{w.count(n)} {w.tidy(reason)}" for reason, n in sorted(data.skipped.items(), key=lambda i: (-i[1], i[0])))
+    why = ", ".join(f"{w.count(n)} {w.tidy(reason)}"
+                    for reason, n in sorted(data.skipped.items(), key=lambda item: (-item[1], item[0])))
     return (f"{w.plural(data.read, 'row')} read = {w.count(data.kept)} kept + {w.count(out)} left out ({why}).")
 
 
@@ -164,7 +171,8 @@ def left_out(result: Result, drawn: Set[str]) -> list[str]:
         (scores is not None and "confusion" not in drawn and not multi(result),
          "The confusion matrix: it was not counted."),
         (winner.calibration is None, "Calibration: it was not measured for the winner."),
-        (winner.calibration is not None and "calibration" not in drawn, "The reliability diagram: no bin holds a text."),
+        (winner.calibration is not None and "calibration" not in drawn,
+         "The reliability diagram: no bin holds a text."),
         ("coverage" not in drawn, "Risk against coverage: it was not measured in this run."),
         (not result.slices, "Parts of the texts (length, source, language): none was scored."),
         ("learning" not in drawn, "The learning curve: it was not measured, since it takes more training runs."),

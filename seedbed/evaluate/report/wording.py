@@ -14,7 +14,7 @@ MINUS = "\u2212"
 
 METRICS = {
     "macro_f1": ("Balanced score (macro-F1)", "Precision and recall in one figure, every class counting the same."),
-    "micro_f1": ("Overall score (micro-F1)", "Precision and recall in one figure, every label given counting the same."),
+    "micro_f1": ("Overall score (micro-F1)", "Precision and recall in one figure, every answer counting the same."),
     "accuracy": ("Accuracy", "The share of texts that it gets right."),
 }
 SHARES = ("accuracy", "precision", "recall", "risk")
@@ -36,12 +36,17 @@ def metric_meaning(metric: str) -> str:
 
 
 def percent(share: float, digits: int | None = None) -> str:
-    """0.793 as `79 %`; shares near nothing or all keep a digit, so that 99.6 % never reads as 100 %."""
+    """0.793 as `79 %`; shares near nothing or all keep a digit, so that 99.96 % never reads as 100 %."""
+    return f"{_hundredths(share) if digits is None else f'{share * 100:.{digits}f}'}{THIN}%".replace("-", MINUS)
+
+
+def _hundredths(share: float) -> str:
     value = share * 100
-    if digits is None:
-        near = 0 < abs(value) < 1 or 99 < abs(value) < 100
-        digits = 1 if near else 0
-    return f"{value:.{digits}f}".replace("-", MINUS) + f"{THIN}%"
+    if 99.95 <= value < 100:
+        return "over 99.9"
+    if 0 < value < 0.05:
+        return "under 0.1"
+    return f"{value:.1f}" if 0 < abs(value) < 1 or 99 < abs(value) < 100 else f"{value:.0f}"
 
 
 def number(value: float, digits: int = 3) -> str:
@@ -87,13 +92,8 @@ def right_in(scores: Scores, multi_label: bool, held: str) -> str:
     """`Right in 79 of 100 texts (95 % interval 75 to 83; 379 held-out texts)`."""
     one = scores.accuracy
     what = "Every label right in" if multi_label else "Right in"
-    return (f"{what} {_of_100(one.value)} of 100 texts ({level(one)} {_of_100(one.low)} to {_of_100(one.high)}; "
+    return (f"{what} {_hundredths(one.value)} of 100 texts ({level(one)} {_hundredths(one.low)} to {_hundredths(one.high)}; "
             f"{plural(one.n, held + ' text')})")
-
-
-def _of_100(share: float) -> str:
-    value = share * 100
-    return f"{value:.1f}" if 0 < value < 1 or 99 < value < 100 else f"{value:.0f}"
 
 
 def seconds(value: float) -> str:
@@ -140,7 +140,8 @@ def tidy(value: Any, limit: int | None = None) -> str:
     """Any value as one printable line: control and direction characters gone, halves of pairs replaced.
 
     Args:
-        limit: most columns it may take; a wide (CJK) character takes two. What is cut is shown by an ellipsis.
+        limit: most columns it may take; a wide (CJK) character takes two. An ellipsis
+            stands for what is cut, in the middle.
     """
     text = ", ".join(map(str, value)) or "no label" if isinstance(value, list | tuple) else str(value)
     text = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
@@ -166,12 +167,18 @@ def _wide(character: str) -> int:
 
 
 def _cut(text: str, limit: int) -> str:
+    """Cut in the middle: names of one family often differ at their end."""
     if columns(text) <= limit:
         return text
+    tail = _head(text[::-1], (limit - 1) // 3)[::-1]
+    return f"{_head(text, limit - 1 - columns(tail)).rstrip()}…{tail.lstrip()}"
+
+
+def _head(text: str, limit: int) -> str:
     kept, used = "", 0
     for character in text:
         used += _wide(character)
-        if used > limit - 1:
+        if used > limit:
             break
         kept += character
-    return kept.rstrip() + "…"
+    return kept
