@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import re
-import shutil
 from collections.abc import Iterable
 from fnmatch import fnmatchcase
+from logging import CRITICAL
 from pathlib import Path
 from typing import Any
 
@@ -32,12 +32,12 @@ class Hub:
         found = ADDRESS.fullmatch(source.place)
         if not found:
             raise DataError(f"{source.address} is not an address on the hub.", "Write it as hub:OWNER/NAME@REVISION.")
-        from huggingface_hub import HfApi, snapshot_download
-        from huggingface_hub.utils.tqdm import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
+        from huggingface_hub import HfApi
+        from huggingface_hub.utils import logging
 
+        verbosity = logging.get_verbosity()
+        logging.set_verbosity(CRITICAL)  # rooms never print; at this level it draws no bars either
         allow = [found["file"]] if found["file"] else [*NEEDED, WEIGHTS[source.format]]
-        were_off = are_progress_bars_disabled()
-        disable_progress_bars()  # rooms never print
         try:
             info = HfApi().model_info(found["repo"], revision=found["revision"], files_metadata=True)
             wanted = [one for one in info.siblings or [] if _among(one.rfilename, allow)
@@ -45,41 +45,56 @@ class Hub:
             if not wanted:
                 raise NotFound(f"{source.address} holds no file of the kind {source.format}.", "Mend the model card.")
             total = sum(one.size or 0 for one in wanted)
-            with watched(f"download {found['repo']}", files, total, progress):
-                snapshot_download(found["repo"], revision=info.sha, local_dir=files,
-                                  allow_patterns=[one.rfilename for one in wanted])
+            with watched(f"download {found['repo']}", files.parent, total, progress):
+                for one in wanted:
+                    _download(found["repo"], str(info.sha), one, files / one.rfilename, work)
         except Exception as problem:
             known = _failure(found["repo"], problem)
             if known is None:
                 raise
             raise known from problem
         finally:
-            if not were_off:
-                enable_progress_bars()
-        shutil.rmtree(files / ".cache", ignore_errors=True)
-        for one in wanted:
-            _check(files / one.rfilename, one, found["repo"])
+            logging.set_verbosity(verbosity)
         check(source, files)
         return str(info.sha)
+
+
+def _download(repo: str, revision: str, one: Any, target: Path, work: Path) -> None:
+    """One file, from where an earlier attempt stopped.
+
+    The hub's own `snapshot_download` begins a file anew in every process (2.4), which hurts with gigabytes. Our lock
+    lets one process in, so a part can be kept under the name of its content.
+    """
+    from huggingface_hub import hf_hub_url
+    from huggingface_hub.file_download import http_get
+    from huggingface_hub.utils import build_hf_headers  # type: ignore[attr-defined]
+
+    if target.is_file():  # checked before it got this name
+        return
+    part = work / f"{one.lfs.sha256 if one.lfs else one.blob_id}.part"
+    with part.open("ab") as stream:
+        have = stream.tell()
+        if one.size is None or have < one.size:
+            http_get(hf_hub_url(repo, one.rfilename, revision=revision), stream, resume_size=have,
+                     headers=build_hf_headers(), expected_size=one.size, displayed_filename=one.rfilename)
+    if not _right(part, one):
+        part.unlink()
+        raise CorruptFile(f"{one.rfilename} of {repo} arrived damaged.",
+                          "Fetch it again; only that file is missing now.")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    part.replace(target)
 
 
 def _among(name: str, patterns: Iterable[str]) -> bool:
     return any(fnmatchcase(name, pattern) for pattern in patterns)
 
 
-def _check(path: Path, one: Any, repo: str) -> None:
+def _right(path: Path, one: Any) -> bool:
     """Hold a file against the hub's own record: SHA-256 of a large file, the git blob id of a small one."""
     if one.lfs is not None:
-        same = sha256(path) == one.lfs.sha256
-    elif one.blob_id:
-        content = path.read_bytes()
-        same = hashlib.sha1(b"blob %d\0" % len(content) + content).hexdigest() == one.blob_id
-    else:
-        same = one.size is None or path.stat().st_size == one.size
-    if not same:
-        path.unlink()
-        raise CorruptFile(f"{one.rfilename} of {repo} arrived damaged.",
-                          "Fetch it again; only that file is missing now.")
+        return sha256(path) == str(one.lfs.sha256)
+    content = path.read_bytes()
+    return hashlib.sha1(b"blob %d\0" % len(content) + content).hexdigest() == str(one.blob_id)
 
 
 def _failure(repo: str, problem: Exception) -> UserError | None:

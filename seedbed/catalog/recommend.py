@@ -24,7 +24,9 @@ TRAINING_COST = {"full": 3.0, "lora": 2.0, "qlora": 2.0}
 SLOW_EPOCH, LONGEST_EPOCH = 1800.0, 8 * 3600.0
 """Seconds for one pass over those texts: worth a caution; longer than a night, which rules the model out."""
 RUN_PRECISIONS: tuple[Precision, ...] = ("bf16", "int8", "int4")
-TRAIN_WAYS: tuple[tuple[Method, Precision], ...] = (("full", "fp32"), ("lora", "bf16"), ("qlora", "bf16"))
+TRAIN_READERS: tuple[tuple[Method, Precision], ...] = (("full", "fp32"), ("lora", "bf16"), ("qlora", "bf16"))
+TRAIN_WRITERS: tuple[tuple[Method, Precision], ...] = (("lora", "bf16"), ("qlora", "bf16"))
+"""Ways to train, the preferred first: an encoder is small enough to train whole."""
 MICRO_BATCH = 512
 """Tokens in the batch that training is planned with; a smaller one fits in less."""
 
@@ -38,7 +40,7 @@ class Choice(Record):
     """To run at: the finest that fits and keeps pace."""
     run_bytes: int
     method: Method | None
-    """To train with: the most thorough that fits; None when training was not asked for."""
+    """To train with: the preferred way that fits; None when training was not asked for."""
     train_precision: Precision | None
     train_bytes: int | None
     epoch_seconds: float | None
@@ -59,8 +61,11 @@ class RuledOut(Record):
 
 
 class Recommendation(Record):
-    """Chosen and ruled out are all cards there are. The first choice is the largest model that fits and keeps pace:
-    of models made the same way the larger answers better. The last is the cheapest."""
+    """Chosen and ruled out are all cards there are.
+
+    The first choice is the largest model that fits and is not slow here, since of models made the same way the larger
+    answers better; then come smaller ones, and at the end those that would be slow to train.
+    """
 
     task: Task
     memory: int
@@ -111,9 +116,10 @@ def recommend(task: str, *, memory: int, languages: Iterable[str] = (), licence:
         else:
             chosen.append(choice)
     size = {card.id: card.count or 0 for card in cards().values()}
-    chosen.sort(key=lambda c: (-size[c.card], c.card))
-    return Recommendation(task=cast(Task, task), memory=memory, languages=wanted, licence=licence, domain=cast(Domain, domain), speed=speed,
-                          chosen=chosen, ruled_out=sorted(out, key=lambda r: r.card))
+    chosen.sort(key=lambda c: ((c.epoch_seconds or 0) > SLOW_EPOCH, -size[c.card], c.card))
+    return Recommendation(task=cast(Task, task), memory=memory, languages=wanted, licence=licence,
+                          domain=cast(Domain, domain), speed=speed, chosen=chosen,
+                          ruled_out=sorted(out, key=lambda r: r.card))
 
 
 def _unfit(card: Card, task: str, languages: Sequence[str], licence: str | None, domain: str) -> list[str]:
@@ -159,15 +165,18 @@ def _plan(card: Card, task: str, memory: int, languages: Sequence[str], speed: S
                             f"a person reads {READING_PACE:.0f}")
     method, train_precision, train_bytes, epoch = None, None, None, None
     if train:
+        assert card.architecture is not None
+        ways = TRAIN_WRITERS if card.architecture.generates else TRAIN_READERS
         planned = [(m, p, to_train(card, m, p, tokens_per_batch=MICRO_BATCH, labels=None if writes else 2,
-                                   logit_tokens=MICRO_BATCH // 4)) for m, p in TRAIN_WAYS]
+                                   logit_tokens=MICRO_BATCH // 4)) for m, p in ways]
         way = next((w for w in planned if w[2] <= memory), None)
         if way:
             method, train_precision, train_bytes = way
         elif fitting:
             problems.append(f"needs {_gb(planned[-1][2])} to train even with qlora, {_gb(memory)} may be used")
         if speed:
-            epoch = TEXTS * TOKENS * TRAINING_COST[method or "qlora"] / prefill(card, train_precision or "bf16", speed)
+            cost = TEXTS * TOKENS * TRAINING_COST[method or "qlora"]
+            epoch = cost / prefill(card, train_precision or "bf16", speed)
             if epoch > LONGEST_EPOCH:
                 problems.append(f"one pass over {TEXTS:,} texts would take about {epoch / 3600:.1f} hours here, "
                                 f"more than {LONGEST_EPOCH / 3600:.0f}")

@@ -24,9 +24,9 @@ SWEEP = 48 * 1024**2
 SECONDS = 0.8
 """Time for each of the two measurements."""
 READING_SHARE = {"fp32": 0.35, "bf16": 0.25}
-"""Measured share of the matrix speed that a whole model reaches, 2 cores with AMX. bf16: OpenVINO reads SmolLM2-135M at
-2,300 to 2,700 tokens/s where matrices ran at 1,800 to 2,100 GFLOP/s. fp32: MiniLM reaches 21 % in torch, a LoRA step
-of SmolLM2-135M 42 %, where matrices ran at 279 GFLOP/s."""
+"""Measured share of the matrix speed that a whole model reaches, 2 cores with AMX. bf16: OpenVINO reads SmolLM2-135M
+at 2,300 to 2,700 tokens/s where matrices ran at 1,800 to 2,100 GFLOP/s. fp32: MiniLM reaches 21 % in torch, a LoRA
+step of SmolLM2-135M 42 %, where matrices ran at 279 GFLOP/s."""
 DECODE_SHARE = 0.4
 """Measured share of the memory speed that writing reaches, at 18 GB/s: 67 tokens/s of 86 MB each (32 %) for
 SmolLM2-135M at 4 bits, 52 of 135 MB (39 %) at 8 bits, 58 % for a 208M model."""
@@ -119,7 +119,7 @@ def prefill(card: Card, precision: Precision, speed: Speed) -> float:
 
 
 def decode(card: Card, precision: Precision, speed: Speed, *, context: int = 1024) -> float | None:
-    """Tokens written a second, predicted: each reads all weights and the cache once. None where nothing is written."""
+    """Tokens written a second, predicted: each reads all weights and the cache once. None for an encoder."""
     a = shape(card)
     if not a.generates:
         return None

@@ -24,7 +24,7 @@ def size(text: str) -> int:
     """
     from ..errors import UserError
 
-    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([kmgt]?i?)b?", text.strip().lower())
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([kmgt]?i?)b?", text.strip().lower(), re.ASCII)
     if not found or found[2] not in SIZES:
         raise UserError(f"{text!r} is not an amount of memory.", "Write it as 8GB, 7.5GiB or 800MB.")
     return int(float(found[1]) * SIZES[found[2]])

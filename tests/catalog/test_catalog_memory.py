@@ -1,0 +1,95 @@
+"""The memory formula against what was measured, and its behaviour where nothing was."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from seedbed.catalog.cards import Card, card, cards
+from seedbed.catalog.memory import adapter_parameters, cache, on_disk, to_run, to_train, weights
+from seedbed.errors import DataError, UserError
+
+MIB = 1024**2
+SMOL, MINI = "smollm2-135m-instruct", "all-minilm-l6-v2"
+# Largest resident MiB of a fresh process: model of that shape, then 8 new tokens, or 3 steps of AdamW.
+# 2 cores, torch 2.13, transformers 5.23, peft 0.21, glibc 2.36; LoRA of rank 16 on every matrix.
+RUN = [(SMOL, "bf16", 1, 512, 689), (SMOL, "fp32", 1, 512, 1000), (SMOL, "bf16", 8, 1024, 965),
+       (MINI, "fp32", 1, 128, 478), (MINI, "fp32", 64, 256, 954)]
+TRAIN = [(SMOL, "lora", "fp32", 8, 128, None, 3, 3773), (SMOL, "lora", "bf16", 8, 128, None, 3, 2634),
+         (SMOL, "lora", "fp32", 2, 128, None, 3, 1682), (SMOL, "lora", "fp32", 16, 128, None, 3, 6677),
+         (SMOL, "lora", "fp32", 8, 128, 8, 3, 1792), (SMOL, "lora", "bf16", 8, 128, 8, 3, 1286),
+         (SMOL, "lora", "fp32", 8, 128, None, None, 4729), (SMOL, "lora", "fp32", 4, 512, None, 3, 6408),
+         (SMOL, "full", "fp32", 8, 128, None, 3, 4290), (MINI, "full", "fp32", 8, 128, None, 3, 1178),
+         (MINI, "full", "fp32", 32, 128, None, 3, 2225)]
+
+
+@pytest.mark.parametrize(("name", "precision", "batch", "length", "measured"), RUN)
+def test_running_is_predicted_within_a_tenth(name: str, precision: Any, batch: int, length: int,
+                                             measured: int) -> None:
+    assert to_run(card(name), precision, context=length, batch=batch) / MIB == pytest.approx(measured, rel=0.1)
+
+
+@pytest.mark.parametrize(("name", "method", "precision", "batch", "length", "layers", "labels", "measured"), TRAIN)
+def test_training_is_predicted_within_a_tenth(name: str, method: Any, precision: Any, batch: int, length: int,
+                                              layers: int | None, labels: int | None, measured: int) -> None:
+    predicted = to_train(card(name), method, precision, tokens_per_batch=batch * length, trained_layers=layers,
+                         labels=labels, length=length)
+    assert predicted / MIB == pytest.approx(measured, rel=0.1)
+
+
+def test_disk_agrees_with_the_real_files() -> None:
+    assert on_disk(card(SMOL), "int4") == pytest.approx(98_362_432, rel=0.02)
+    assert on_disk(card(MINI), "fp32") == pytest.approx(91_625_610, rel=0.02)
+
+
+def test_the_adapter_has_the_size_that_peft_gives_it() -> None:
+    assert adapter_parameters(card(SMOL), 16) == 4_884_480
+    assert adapter_parameters(card(SMOL), 16, trained_layers=8) == 4_884_480 * 8 // 30
+    assert adapter_parameters(card(SMOL), 32) == 2 * adapter_parameters(card(SMOL), 16)
+
+
+@pytest.mark.parametrize("name", sorted(cards()))
+def test_finer_costs_more(name: str) -> None:
+    one = card(name)
+    runs = [to_run(one, p) for p in ("int4", "int8", "bf16", "fp32")]
+    assert runs == sorted(runs) and len(set(runs)) == 4
+    ways = [to_train(one, "qlora", "bf16", labels=2), to_train(one, "lora", "bf16", labels=2),
+            to_train(one, "full", "bf16", labels=2)]
+    if (one.count or 0) > 1e8:
+        assert ways == sorted(ways)
+    assert to_train(one, "lora", "bf16", labels=2) > to_run(one, "bf16", context=128)
+    assert to_run(one, "bf16", context=256, batch=8) > to_run(one, "bf16", context=256)
+
+
+def test_fewer_layers_tokens_and_logits_cost_less() -> None:
+    one = card(SMOL)
+    whole = to_train(one, "lora", "bf16")
+    assert to_train(one, "lora", "bf16", logit_tokens=128) < whole
+    assert to_train(one, "lora", "bf16", labels=3) < to_train(one, "lora", "bf16", logit_tokens=128)
+    assert to_train(one, "lora", "bf16", trained_layers=8) < whole
+    assert to_train(one, "lora", "bf16", tokens_per_batch=256) < whole
+    assert to_train(one, "full", "fp32", trained_layers=8) < to_train(one, "full", "fp32")
+
+
+def test_a_window_keeps_the_cache_small_and_an_encoder_has_none() -> None:
+    windowed = card("gemma-3-1b-it")
+    assert cache(windowed, "bf16", context=32768) < cache(windowed, "bf16", context=512) * 64 / 4
+    assert cache(card("biomistral-7b"), "bf16", context=32768) == cache(card("biomistral-7b"), "bf16", context=4096)
+    assert cache(card(MINI), "fp32", context=256) == 0
+    assert cache(card("falcon-7b-instruct"), "bf16", context=2048) == 2 * 32 * 64 * 2048 * 2
+
+
+def test_no_more_context_is_planned_than_the_model_takes() -> None:
+    assert to_run(card(MINI), "fp32", context=10_000) == to_run(card(MINI), "fp32", context=256)
+
+
+def test_quantized_weights_are_not_trained_whole() -> None:
+    with pytest.raises(UserError, match="int4"):
+        to_train(card(SMOL), "full", "int4")
+
+
+def test_a_card_without_a_shape_says_so() -> None:
+    bare = Card.model_validate({**card(SMOL).model_dump(), "architecture": None})
+    with pytest.raises(DataError, match="smollm2-135m-instruct"):
+        weights(bare, "bf16")
