@@ -82,8 +82,10 @@ class Wheel:
                 raise
             errors.seek(0)
             told = errors.read()
-        progress.done(name)
         wheel = next(into.glob("*.whl"), None)
+        if wheel is not None:
+            progress.advance(name, max(0, (size or wheel.stat().st_size) - seen))
+        progress.done(name)
         if code or wheel is None:
             raise _failure(wanted, told)
         return wheel
