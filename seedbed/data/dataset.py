@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import pyarrow as pa
-import pyarrow.parquet as pq
+from ..errors import CorruptFile, NoResources, NotFound
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 SPLITS = ("train", "validation", "test")
 Target = Any
@@ -37,6 +40,20 @@ class Example:
     group: str | None = None
     split: str | None = None
     meta: dict[str, Any] = field(default_factory=dict)
+
+
+def ids(texts: Iterable[str], targets: Iterable[Target]) -> list[str]:
+    """A stable name for each row: 64 bits of BLAKE2 over text and target, `-2`, `-3` ... for repeats.
+
+    Labels of a multi-label target count as a set: their order does not change the name.
+    """
+    digest, seen, names = hashlib.blake2b, dict[str, int](), list[str]()
+    for text, target in zip(texts, targets, strict=True):
+        answer = "\x1e".join(sorted(target)) if isinstance(target, list) else target
+        name = digest(f"{text}\x1f{'' if answer is None else answer}".encode(), digest_size=8).hexdigest()
+        count = seen[name] = seen.get(name, 0) + 1
+        names.append(name if count == 1 else f"{name}-{count}")
+    return names
 
 
 @dataclass(frozen=True)
@@ -83,16 +100,29 @@ class Dataset:
     def targets(self) -> list[Target]:
         return self.column("target")
 
+    @property
+    def multi_label(self) -> bool:
+        """Targets are lists of labels."""
+        import pyarrow as pa
+
+        return bool(pa.types.is_list(self.table.schema.field("target").type))
+
     def take(self, rows: Sequence[int]) -> Dataset:
         """The rows of those positions, in that order."""
+        import pyarrow as pa
+
         return Dataset(self.table.take(pa.array(rows, pa.int64())), self.inputs)
 
     def part(self, split: str) -> Dataset:
         """The rows of one split."""
-        return Dataset(self.table.filter(pa.compute.equal(self.table.column("split"), split)), self.inputs)
+        import pyarrow.compute as pc
+
+        return Dataset(self.table.filter(pc.equal(self.table.column("split"), split)), self.inputs)
 
     def with_column(self, name: str, values: Sequence[Any]) -> Dataset:
         """A copy in which a column is replaced or added."""
+        import pyarrow as pa
+
         array = pa.array(values, self.table.schema.field(name).type if name in self.table.column_names else None)
         at = self.table.schema.get_field_index(name)
         table = self.table.append_column(name, array) if at < 0 else self.table.set_column(at, name, array)
@@ -102,18 +132,46 @@ class Dataset:
     def hash(self) -> str:
         """SHA-256 over ids and splits in id order: equal exactly when the frozen splits are equal."""
         digest = hashlib.sha256()
-        for pair in sorted(zip(self.column("id"), self.column("split"), strict=True)):
-            digest.update(f"{pair[0]}\t{pair[1]}\n".encode())
+        for name, split in sorted((i, s or "") for i, s in zip(self.column("id"), self.column("split"), strict=True)):
+            digest.update(f"{name}\t{split}\n".encode())
         return digest.hexdigest()
 
     def write(self, path: Path) -> None:
-        """Write as Parquet."""
+        """Write as Parquet.
+
+        Raises:
+            NoResources: the disk is full.
+        """
+        import pyarrow.parquet as pq
+
         metadata = {**(self.table.schema.metadata or {}), b"seedbed.inputs": "\t".join(self.inputs).encode()}
-        pq.write_table(self.table.replace_schema_metadata(metadata), path, compression="zstd")
+        try:
+            pq.write_table(self.table.replace_schema_metadata(metadata), path, compression="zstd")
+        except OSError as problem:
+            if problem.errno != errno.ENOSPC:
+                raise
+            raise NoResources(f"The disk is full: {path} could not be written.",
+                              "Free some space and run it again.") from None
 
     @classmethod
     def open(cls, path: Path) -> Dataset:
-        """Read what `write` wrote."""
-        table = pq.read_table(path)
+        """Read what `write` wrote.
+
+        Raises:
+            NotFound, CorruptFile: the file is missing, or is not what `write` wrote.
+        """
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        if not path.is_file():
+            raise NotFound(f"{path} is missing.", "Read the data again from its source.")
+        try:
+            table = pq.read_table(path)
+        except (pa.ArrowException, OSError) as problem:
+            raise CorruptFile(f"{path} cannot be read: {problem}", "Read the data again from its source.") from None
+        missing = [name for name in cls.FIXED if name not in table.column_names]
+        if missing:
+            raise CorruptFile(f"{path} is not a dataset of seedbed: {', '.join(missing)} missing.",
+                              "Read it as data instead, with its name as the source.")
         inputs = (table.schema.metadata or {}).get(b"seedbed.inputs", b"text").decode().split("\t")
         return cls(table, tuple(inputs))

@@ -1,0 +1,1 @@
+"""Data: read, check, deduplicate, split and freeze the examples of one task."""

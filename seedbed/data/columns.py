@@ -1,0 +1,177 @@
+"""Which column is the text, which the label: named by the user, or guessed from names and values and said."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ..errors import DataError
+
+TEXT_NAMES = ("text", "review", "reviews", "comment", "comments", "body", "message", "content", "sentence",
+              "document", "description", "tweet", "utterance", "question", "query", "abstract", "title", "subject",
+              "feedback", "ticket")
+LABEL_NAMES = ("label", "labels", "class", "category", "categories", "target", "sentiment", "intent", "topic",
+               "topics", "rating", "tag", "tags", "emotion", "polarity", "stars", "score", "genre", "genres",
+               "priority", "queue", "department", "outcome", "answer", "type", "kind", "y")
+SPLIT_NAMES = ("split", "subset", "partition", "fold", "set")
+SPLIT_WORDS = {"train": "train", "training": "train", "validation": "validation", "valid": "validation",
+               "val": "validation", "dev": "validation", "development": "validation", "test": "test",
+               "testing": "test", "eval": "test", "evaluation": "test", "heldout": "test", "holdout": "test"}
+LONGEST_LABEL = 60
+"""Characters; a column of longer values on average is not guessed to be a label."""
+MOST_LABELS = 200
+"""Distinct values; a column without a telling name that has more is not guessed to be a label."""
+
+
+@dataclass(frozen=True)
+class Columns:
+    """Names of the source's columns by what they are for; None where there is none.
+
+    Args:
+        guessed: which of `text`, `label`, `split` were guessed.
+    """
+
+    text: str
+    label: str | None
+    group: str | None = None
+    split: str | None = None
+    guessed: tuple[str, ...] = ()
+
+
+def split_of(word: Any) -> str | None:
+    """The split that a word means (`dev` is validation); None when it means none."""
+    return SPLIT_WORDS.get(str(word).strip().lower())
+
+
+def choose(sample: dict[str, list[Any]], where: str, *, text: str | None, label: str | None, group: str | None,
+           split: str | None, labelled: bool = True) -> Columns:
+    """Settle the columns.
+
+    Args:
+        sample: some values of each column.
+        where: the source's name, for messages.
+        text, label, group, split: what the user named.
+        labelled: a label column is needed; False looks for none unless it is named.
+
+    Raises:
+        DataError: a column that was named is not there, or one cannot be guessed.
+    """
+    asked = {"text": text, "label": label, "group": group, "split": split}
+    named = {what: find(name, list(sample), what, where) for what, name in asked.items() if name is not None}
+    repeated = [name for name in named.values() if list(named.values()).count(name) > 1]
+    if repeated:
+        raise DataError(f"The column {repeated[0]!r} was named for two things: "
+                        f"{' and '.join(w for w, n in named.items() if n == repeated[0])}.",
+                        "Name a column for each.")
+    free = [name for name in sample if name not in named.values()]
+    guessed = []
+    if "split" not in named and (found := _guess_split({n: sample[n] for n in free})):
+        named["split"] = found
+        free.remove(found)
+        guessed.append("split")
+    if "text" not in named:
+        named["text"] = _guess_text({n: sample[n] for n in free}, where)
+        free.remove(named["text"])
+        guessed.append("text")
+    if "label" not in named and labelled:
+        named["label"] = _guess_label({n: sample[n] for n in free}, where, named["text"])
+        guessed.append("label")
+    return Columns(named["text"], named.get("label"), named.get("group"), named.get("split"), tuple(guessed))
+
+
+def find(name: str, names: Sequence[str], what: str, where: str) -> str:
+    """The column of that name; case and outer spaces do not matter where only one fits.
+
+    Raises:
+        DataError: there is none; the message lists what there is, the hint the nearest.
+    """
+    if name in names:
+        return name
+    alike = [n for n in names if n.strip().lower() == name.strip().lower()]
+    if len(alike) == 1:
+        return alike[0]
+    near = difflib.get_close_matches(name.lower(), [n.lower() for n in names], n=1, cutoff=0.6)
+    close = next((n for n in names if near and n.lower() == near[0]), None)
+    listed = ", ".join(names[:30]) + (f" and {len(names) - 30} more" if len(names) > 30 else "")
+    raise DataError(f"{where} has no column {name!r} for the {what}; it has {listed}.",
+                    f"Did you mean {close!r}?" if close else f"Name one of them for the {what}.")
+
+
+def _words(name: str) -> list[str]:
+    return [w for w in re.split(r"[\W_]+", re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name).lower()) if w]
+
+
+def _hint(name: str, known: Sequence[str]) -> int | None:
+    """How telling a name is: the place in `known` of its best word, whole names first; None when it tells nothing."""
+    if name.strip().lower() in known:
+        return known.index(name.strip().lower())
+    places = [known.index(w) for w in _words(name) if w in known]
+    return min(places) + len(known) if places else None
+
+
+def _filled(values: list[Any]) -> list[Any]:
+    return [v for v in values if v is not None and v != "" and v == v]  # v == v: not NaN
+
+
+def _guess_split(sample: dict[str, list[Any]]) -> str | None:
+    for name, values in sample.items():
+        filled = _filled(values)
+        if _hint(name, SPLIT_NAMES) is not None and filled and all(split_of(v) for v in filled):
+            return name
+    return None
+
+
+def _guess_text(sample: dict[str, list[Any]], where: str) -> str:
+    """The column with the most characters in different values; a telling name counts for some more."""
+    best, best_score = "", 0.0
+    for name, values in sample.items():
+        texts = [v for v in _filled(values) if isinstance(v, str)]
+        if not texts:
+            continue
+        one_word = sum(v.isascii() and not re.search(r"\s", v.strip()) for v in texts) / len(texts)
+        score = sum(map(len, texts)) / len(values) * len(set(texts)) / len(texts) * (1.1 - one_word)
+        place = _hint(name, TEXT_NAMES)
+        if place is not None:
+            score *= 3.0 if place < len(TEXT_NAMES) else 2.0
+        if _hint(name, LABEL_NAMES) is not None:
+            score *= 0.3
+        if score > best_score:
+            best, best_score = name, score
+    if not best:
+        raise DataError(f"{where} has no column of text; it has {', '.join(list(sample)[:30]) or 'no columns left'}.",
+                        "Name the text column with --text, or check the delimiter.")
+    return best
+
+
+def _guess_label(sample: dict[str, list[Any]], where: str, text: str) -> str:
+    """A column with a telling name and values that repeat; else the one with fewest values, the last of equals."""
+    found: list[tuple[int, int, int, str]] = []
+    for at, (name, values) in enumerate(sample.items()):
+        filled = _filled(values)
+        listed = any(isinstance(v, list) for v in filled)
+        words = [str(p) for v in filled for p in (v if isinstance(v, list) else [v])]
+        if not words:
+            continue
+        distinct, mean = len(set(words)), sum(map(len, words)) / len(words)
+        place = _hint(name, LABEL_NAMES)
+        few_rows = place is not None and len(words) < 20
+        if mean > LONGEST_LABEL or (distinct > max(2, 0.5 * len(words)) and not few_rows):
+            continue
+        if place is not None:
+            found.append((0, place, -at, name))
+        elif listed or (2 <= distinct <= min(MOST_LABELS, max(2, len(words) // 3)) and not _measured(filled)):
+            found.append((1, distinct, -at, name))
+    if not found:
+        raise DataError(f"{where} has no column that looks like a label beside the text column {text!r}; "
+                        f"it has {', '.join([text, *sample][:30])}.",
+                        "Name the label column with --label, or add one.")
+    return min(found)[-1]
+
+
+def _measured(values: list[Any]) -> bool:
+    """Fractions and dates are measured, not chosen."""
+    return all(re.fullmatch(r"[-+]?\d*[.,]\d+|\d{1,4}[-/.]\d{1,2}[-/.]\d{1,4}.*", str(v).strip())
+               and not re.fullmatch(r"\d+\.0", str(v)) for v in values)

@@ -1,0 +1,229 @@
+"""Bytes to lines of text: find out the encoding, and decode what does not fit it in the open."""
+
+from __future__ import annotations
+
+import codecs
+import io
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from ...errors import DataError
+from ..tally import Tally
+from .source import Source
+
+BOMS = ((codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF32_LE, "utf-32"), (codecs.BOM_UTF32_BE, "utf-32"),
+        (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))
+MISFIT_LIMIT = 0.01
+"""Above this share of lines that do not fit UTF-8 a file is refused, because it is not clear what it is."""
+KNOWN_BINARY = {
+    b"%PDF": "a PDF document", b"\x89PNG": "a PNG image", b"\xff\xd8\xff": "a JPEG image", b"GIF8": "a GIF image",
+    b"\x7fELF": "a program", b"MZ": "a Windows program", b"ARROW1": "an Arrow file",
+    b"\xd0\xcf\x11\xe0": "an old or encrypted Office document", b"\x80\x04": "a Python pickle",
+    b"\x80\x05": "a Python pickle", b"7z\xbc\xaf": "a 7-Zip archive", b"Rar!": "a RAR archive"}
+CONTROL = re.compile(rb"[\x00-\x08\x0e-\x1a\x1c-\x1f\x7f]")
+WESTERN = re.compile("[A-Za-zÀÂÄÁÃÅÆÇÉÈÊËÍÌÎÏÑÓÒÔÖÕØŒÚÙÛÜàâäáãåæçéèêëíìîïñóòôöõøœúùûüÿß]")
+ODD_IN_WORDS = re.compile("[A-Za-z][¿¹³²¼½¾¶¡¢£¥¦¨¯ªº±µþðýÞÐÝŸ¤×÷¬][a-z]")
+
+
+@dataclass
+class Text:
+    """A text source whose encoding is known.
+
+    Args:
+        source: where the bytes come from.
+        encoding: Python's name of the encoding.
+        old_mac: lines end in a carriage return alone.
+        misfits: lines that do not fit the encoding, counted; the first are kept with what was wrong.
+    """
+
+    source: Source
+    encoding: str
+    old_mac: bool = False
+    misfits: int = 0
+    first_misfits: list[tuple[int, str]] = field(default_factory=list)
+
+    def blocks(self) -> Iterator[str]:
+        """The text in blocks that end at a line's end. Bytes that fit no encoding become U+FFFD."""
+        end, rest, first = "\r" if self.old_mac else "\n", "", True
+        for piece in self._utf8() if self.encoding.startswith("utf-8") else self._other():
+            whole = rest + (piece.removeprefix("\ufeff") if first else piece)
+            cut, first = whole.rfind(end) + 1, False
+            rest = whole[cut:]
+            if cut:
+                yield whole[:cut].replace("\r", "\n") if self.old_mac else whole[:cut]
+        if rest:
+            yield rest.replace("\r", "\n") if self.old_mac else rest
+
+    def _utf8(self) -> Iterator[str]:
+        rest = b""
+        for block in self.source.blocks():
+            data = rest + block
+            cut = max(data.rfind(b"\n"), data.rfind(b"\r")) + 1
+            rest = data[cut:]
+            yield _decode(data[:cut])
+        yield _decode(rest)
+
+    def _other(self) -> Iterator[str]:
+        decoder = codecs.getincrementaldecoder(self.encoding)(errors="replace")
+        for block in self.source.blocks():
+            yield decoder.decode(block)
+        yield decoder.decode(b"", True)
+
+    def lines(self) -> Iterator[str]:
+        """Lines with their ends. Only a line feed ends a line, as for grep and editors (a carriage return does
+        in a file that has no line feeds)."""
+        for block in self.blocks():
+            yield from io.StringIO(block, newline="\n")
+
+
+def _decode(data: bytes) -> str:
+    """UTF-8; a line that is not UTF-8 is read as Windows-1252, the commonest stray encoding."""
+    try:
+        return data.decode()
+    except UnicodeDecodeError:
+        return "".join(_decode_line(line) for line in data.splitlines(keepends=True))
+
+
+def _decode_line(line: bytes) -> str:
+    try:
+        return line.decode()
+    except UnicodeDecodeError:
+        return line.decode("cp1252", "replace")
+
+
+def open_text(source: Source, tally: Tally) -> Text:
+    """Find out the encoding of a source, and say it.
+
+    Raises:
+        DataError: it is empty, binary, or a mixture of encodings; or it does not have the encoding that was named.
+    """
+    head = source.head()
+    if not head.strip(b"\x00 \t\r\n\xef\xbb\xbf"):
+        raise DataError(f"{source.name} is empty.", "Check that the export finished, and name the right file.")
+    named = source.options.encoding
+    encoding = named or _from_bom(head) or _utf16_without_bom(head)
+    if encoding is None or encoding.startswith("utf-8"):
+        refuse_binary(source.name, head)
+    if encoding and not _exists(encoding):
+        raise DataError(f"There is no encoding {encoding!r}.",
+                        "Usual ones: utf-8, cp1252, latin-1, utf-16, cp1251, shift_jis.")
+    text = Text(source, encoding or "utf-8", old_mac=b"\n" not in head and b"\r" in head)
+    if text.encoding.startswith("utf-8"):
+        _survey(text, sure=encoding is not None)
+    elif named:
+        _verify(text)
+    tally.detect("encoding", text.encoding)
+    for line, what in text.first_misfits:
+        tally.remark("undecodable", line, what, count=0)
+    if text.misfits:
+        tally.kept["undecodable"] = text.misfits
+    return text
+
+
+def refuse_binary(name: str, head: bytes) -> None:
+    """Raises:
+        DataError: the first bytes are those of a binary file; says which kind when it is a known one."""
+    if head.startswith(b"SQLite format 3\x00"):
+        raise DataError(f"{name} is a SQLite database, not a table.",
+                        f"Name a query: 'sqlite:///{name}?query=SELECT text, label FROM ...'")
+    kind = next((kind for magic, kind in KNOWN_BINARY.items() if head.startswith(magic)), None)
+    controls = len(CONTROL.findall(head))
+    if kind or controls > 0.05 * len(head):
+        raise DataError(f"{name} is {kind or 'a binary file'}, not a table of texts.",
+                        "Save the data as CSV, JSONL, Parquet or Excel (.xlsx), and name that file.")
+
+
+def _exists(encoding: str) -> bool:
+    try:
+        return bool(codecs.lookup(encoding)._is_text_encoding)
+    except LookupError:
+        return False
+
+
+def _from_bom(head: bytes) -> str | None:
+    return next((name for bom, name in BOMS if head.startswith(bom)), None)
+
+
+def _utf16_without_bom(head: bytes) -> str | None:
+    """Text in Latin letters as UTF-16 has a zero in nearly every second byte."""
+    even, odd, half = head[::2].count(0), head[1::2].count(0), len(head) // 2
+    if half and odd > 0.4 * half and even < 0.05 * half:
+        return "utf-16-le"
+    if half and even > 0.4 * half and odd < 0.05 * half:
+        return "utf-16-be"
+    return None
+
+
+def _survey(text: Text, sure: bool) -> None:
+    """Count the lines that are not UTF-8, and decide what the file is."""
+    number, valid, sample, rest = 0, 0, bytearray(), b""
+    for block in text.source.blocks():
+        data = rest + block
+        cut = data.rfind(b"\n") + 1
+        number, valid = _survey_block(text, data[:cut], number, valid, sample)
+        rest = data[cut:]
+    number, valid = _survey_block(text, rest, number, valid, sample)
+    if not text.misfits:
+        return
+    if not valid and not sure:  # not one line has UTF-8 beyond ASCII: the whole file is something else
+        text.encoding, text.misfits = _guess(bytes(sample)), 0
+        text.first_misfits.clear()
+        _verify(text)
+    elif text.misfits > max(1, MISFIT_LIMIT * number):
+        lines = ", ".join(str(line) for line, _ in text.first_misfits[:10])
+        raise DataError(f"{text.source.name} mixes encodings: {text.misfits:,} of {number:,} lines are not UTF-8, "
+                        f"for instance line {lines}.",
+                        "Convert the parts to UTF-8 before joining them, or name one encoding for the whole file.")
+
+
+def _survey_block(text: Text, data: bytes, number: int, valid: int, sample: bytearray) -> tuple[int, int]:
+    try:
+        data.decode()
+        return number + data.count(b"\n") + (not data.endswith(b"\n") and bool(data)), valid + (not data.isascii())
+    except UnicodeDecodeError:
+        pass
+    for line in data.split(b"\n")[:-1] if data.endswith(b"\n") else data.split(b"\n"):
+        number += 1
+        try:
+            line.decode()
+            valid += not line.isascii()
+        except UnicodeDecodeError as problem:
+            text.misfits += 1
+            if len(text.first_misfits) < 20:
+                text.first_misfits.append((number, f"byte 0x{line[problem.start]:02X} at byte {problem.start + 1}"))
+            if len(sample) < 1 << 17:
+                sample += line + b"\n"
+    return number, valid
+
+
+def _guess(sample: bytes) -> str:
+    """The likeliest encoding of lines that are not UTF-8.
+
+    Windows-1252 when it gives mostly plain letters with Western accents inside words; charset-normalizer confuses it
+    with its Central European sister there. Else what charset-normalizer says.
+    """
+    western = sample.decode("cp1252", "replace")
+    high = [c for c in western if ord(c) > 127]
+    if len(high) < 0.25 * len(western) and "�" not in western and not ODD_IN_WORDS.search(western) and \
+            sum(bool(WESTERN.match(c)) or c in "’‘“”„–—…€£§°«»¿¡·•™®©´\xa0" for c in high) > 0.98 * len(high):
+        return "cp1252"
+    from charset_normalizer import from_bytes
+
+    best = from_bytes(sample).best()
+    return str(best.encoding) if best else "cp1252"
+
+
+def _verify(text: Text) -> None:
+    """Raises:
+        DataError: more than a hundredth of the lines do not fit the encoding that the user named."""
+    number = 0
+    for number, line in enumerate(text.lines(), 1):
+        if "�" in line:
+            text.misfits += 1
+            if len(text.first_misfits) < 20:
+                text.first_misfits.append((number, f"no {text.encoding} at character {line.index('�') + 1}"))
+    if text.misfits > max(1, MISFIT_LIMIT * number):
+        lines = ", ".join(str(line) for line, _ in text.first_misfits[:10])
+        raise DataError(f"{text.source.name} is not {text.encoding}: {text.misfits:,} of {number:,} lines do "
+                        f"not fit, for instance line {lines}.", "Leave the encoding out to have it found, or name another.")

@@ -1,0 +1,52 @@
+"""Parquet. Class names that the Hugging Face datasets library writes beside integer labels are put back."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from ...errors import DataError
+from ..tally import Tally
+from .source import CHUNK, Chunk, Source
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+def read_parquet(source: Source, tally: Tally) -> Iterator[Chunk]:
+    """The rows of a Parquet file; its lines are row numbers.
+
+    Raises:
+        DataError: the file is damaged.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    row = 1
+    try:
+        with source.whole() as raw:
+            file = pq.ParquetFile(raw)
+            names = class_names(file.schema_arrow)
+            for batch in file.iter_batches(CHUNK):
+                table = pa.Table.from_batches([batch])
+                for name, classes in names.items():
+                    tally.detect("class names", f"{name}: from the file's metadata")
+                    words = [classes[i] if i is not None and 0 <= i < len(classes) else None
+                             for i in table.column(name).to_pylist()]
+                    table = table.set_column(table.column_names.index(name), name, pa.array(words, pa.large_string()))
+                yield Chunk(table, range(row, row + len(table)))
+                row += len(table)
+    except (pa.ArrowException, OSError) as problem:
+        raise DataError(f"{source.name} cannot be read as Parquet: {problem}",
+                        "Copy or download the file again; it may be cut off.") from None
+
+
+def class_names(schema: pa.Schema) -> dict[str, list[str]]:
+    """Names of the classes of integer columns, as the datasets library notes them in the schema."""
+    try:
+        features = json.loads((schema.metadata or {})[b"huggingface"])["info"]["features"]
+        return {str(column): [str(n) for n in feature["names"]] for column, feature in features.items()
+                if isinstance(feature, dict) and feature.get("_type") == "ClassLabel" and column in schema.names}
+    except (KeyError, ValueError, TypeError, AttributeError):
+        return {}

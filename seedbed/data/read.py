@@ -1,0 +1,375 @@
+"""Read labelled text from any source into a dataset. Every row is kept, or counted with its line and a reason."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..errors import DataError
+from ..progress import SILENT, Progress
+from .columns import Columns, choose, split_of
+from .dataset import Dataset, ids
+from .formats import BUILT_IN, READERS
+from .formats.encoding import refuse_binary
+from .formats.source import Chunk, Options, Source, locate
+from .health import Finding
+from .tally import LINES_SHOWN, REASONS, Tally
+from .targets import as_text, read_targets
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+SAMPLE = 3_000
+"""Rows that the columns are guessed from, evenly spread over the data."""
+LONGEST_CELL = 4_000_000
+"""Characters of a text or label; a row with more is left out."""
+ENTITY = r"&(?:[A-Za-z][A-Za-z0-9]{1,30}|#[0-9]{1,7}|#[xX][0-9A-Fa-f]{1,6});"
+
+Given = str | Path | Sequence[str | Path]
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What was read.
+
+    Args:
+        dataset: the rows that were kept.
+        source: the names of the sources, for people.
+        read: rows found, kept or not. Blank lines are not rows.
+        skipped: rows left out, by reason. `read == kept + sum(skipped.values())`.
+        detected: what was found out or guessed: format, encoding, delimiter, text column, label column ...
+        findings: one for each reason of skipping, and what else is worth saying.
+    """
+
+    dataset: Dataset
+    source: str
+    read: int
+    skipped: dict[str, int]
+    detected: dict[str, str]
+    findings: list[Finding]
+
+    @property
+    def kept(self) -> int:
+        return len(self.dataset)
+
+
+def read(source: Given, *, text: str | None = None, label: str | None = None, group: str | None = None,
+         split: str | None = None, multi_label: bool | None = None, labelled: bool = True,
+         encoding: str | None = None, delimiter: str | None = None, progress: Progress = SILENT) -> Reading:
+    """Read labelled text.
+
+    Args:
+        source: a file (CSV, TSV, JSON, JSONL, Parquet, Excel; compressed or not), a folder with a folder of text
+            files for each label, a database URL with a `query`, or several of these.
+        text, label: names of the columns; None guesses them and says so in `detected`.
+        group: name of a column; rows with the same value are never in different splits.
+        split: name of a column that says train, validation or test; None looks for one.
+        multi_label: rows carry several labels; None finds out.
+        labelled: False for rows that need no label: none is guessed, and rows without one are kept.
+        encoding, delimiter: of delimited text and JSON; None finds out.
+
+    Raises:
+        NotFound: a file is not there.
+        DataError: the source, or a column that was named, cannot be used; or no row is left.
+    """
+    sources = [source] if isinstance(source, str | Path) else list(source)
+    return _read([(one, None) for one in sources], text, label, group, split, multi_label, labelled, encoding,
+                 delimiter, progress)
+
+
+def read_splits(sources: Mapping[str, Given], *, text: str | None = None, label: str | None = None,
+                group: str | None = None, multi_label: bool | None = None, encoding: str | None = None,
+                delimiter: str | None = None, progress: Progress = SILENT) -> Reading:
+    """Read sources that are splits already, such as `{"train": "train.tsv", "test": "test.tsv"}`.
+
+    Args:
+        sources: a source, as `read` takes it, for each of train, validation and test that there is.
+        The others are those of `read`. The columns are settled over all sources together.
+
+    Raises:
+        NotFound, DataError: as `read`; and for a key that is not a split.
+    """
+    pairs = list[tuple[str | Path, str | None]]()
+    for name, given in sources.items():
+        meant = split_of(name)
+        if meant is None:
+            raise DataError(f"{name!r} is not a split.", "Splits are train, validation and test.")
+        pairs += [(one, meant) for one in ([given] if isinstance(given, str | Path) else given)]
+    return _read(pairs, text, label, group, None, multi_label, True, encoding, delimiter, progress)
+
+
+def chunks(spec: str | Path, tally: Tally, options: Options = Options()) -> Iterator[Chunk]:
+    """The raw columns of a source, some rows at a time, in constant memory (except JSON and compressed Parquet).
+
+    Args:
+        spec: as `source` of `read`.
+        tally: gets what is found out, and the rows that are left out.
+
+    Raises:
+        NotFound, DataError: as `read`.
+    """
+    found = locate(spec, options)
+    name = _format(found)
+    tally.detect("format", name + (f" ({found.compression})" if found.compression else ""))
+    yield from READERS.get(name)(found, tally)
+
+
+def _format(source: Source) -> str:
+    """Name of the reader: by a plugin's extension or scheme, else by content, with the extension as a hint."""
+    scheme = source.url.split("://")[0].split("+")[0].lower()
+    for name in (scheme, source.suffix.removeprefix(".")):
+        if name and name not in BUILT_IN and name in READERS:
+            return name
+    if source.url:
+        return "sql"
+    assert source.path is not None
+    if source.path.is_dir():
+        return "folder"
+    if source.suffix == ".xlsx" and not source.compression:
+        return "excel"
+    head = source.head()
+    if head.startswith(b"PAR1") or (head and source.suffix in (".parquet", ".pq")):
+        return "parquet"
+    if head.startswith(b"PK\x03\x04"):  # a workbook inside a compressed file
+        return "excel"
+    return _text_format(source, head)
+
+
+def _text_format(source: Source, head: bytes) -> str:
+    import json
+
+    start = head.decode("utf-16" if head[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig", "replace").lstrip()
+    if source.suffix in (".xls", ".xlsx", ".ods"):
+        refuse_binary(source.name, head)
+    is_json = source.suffix in (".json", ".jsonl", ".ndjson")
+    if re.match(r"\[\s*[\]{]", start) or (start.startswith("[") and is_json):
+        return "json"
+    if start.startswith("{"):
+        first, _, rest = start.partition("\n")
+        try:
+            whole = isinstance(json.loads(first), dict)
+        except ValueError:
+            # A line longer than the head, or a line that is broken, in a file that says it has one object a line.
+            whole = source.suffix in (".jsonl", ".ndjson") or (not rest and source.suffix != ".json")
+        except RecursionError:
+            whole = True
+        lone = whole and not rest.strip() and source.suffix != ".jsonl"
+        if whole and not (lone and re.match(r'\{\s*"[^"]*"\s*:\s*\[', first)):
+            return "jsonl"
+        return "json"
+    return "jsonl" if source.suffix in (".jsonl", ".ndjson") else "json" if source.suffix == ".json" else "csv"
+
+
+@dataclass
+class _Raw:
+    """All sources as they are, before the columns mean anything."""
+
+    table: pa.Table
+    lines: pa.ChunkedArray
+    sources: pa.ChunkedArray
+    given: pa.ChunkedArray
+    names: list[str]
+
+
+def _read(pairs: list[tuple[str | Path, str | None]], text: str | None, label: str | None, group: str | None,
+          split: str | None, multi_label: bool | None, labelled: bool, encoding: str | None, delimiter: str | None,
+          progress: Progress) -> Reading:
+    if not pairs:
+        raise DataError("There is nothing to read.", "Name a file, a folder or a database URL with a query.")
+    if delimiter is not None and len(delimiter) != 1:
+        raise DataError(f"The delimiter {delimiter!r} is not one character.", r"Name one, such as ; or a tab.")
+    options = Options(encoding, delimiter, tuple(n for n in (text, label, group, split) if n))
+    tally = Tally()
+    raw = _gather(pairs, options, tally, progress)
+    where = ", ".join(raw.names)
+    found = len(raw.table) + sum(tally.skipped.values())
+    if not len(raw.table):
+        raise _nothing_left(where, found, tally)
+    step = max(1, len(raw.table) // SAMPLE)
+    sample = {name: raw.table.column(name).take(list(range(0, len(raw.table), step))).to_pylist()
+              for name in raw.table.column_names}
+    columns = choose(sample, where, text=text, label=label, group=group, split=split, labelled=labelled)
+    dataset = _dataset(raw, columns, multi_label, labelled, tally)
+    if not len(dataset):
+        raise _nothing_left(where, found, tally)
+    for note in _say(columns, tally):
+        progress.note(note)
+    return Reading(dataset, where, found, dict(tally.skipped), dict(tally.detected), tally.findings())
+
+
+def _gather(pairs: list[tuple[str | Path, str | None]], options: Options, tally: Tally, progress: Progress) -> _Raw:
+    import pyarrow as pa
+
+    tables, lines, sources, given, names = [], [], [], [], list[str]()
+    for spec, split in pairs:
+        name = _shown(spec)
+        names.append(name)
+        progress.start(f"Reading {name}", unit="rows")
+        for chunk in chunks(spec, tally, options):
+            rows = len(chunk.table)
+            tables.append(chunk.table)
+            lines.append(pa.array(chunk.lines, pa.int64()))
+            sources.append(pa.array(chunk.sources, pa.string()) if chunk.sources
+                           else pa.DictionaryArray.from_arrays(pa.repeat(pa.scalar(0, pa.int32()), rows), [name])
+                           .dictionary_decode())
+            given.append(pa.array([split] * rows, pa.string()))
+            progress.advance(f"Reading {name}", rows)
+        progress.done(f"Reading {name}")
+    return _Raw(_join(tables), pa.chunked_array(lines, pa.int64()), pa.chunked_array(sources, pa.string()),
+                pa.chunked_array(given, pa.string()), names)
+
+
+def _shown(spec: str | Path) -> str:
+    if isinstance(spec, str) and "://" in spec:
+        from .formats.sql import database_name, parse
+
+        return database_name(parse(spec)[0]) if spec.split("://")[0] not in READERS else spec.split("://")[0]
+    return str(spec)
+
+
+def _join(tables: list[pa.Table]) -> pa.Table:
+    """One table of chunks whose columns may differ in type: then they become lists, where there are any, or text."""
+    import pyarrow as pa
+
+    if not tables:
+        return pa.table({})
+    kinds: dict[str, set[Any]] = {}
+    for table in tables:
+        for one in table.schema:
+            kinds.setdefault(one.name, set()).add(one.type)
+    for name, types in kinds.items():
+        real = {t for t in types if not pa.types.is_null(t)}
+        if len(real) < 2 or all(pa.types.is_integer(t) or pa.types.is_floating(t) for t in real):
+            continue
+        lists = any(pa.types.is_list(t) for t in real)
+        for i, table in enumerate(tables):
+            if name not in table.column_names:
+                continue
+            column = table.column(name)
+            if lists and not pa.types.is_list(column.type):
+                words = [v if v is None else [v] for v in as_text(column).to_pylist()]
+                column = pa.chunked_array([pa.array(words, pa.list_(pa.string()))])
+            elif not lists:
+                column = as_text(column)
+            tables[i] = tables[i].set_column(table.column_names.index(name), name, column)
+    return pa.concat_tables(tables, promote_options="permissive")
+
+
+def _dataset(raw: _Raw, columns: Columns, multi_label: bool | None, labelled: bool, tally: Tally) -> Dataset:
+    """Give the columns their meaning, and leave out the rows without a text or a label."""
+    import numpy as np
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    texts = pc.fill_null(as_text(raw.table.column(columns.text)), "")
+    target: pa.ChunkedArray = pa.chunked_array([pa.nulls(len(texts), pa.string())])
+    labels = target
+    if columns.label is not None:
+        labels = as_text(raw.table.column(columns.label))
+        told = read_targets(raw.table.column(columns.label), multi_label, columns.label)
+        target = pa.chunked_array([pa.array(told.values, pa.list_(pa.string()) if told.multi_label else pa.string())])
+        tally.detect("labels", f"several a row, {told.how}" if told.multi_label else "one a row")
+        if told.trimmed:
+            tally.detect("labels trimmed", f"{told.trimmed:,} had spaces around them")
+    splits = _splits(raw, columns)
+
+    why = np.zeros(len(texts), np.int8)  # 0 kept, else place in `reasons`
+    reasons = ("", "missing_label", "empty_text", "nul_bytes", "huge_cell")
+    if labelled:
+        why[_where(pc.is_null(target))] = 1
+    why[_where(pc.equal(pc.utf8_trim_whitespace(texts), ""))] = 2
+    for column in (texts, labels):
+        why[_where(pc.match_substring(column, "\0"))] = 3
+        why[_where(pc.greater(pc.binary_length(column), LONGEST_CELL))] = 4
+    lines = raw.lines.to_numpy()
+    for row in np.flatnonzero(why):
+        tally.skip(reasons[why[row]], int(lines[row]))
+    keep = np.flatnonzero(why == 0)
+
+    def kept(column: pa.ChunkedArray) -> pa.ChunkedArray:
+        return column if len(keep) == len(texts) else column.take(pa.array(keep))
+
+    texts, target = kept(texts), kept(target)
+    _entities(texts, kept(raw.lines), tally)
+    groups = as_text(raw.table.column(columns.group)).cast(pa.string()) if columns.group else pa.chunked_array(
+        [pa.nulls(len(why), pa.string())])
+    names = ids(_values(texts), _values(target))
+    table = pa.table({"id": pa.array(names, pa.string()), "line": kept(raw.lines), "source": kept(raw.sources),
+                      "group": kept(groups), "split": kept(splits), "target": target, "text": texts})
+    used = {columns.text, columns.label, columns.group, columns.split}
+    for name in raw.table.column_names:
+        if name not in used:
+            free = name
+            while free in table.column_names:
+                free += "_"
+            table = table.append_column(free, kept(raw.table.column(name)))
+    return Dataset(table)
+
+
+def _where(mask: pa.ChunkedArray) -> Any:
+    """Positions where a mask is true; null counts as false."""
+    import numpy as np
+
+    return np.flatnonzero(mask.fill_null(False).to_numpy())
+
+
+def _values(column: pa.ChunkedArray) -> Iterator[Any]:
+    for chunk in column.chunks:
+        for at in range(0, len(chunk), 50_000):
+            yield from chunk.slice(at, 50_000).to_pylist()
+
+
+def _splits(raw: _Raw, columns: Columns) -> pa.ChunkedArray:
+    """The split of each row: that of its source, else that of its column.
+
+    Raises:
+        DataError: a value of the split column means no split.
+    """
+    import pyarrow as pa
+
+    if columns.split is None:
+        return raw.given
+    values = as_text(raw.table.column(columns.split)).to_pylist()
+    unknown = sorted({v for v in values if v and v.strip() and split_of(v) is None})
+    if unknown:
+        raise DataError(f"The split column {columns.split!r} holds {', '.join(map(repr, unknown[:5]))}.",
+                        "Its values must be train, validation (or dev) and test; empty ones are split later.")
+    given = raw.given.to_pylist()
+    return pa.chunked_array([pa.array([g or (split_of(v) if v else None) for g, v in zip(given, values, strict=True)],
+                                      pa.string())])
+
+
+def _entities(texts: pa.ChunkedArray, lines: pa.ChunkedArray, tally: Tally) -> None:
+    import pyarrow.compute as pc
+
+    found = _where(pc.match_substring_regex(texts, ENTITY))
+    if len(found):
+        first = lines.take(found[:LINES_SHOWN].tolist()).to_pylist()
+        tally.kept["html_entities"], tally.lines["html_entities"] = len(found), first
+        tally.examples["html_entities"] = list(dict.fromkeys(
+            match for text in texts.take(found[:100].tolist()).to_pylist() for match in re.findall(ENTITY, text)))[:5]
+
+
+def _say(columns: Columns, tally: Tally) -> Iterator[str]:
+    """Put the columns into `detected`, and say those that were guessed."""
+    for what in ("text", "label", "group", "split"):
+        name = getattr(columns, what)
+        if name is not None:
+            tally.detected[f"{what} column"] = name
+            if what in columns.guessed:
+                yield f"The {what} column is {name!r} (guessed; --{what} names another)."
+    if columns.guessed:
+        tally.detected["guessed"] = ", ".join(f"{what} column" for what in columns.guessed)
+
+
+def _nothing_left(where: str, found: int, tally: Tally) -> DataError:
+    if not found:
+        return DataError(f"{where} has no rows.",
+                         "Check that the export finished, or that the query finds something.")
+    reasons = ", ".join(f"{n:,} {code} (line {', '.join(map(str, tally.lines[code][:3]))})"
+                        for code, n in tally.skipped.items())
+    worst = max(tally.skipped, key=lambda code: tally.skipped[code])
+    return DataError(f"Not one of the {found:,} rows of {where} can be used: {reasons}.", REASONS[worst][2])

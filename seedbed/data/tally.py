@@ -1,0 +1,95 @@
+"""What a reader leaves out or mends, counted by reason with line numbers, so that counts always add up."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from .health import Finding
+
+LINES_SHOWN, EXAMPLES_SHOWN = 20, 5
+Severity = Literal["error", "warning", "info"]
+
+REASONS: dict[str, tuple[Severity, str, str]] = {
+    # Rows that are left out.
+    "unreadable_row": ("error", "{n} could not be parsed.", "Correct the lines shown, or delete them."),
+    "wrong_columns": ("error", "{n} had another number of columns than the header.",
+                      "Put double quotes around texts that contain the delimiter, or name the right delimiter."),
+    "unbalanced_quote": ("error", "{n} opened a double quote that is never closed; only that line was left out.",
+                         "Close the quote, or write \"\" for a quote inside a quoted text."),
+    "huge_cell": ("error", "{n} had a text or label of more than 4 million characters.",
+                  "Split the long document into rows, or look for a missing quote or line end before it."),
+    "nul_bytes": ("error", "{n} had NUL bytes in the text or label: part of a binary file, or damaged.",
+                  "Export the data again, or delete those lines."),
+    "binary_file": ("error", "{n} held binary data instead of text.", "Remove them, or save them as plain text."),
+    "empty_text": ("warning", "{n} had no text.", "Fill in the text, or delete the row."),
+    "missing_label": ("warning", "{n} had no label.", "Label them, or leave them out; they teach nothing."),
+    # Rows that are kept.
+    "undecodable": ("warning", "{n} did not fit the file's encoding and were read with a substitute.",
+                    "Save the file as UTF-8 with one program and check the lines shown."),
+    "stray_quotes": ("info", "{n} had quotes inside a text that were not doubled; the text was kept as written.",
+                     "Nothing to do, unless the lines shown look wrong."),
+    "stray_returns": ("info", "{n} had a carriage return outside quotes; it was read as a space.",
+                      "Put double quotes around texts of several lines."),
+    "html_entities": ("info", "{n} had HTML entities such as &amp; in the text; it was left as it is.",
+                      "Unescape them if the model will see plain text in use."),
+    "ignored_files": ("info", "{n} in the folder were not text files and were not read.",
+                      "Rename them to .txt if they are examples."),
+}
+"""By code: severity, message and what to do. `{n}` becomes the count, such as `3 rows`."""
+
+UNITS = {"binary_file": "file", "ignored_files": "file", "undecodable": "line"}
+
+
+@dataclass
+class Tally:
+    """Filled by a reader while it reads.
+
+    Args:
+        detected: what was found out or guessed, in words for people.
+        skipped: rows left out, by reason.
+        kept: things worth saying about rows that were kept, by code.
+        lines: the first lines by code, at most 20.
+        examples: by code, what exactly was wrong, at most 5. Never a piece of the data: it may be personal.
+    """
+
+    detected: dict[str, str] = field(default_factory=dict)
+    skipped: dict[str, int] = field(default_factory=dict)
+    kept: dict[str, int] = field(default_factory=dict)
+    lines: dict[str, list[int]] = field(default_factory=dict)
+    examples: dict[str, list[str]] = field(default_factory=dict)
+
+    def skip(self, code: str, line: int, example: str = "") -> None:
+        """A row that starts at that line is left out."""
+        self._count(self.skipped, code, line, example)
+
+    def remark(self, code: str, line: int, example: str = "", count: int = 1) -> None:
+        """Something to say about a row that is kept."""
+        self._count(self.kept, code, line, example, count)
+
+    def _count(self, counts: dict[str, int], code: str, line: int, example: str, count: int = 1) -> None:
+        counts[code] = counts.get(code, 0) + count
+        lines, examples = self.lines.setdefault(code, []), self.examples.setdefault(code, [])
+        if len(lines) < LINES_SHOWN:
+            lines.append(line)
+        if example and len(examples) < EXAMPLES_SHOWN:
+            examples.append(f"line {line}: {example}")
+
+    def detect(self, what: str, value: str) -> None:
+        """Note what was found out; with several sources, each different value once."""
+        known = self.detected.get(what)
+        if known is None:
+            self.detected[what] = value
+        elif value not in known.split(" and "):
+            self.detected[what] = f"{known} and {value}"
+
+    def findings(self) -> list[Finding]:
+        """One finding a code, the skipped rows first."""
+        found = []
+        for code, count in (*self.skipped.items(), *self.kept.items()):
+            severity, message, fix = REASONS[code]
+            unit = UNITS.get(code, "row")
+            found.append(Finding(code=code, severity=severity, count=count, fix=fix, lines=self.lines[code],
+                                 message=message.format(n=f"{count:,} {unit}{'' if count == 1 else 's'}"),
+                                 examples=self.examples[code]))
+        return found
