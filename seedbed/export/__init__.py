@@ -1,0 +1,1 @@
+"""The bundle: the deployable folder, and answering with it."""

@@ -1,0 +1,227 @@
+"""The bundle: a folder that holds a model and all that is needed to answer with it and to trust it."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import math
+import shutil
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+
+from .. import __version__
+from ..engines.base import Classifier, load_classifier
+from ..errors import Busy, CorruptFile, DataError, QualityFloor, UserError
+from ..evaluate.result import Abstention
+from ..records import Estimate, Record
+from ..tasks.classify import Classify
+from .beside import beside
+from .manifest import AGAIN, CARD, FORMAT, MANIFEST, BundleFile, EngineEntry, Manifest, Parity
+
+MODEL = "model"
+PARITY_LIMIT = 0.02
+"""Largest difference in probability that a saved model may show against the one in memory. Threads and bf16 move
+the last digits; more than this is another model."""
+
+
+class Prediction(Record):
+    """The answer for one text."""
+
+    label: str | list[str]
+    """A list for a multi-label task."""
+    confidence: float
+    """Calibrated probability of the decision; for multi-label of the least sure of its labels."""
+    scores: dict[str, float]
+    """Calibrated probability of each label."""
+    sure: bool
+    """The confidence reaches the threshold. Never, when no threshold is known to keep the target error."""
+
+
+class Bundle:
+    """An open bundle. The model is loaded at the first answer, or by `warm`.
+
+    Args:
+        folder: where it lies.
+        manifest: what it says of itself.
+    """
+
+    def __init__(self, folder: Path, manifest: Manifest) -> None:
+        self.folder, self.manifest = folder, manifest
+        try:
+            self.task = Classify.from_dict(manifest.task)
+        except (KeyError, TypeError) as problem:
+            raise CorruptFile(f"{folder / MANIFEST} names no labels.", AGAIN) from problem
+
+    @cached_property
+    def classifier(self) -> Classifier:
+        """The model."""
+        return load_classifier(self.folder / self.manifest.engines[0].folder)
+
+    @property
+    def name(self) -> str:
+        return self.manifest.name
+
+    @property
+    def threshold(self) -> float | None:
+        """Confidence from which an answer counts as sure; None when none keeps the target error."""
+        return self.manifest.abstention.threshold if self.manifest.abstention else None
+
+    def warm(self) -> None:
+        """Load the model and answer once, so that the first real answer is not slow."""
+        self.predict(["warm"])
+
+    def predict(self, texts: Sequence[str], *, threshold: float | None = None) -> list[Prediction]:
+        """Answers in the order of `texts`.
+
+        Args:
+            texts: any number of texts; an empty one gets the model's guess and is never sure.
+            threshold: from which confidence an answer is sure, 0 to 1; the bundle's own when None.
+
+        Raises:
+            UserError: the threshold is no probability.
+            DataError: something among the texts is not a text.
+        """
+        limit = self._limit(threshold)
+        if isinstance(texts, str):
+            raise DataError("predict was given one text where it takes a list of texts.",
+                            "Put it in brackets: predict([text]).")
+        texts = list(texts)
+        for at, text in enumerate(texts):
+            if not isinstance(text, str):
+                raise DataError(f"Item {at} of the texts is {type(text).__name__}, not a text.",
+                                "Give strings; use \"\" for a missing one.")
+        if not texts:
+            return []
+        probabilities = self.task.probabilities(self.classifier.logits(texts), self.manifest.temperature)
+        if not np.isfinite(probabilities).all():
+            raise CorruptFile(f"The model in {self.folder} gives answers that are not numbers.", AGAIN)
+        labels = self.task.words(self.task.decide(probabilities))
+        confidence = self.task.confidence(probabilities).tolist()
+        return [Prediction(label=label, confidence=sure, scores=dict(zip(self.task.labels, row, strict=True)),
+                           sure=sure >= limit and not (text == "" or text.isspace()))
+                for text, label, sure, row in zip(texts, labels, confidence, probabilities.tolist(), strict=True)]
+
+    def _limit(self, threshold: float | None) -> float:
+        if threshold is None:
+            return math.inf if self.threshold is None else self.threshold
+        if not 0 <= threshold <= 1:
+            raise UserError(f"The threshold is {threshold}, which is not between 0 and 1.",
+                            "It is a probability: 0.9 takes answers that are 90 % likely to be right.")
+        return threshold
+
+
+def write(folder: Path, *, classifier: Classifier, task: Classify, name: str, data_hash: str,
+          scores: Mapping[str, Estimate], sample_texts: Sequence[str], card: str, temperature: float = 1.0,
+          abstention: Abstention | None = None, text_column: str | None = None, base_model: str | None = None,
+          base_hash: str | None = None, adapter_hash: str | None = None, licences: Mapping[str, str] | None = None,
+          replace: bool = False) -> Bundle:
+    """Write a bundle, prove that it answers like the model in memory, and open it.
+
+    Everything is written to a temporary folder beside `folder`, which gets its name when all is done.
+
+    Args:
+        folder: the bundle to be; must not exist yet, or be empty, unless `replace`.
+        classifier: the trained model.
+        task: its labels.
+        name: what people call it, for instance the run's name.
+        data_hash: hash of the frozen splits it was trained on.
+        scores: by metric, on held-out rows.
+        sample_texts: texts for the parity certificate, one at the least; fifty real ones are a good choice.
+        card: the model card, Markdown.
+        temperature: divides the logits.
+        abstention: the threshold for a target error.
+        text_column: the column that held the texts.
+        base_model, base_hash, adapter_hash: what it was trained from.
+        licences: of base and data.
+        replace: take the place of a bundle that is already there.
+
+    Raises:
+        UserError: `folder` is taken. Busy: another process took it meanwhile.
+        NoResources: the disk is full; nothing was written.
+        QualityFloor: the saved model answers otherwise than the one in memory; nothing was written.
+    """
+    taken = folder.exists() and (not folder.is_dir() or any(folder.iterdir()))
+    if taken and not (replace and (folder / MANIFEST).is_file()):
+        raise UserError(f"{folder} is there already{' and is not a bundle' if replace else ''}.",
+                        "Name another folder, or remove it first.")
+    folder = folder.absolute()
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with beside(folder) as part:
+        (part / MODEL).mkdir(parents=True)
+        classifier.save(part / MODEL)
+        parity = _parity(classifier, part / MODEL, task, temperature, sample_texts)
+        (part / CARD).write_text(card, encoding="utf-8")
+        files = [BundleFile(path=path.relative_to(part).as_posix(), sha256=_sha256(path), size=path.stat().st_size)
+                 for path in sorted((part / MODEL).rglob("*")) if path.is_file()]
+        now = datetime.now(UTC).isoformat(timespec="seconds")
+        Manifest(format=FORMAT, seedbed=__version__, name=name, created=now,
+                 task=task.to_dict(), text_column=text_column, base_model=base_model, base_hash=base_hash,
+                 adapter_hash=adapter_hash, data_hash=data_hash, scores=dict(scores), temperature=temperature,
+                 abstention=abstention, licences=dict(licences or {}), engines=[
+                     EngineEntry(kind=classifier.kind, folder=MODEL, files=files, parity=parity)]).write(part)
+        old = part.with_suffix(".old")
+        try:
+            if taken:
+                folder.rename(old)
+            part.rename(folder)
+        except OSError as problem:
+            if problem.errno not in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOENT):
+                raise
+            raise Busy(f"Another process wrote {folder} meanwhile.", "Name another folder.") from None
+        finally:
+            if old.exists() and not folder.exists():
+                old.rename(folder)
+            shutil.rmtree(old, ignore_errors=True)
+    return open_bundle(folder)
+
+
+def open_bundle(folder: Path, *, verify: bool = False) -> Bundle:
+    """Open a bundle. Sizes are always checked, the model itself is loaded at the first answer.
+
+    Args:
+        folder: the bundle.
+        verify: check the hash of every file as well, which reads all of them.
+
+    Raises:
+        NotFound: it is not there, or not a bundle.
+        CorruptFile: a file is missing, cut short or changed; the message names it.
+        UserError: a newer Seedbed wrote it.
+    """
+    manifest = Manifest.open(folder)
+    for file in (file for engine in manifest.engines for file in engine.files):
+        path = folder / file.path
+        if not path.is_file():
+            raise CorruptFile(f"{path} is missing.", AGAIN)
+        if path.stat().st_size != file.size:
+            raise CorruptFile(f"{path} has {path.stat().st_size:,} bytes where the bundle says {file.size:,}.", AGAIN)
+        if verify and _sha256(path) != file.sha256:
+            raise CorruptFile(f"{path} was changed: its SHA-256 is not the one in {MANIFEST}.", AGAIN)
+    return Bundle(folder, manifest)
+
+
+def _parity(classifier: Classifier, saved: Path, task: Classify, temperature: float, texts: Sequence[str]) -> Parity:
+    """Compare the model in memory with the one just saved."""
+    if not texts:
+        raise ValueError("parity needs sample texts")
+    here, there = classifier.logits(texts), load_classifier(saved).logits(texts)
+    if here.shape != (len(texts), len(task.labels)):
+        raise ValueError(f"the model gives {here.shape[1]} scores a text for {len(task.labels)} labels")
+    mine, other = task.probabilities(here, temperature), task.probabilities(there, temperature)
+    same = (task.decide(mine) == task.decide(other)).reshape(len(texts), -1).all(axis=1)
+    off = float(np.abs(mine - other).max())
+    if not off <= PARITY_LIMIT:  # not a number is refused as well
+        raise QualityFloor(
+            f"The saved model answers otherwise than the trained one: a probability is off by {off:.3g}, and "
+            f"{int((~same).sum())} of {len(texts)} decisions differ. Nothing was written.",
+            "This is a defect of the engine, not of your data: report it, and choose another candidate meanwhile.")
+    return Parity(n=len(texts), max_difference=float(np.abs(here - there).max()), max_probability_difference=off,
+                  agreement=float(same.mean()))
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,135 @@
+"""`bundle.json`: what a bundle says of itself."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path, PurePosixPath
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, Field, ValidationError
+
+from ..errors import CorruptFile, NotFound, UserError
+from ..evaluate.result import Abstention
+from ..records import Estimate, Record
+
+FORMAT = 1
+"""Raised with every change that an older Seedbed would misread."""
+MANIFEST = "bundle.json"
+CARD = "README.md"
+AGAIN = "Copy the bundle again from where it was made, or make it again from its run."
+
+
+def _inside(path: str) -> str:
+    parts = PurePosixPath(path).parts
+    if not parts or PurePosixPath(path).is_absolute() or ".." in parts or "\\" in path or ":" in parts[0]:
+        raise ValueError("leads out of the bundle")
+    return path
+
+
+Inside = Annotated[str, AfterValidator(_inside)]
+"""A relative path with forward slashes that stays in the bundle, whoever wrote the manifest."""
+
+
+class BundleFile(Record):
+    """One file of the bundle."""
+
+    path: Inside
+    sha256: str
+    size: int
+    """Bytes."""
+
+
+class Parity(Record):
+    """The certificate that what was saved answers like what was trained, from really opening the saved model."""
+
+    n: int = Field(ge=1)
+    """Sample texts that both answered."""
+    max_difference: float
+    """Largest absolute difference between two logits."""
+    max_probability_difference: float
+    """Largest absolute difference between two calibrated probabilities."""
+    agreement: float
+    """Share of the texts with the same decision."""
+
+
+class EngineEntry(Record):
+    """One form in which the bundle holds the model."""
+
+    kind: str
+    folder: Inside
+    files: list[BundleFile]
+    parity: Parity
+
+
+class Manifest(Record):
+    """The whole of `bundle.json`."""
+
+    format: int
+    seedbed: str
+    """Version that wrote the bundle."""
+    name: str
+    created: str
+    """UTC, ISO 8601."""
+    task: dict[str, Any]
+    """`to_dict` of the task, with the labels."""
+    text_column: str | None = None
+    """Name of the column that held the texts in training; the first guess for a file with columns."""
+    base_model: str | None = None
+    """Card id of the model it was trained from; None when there is none."""
+    base_hash: str | None = None
+    adapter_hash: str | None = None
+    data_hash: str
+    """`Dataset.hash` of the frozen splits."""
+    scores: dict[str, Estimate]
+    """By metric, on rows that neither training nor choosing saw."""
+    temperature: float = Field(gt=0)
+    """Logits are divided by it before they become probabilities."""
+    abstention: Abstention | None = None
+    engines: list[EngineEntry] = Field(min_length=1)
+    """The first is used unless another is asked for."""
+    licences: dict[str, str]
+    """Of the base model and the data, as far as known."""
+
+    def write(self, folder: Path) -> None:
+        """Write `bundle.json`."""
+        (folder / MANIFEST).write_text(self.model_dump_json(indent=1) + "\n", encoding="utf-8")
+
+    @classmethod
+    def open(cls, folder: Path) -> Manifest:
+        """Read `bundle.json`.
+
+        Raises:
+            NotFound: there is no such folder, or it is not a bundle.
+            CorruptFile: the manifest cannot be read.
+            UserError: a newer Seedbed wrote it.
+        """
+        path = folder / MANIFEST
+        try:
+            values = json.loads(path.read_bytes())
+        except (FileNotFoundError, NotADirectoryError):
+            raise _not_a_bundle(folder) from None
+        except ValueError as problem:
+            raise CorruptFile(f"{path} cannot be read: {problem}.", AGAIN) from problem
+        found = values.get("format") if isinstance(values, dict) else None
+        if not isinstance(found, int):
+            raise CorruptFile(f"{path} does not say which format it has.", AGAIN)
+        if found > FORMAT:
+            raise UserError(f"{path} has format {found}; this Seedbed reads up to {FORMAT}.",
+                            "Upgrade with: pip install --upgrade seedbed")
+        try:
+            return cls.model_validate(values)
+        except ValidationError as problem:
+            first = problem.errors()[0]
+            where = ".".join(map(str, first["loc"]))
+            raise CorruptFile(f"{path} cannot be read: {where}: {first['msg']}.", AGAIN) from problem
+
+
+def _not_a_bundle(folder: Path) -> NotFound:
+    inner = sorted(folder.glob(f"*/{MANIFEST}")) if folder.is_dir() else []
+    if inner:
+        return NotFound(f"{folder} is not a bundle.", f"It holds one: name {inner[0].parent}.")
+    if folder.name == MANIFEST and folder.is_file():
+        return NotFound(f"{folder} is a file of a bundle.", f"Name the bundle's folder: {folder.parent}.")
+    state = f"{folder} is not a bundle: {MANIFEST} is missing" if folder.exists() else f"There is no bundle {folder}"
+    return NotFound(f"{state}.",
+                    "Name the bundle folder of a run; `seedbed run` prints it and `seedbed runs` lists it.")
