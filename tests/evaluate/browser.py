@@ -1,4 +1,7 @@
-"""A headless Chromium driven over its debugging pipe (DevTools protocol), with nothing but the standard library."""
+"""A headless Chromium driven over its debugging pipe (DevTools protocol), with nothing but the standard library.
+
+`python tests/evaluate/browser.py runs/RUN/report.html docs/images` takes the pictures for the docs.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,8 @@ import os
 import select
 import shutil
 import subprocess
+import sys
+import tempfile
 import time
 from pathlib import Path
 from typing import Any
@@ -27,7 +32,7 @@ class Browser:
         profile: an empty folder for the browser's own files.
     """
 
-    def __init__(self, profile: Path, seconds: float = 60) -> None:
+    def __init__(self, profile: Path, seconds: float = 120) -> None:
         program = find()
         assert program, "no Chromium"
         self.deadline = time.monotonic() + seconds
@@ -115,3 +120,16 @@ class Browser:
         dark = {"name": "prefers-color-scheme", "value": "dark"}
         self.call("Emulation.setEmulatedMedia", media="", features=[dark])
         return base64.b64decode(self.call("Page.printToPDF", preferCSSPageSize=True, printBackground=False)["data"])
+
+
+def main(page: Path, folder: Path) -> None:
+    """Pictures of the top of a page: light, dark and on a phone."""
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile, Browser(Path(profile)) as browser:
+        for name, width, height, dark in (("report", 1280, 960, False), ("report-dark", 1280, 960, True),
+                                          ("report-phone", 390, 844, False)):
+            browser.open(page, width, height, dark)
+            (folder / f"{name}.png").write_bytes(browser.picture(whole=False))
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), Path(sys.argv[2]))

@@ -78,25 +78,26 @@ def _scatter(rows: list[Row], costs: list[float], metric: str, name: str) -> Any
         for r, one in zip(rows, costs, strict=True)]
     base = _rows([{"cost": one, "score": r.score.value, "low": r.score.low, "high": r.score.high, "label": r.label,
                    "says": says(r, metric), **colors(r)} for r, one in zip(rows, costs, strict=True)])
-    names = "({" + ", ".join(f"'{v:g}': '{text.replace(' ', w.THIN)}'" for v, text in kept.items()) + "})"
+    labels = "({" + ", ".join(f"'{v:g}': '{text.replace(' ', w.THIN)}'" for v, text in kept.items()) + "})"
     x = alt.X("cost:Q", scale=alt.Scale(type="log", domain=[10**x0, 10**x1], nice=False),
               axis=alt.Axis(title=name, values=list(kept), grid=False,
-                            labelExpr=f"{names}[format(datum.value, '~g')]"))
+                            labelExpr=f"{labels}[format(datum.value, '~g')]"))
     y = _y([y0, y1], axis(None, metric, tickCount=5))
+    names = [_name(r, at) for r, at in zip(rows, place(points, plot, height), strict=True)]
     return finish(alt.layer(
+        *(halo for halo, _ in names),
         base.mark_rule(strokeWidth=2.5, strokeCap="round").encode(x=x, y=y("low"), y2="high:Q", color=own("stroke")),
         base.mark_point(size=110, opacity=1, strokeWidth=2.5, aria=True).encode(
             x=x, y=y("score"), stroke=own("stroke"), fill=own("fill"), description="says:N"),
-        *(layer for r, at in zip(rows, place(points, plot, height), strict=True) for layer in _name(r, at))),
-        WIDE, height)
+        *(name for _, name in names)), WIDE, height)
 
 
-def _name(row: Row, at: tuple[float, float]) -> list[alt.Chart]:
-    """The name beside its point, on a halo of paper so that no line crosses it."""
+def _name(row: Row, at: tuple[float, float]) -> tuple[alt.Chart, alt.Chart]:
+    """A halo of paper that keeps the grid off a name, and the name."""
     text = _rows([{"label": row.label}]).encode(x=alt.value(at[0]), y=alt.value(at[1]), text="label:N")
     style = {"align": "left", "baseline": "middle", "fontWeight": 600 if row.strong else 400}
-    return [text.mark_text(stroke=PAPER, strokeWidth=4, color=PAPER, **style),
-            text.mark_text(color=colors(row)["words"], **style)]
+    return (text.mark_text(stroke=PAPER, strokeWidth=4, color=PAPER, **style),
+            text.mark_text(color=colors(row)["words"], **style))
 
 
 def verdict(result: Result) -> Drawing | None:

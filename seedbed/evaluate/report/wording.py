@@ -92,7 +92,8 @@ def right_in(scores: Scores, multi_label: bool, held: str) -> str:
     """`Right in 79 of 100 texts (95 % interval 75 to 83; 379 held-out texts)`."""
     one = scores.accuracy
     what = "Every label right in" if multi_label else "Right in"
-    return (f"{what} {_hundredths(one.value)} of 100 texts ({level(one)} {_hundredths(one.low)} to {_hundredths(one.high)}; "
+    return (f"{what} {_hundredths(one.value)} of 100 texts ({level(one)} "
+            f"{_hundredths(one.low)} to {_hundredths(one.high)}; "
             f"{plural(one.n, held + ' text')})")
 
 
