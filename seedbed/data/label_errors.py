@@ -18,9 +18,13 @@ FOLDS = 5
 FEWEST_ROWS = 50
 FEWEST_PER_LABEL = FOLDS
 MOST_ROWS = 50_000
+AGREEMENT = 0.9
+"""The baseline is believed where it agrees with this share of the labels: where it is right on three rows of four, a
+disagreement says more about the baseline than about the label."""
 MOST_LABELS = 200
 MOST_ANSWERS = 1_000_000
 """Rows times labels, which is what the time grows with: 50,000 rows of 20 labels, 5,000 rows of 200."""
+UNSURE = "a simple baseline does not tell these labels apart well enough to judge them"
 TOKEN = r"(?u)[\u0e00-\u0eff\u2e80-\u9fff\uf900-\ufaff]|\w+"
 """A word; in scripts without spaces each character, of which the pairs are terms too."""
 
@@ -49,8 +53,8 @@ class LabelErrors:
     suspects: tuple[Suspect, ...] = ()
     looked_at: int = 0
     skipped: str = ""
-    accuracy: float = 0.0
-    """Of the baseline, on rows that it did not learn from (multi-label: of single decisions)."""
+    agreement: float = 0.0
+    """Share of the labels that the baseline agrees with, among the rows where it is as sure as for the suspects."""
 
 
 def find(texts: Sequence[str], targets: Sequence[Any], rows: NDArray[np.int64], *, seed: int = 0,
@@ -86,6 +90,7 @@ def find(texts: Sequence[str], targets: Sequence[Any], rows: NDArray[np.int64], 
 
 def _single(texts: Sequence[str], given: list[str], rows: NDArray[np.int64], labels: list[str], seed: int,
             progress: Progress) -> LabelErrors:
+    from cleanlab.filter import find_label_issues
     from sklearn.model_selection import StratifiedKFold
 
     place = {label: i for i, label in enumerate(labels)}
@@ -96,16 +101,26 @@ def _single(texts: Sequence[str], given: list[str], rows: NDArray[np.int64], lab
         warnings.simplefilter("ignore", UserWarning)  # a label rarer than the folds: the folds without it manage
         folds = list(StratifiedKFold(FOLDS, shuffle=True, random_state=seed).split(rows, wanted))
     answers = _cross_validated([texts[r] for r in rows], wanted, len(labels), folds, progress)  # [rows, labels]
-    accuracy = float((answers.argmax(axis=1) == wanted).mean())
-    from sklearn.metrics import balanced_accuracy_score
-    if balanced_accuracy_score(wanted, answers.argmax(axis=1)) < 1 / len(labels) + 0.05:
-        return LabelErrors((), len(rows), "the baseline does not tell these labels apart, so it cannot judge them",
-                           accuracy)
-    from cleanlab.filter import find_label_issues
+    sure, agreement = _believed(answers.max(axis=1), answers.argmax(axis=1) == wanted)
+    if not sure.any():
+        return LabelErrors(skipped=UNSURE, looked_at=len(rows))
     order = find_label_issues(wanted, answers, filter_by="both", return_indices_ranked_by="self_confidence", n_jobs=1)
-    found = tuple(Suspect(int(rows[i]), given[i], labels[int(answers[i].argmax())],
-                          float(1 - answers[i, wanted[i]])) for i in order)
-    return LabelErrors(found, len(rows), accuracy=accuracy)
+    return LabelErrors(tuple(Suspect(int(rows[i]), given[i], labels[int(answers[i].argmax())],
+                                     float(1 - answers[i, wanted[i]])) for i in order if sure[i]),
+                       len(rows), agreement=agreement)
+
+
+def _believed(confidence: NDArray[np.float64], agrees: Any) -> tuple[NDArray[np.bool_], float]:
+    """[rows] whether the baseline is so sure that, on rows where it is as sure or more, it agrees with enough labels;
+    and the share that it agrees with there."""
+    order = np.argsort(-confidence, kind="stable")
+    share = np.cumsum(agrees[order]) / np.arange(1, len(order) + 1)
+    enough = np.flatnonzero((share >= AGREEMENT) & (np.arange(len(order)) >= FEWEST_ROWS // 2))
+    sure = np.zeros(len(order), bool)
+    if not len(enough):
+        return sure, 0.0
+    sure[order[:enough[-1] + 1]] = True
+    return sure, float(share[enough[-1]])
 
 
 def _multi(texts: Sequence[str], targets: Sequence[Any], rows: NDArray[np.int64], labels: list[str], seed: int,
@@ -120,17 +135,19 @@ def _multi(texts: Sequence[str], targets: Sequence[Any], rows: NDArray[np.int64]
         wanted[i, one] = 1
     folds = list(KFold(FOLDS, shuffle=True, random_state=seed).split(rows))
     answers = _cross_validated([texts[r] for r in rows], wanted, len(labels), folds, progress)
-    accuracy = float(((answers > 0.5) == wanted).mean())
+    right = np.where(wanted == 1, answers, 1 - answers)  # probability of each given decision
+    sure, agreement = _believed(np.maximum(answers, 1 - answers).min(axis=1), np.all(right > 0.5, axis=1))
+    if not sure.any():
+        return LabelErrors(skipped=UNSURE, looked_at=len(rows))
     order = find_label_issues(given, answers, multi_label=True, filter_by="both", n_jobs=1,
                               return_indices_ranked_by="self_confidence")
 
     def named(which: NDArray[np.int64]) -> str:
         return " + ".join(labels[int(k)] for k in which) or "no label"
 
-    right = np.where(wanted == 1, answers, 1 - answers)  # probability of each given decision
     found = [Suspect(int(rows[i]), named(np.flatnonzero(wanted[i])), named(np.flatnonzero(answers[i] > 0.5)),
-                     float(1 - right[i].min())) for i in order]
-    return LabelErrors(tuple(s for s in found if s.given != s.likely), len(rows), accuracy=accuracy)
+                     float(1 - right[i].min())) for i in order if sure[i]]
+    return LabelErrors(tuple(s for s in found if s.given != s.likely), len(rows), agreement=agreement)
 
 
 def _cross_validated(texts: list[str], wanted: NDArray[np.int64], labels: int, folds: list[Any],
@@ -147,7 +164,8 @@ def _cross_validated(texts: list[str], wanted: NDArray[np.int64], labels: int, f
     features = TfidfVectorizer(token_pattern=TOKEN, ngram_range=(1, 2), min_df=2, max_features=30_000,
                                sublinear_tf=True, dtype=np.float32).fit_transform(text[:5000] for text in texts)
     for learn, judge in folds:
-        model: Any = LogisticRegression(C=4, class_weight="balanced" if wanted.ndim == 1 else None, max_iter=200)
+        model: Any = LogisticRegression(C=4, solver="newton-cg", max_iter=50,
+                                        class_weight="balanced" if wanted.ndim == 1 else None)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # not converged to the last digit, or a label absent from a fold
             if wanted.ndim == 1:
