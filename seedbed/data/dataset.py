@@ -131,10 +131,9 @@ class Dataset:
     @property
     def hash(self) -> str:
         """SHA-256 over ids and splits in id order: equal exactly when the frozen splits are equal."""
-        digest = hashlib.sha256()
-        for name, split in sorted((i, s or "") for i, s in zip(self.column("id"), self.column("split"), strict=True)):
-            digest.update(f"{name}\t{split}\n".encode())
-        return digest.hexdigest()
+        pairs = zip(self.column("id"), self.column("split"), strict=True)
+        lines = sorted(f"{name}\t{split or ''}\n" for name, split in pairs)
+        return hashlib.sha256("".join(lines).encode()).hexdigest()
 
     def write(self, path: Path) -> None:
         """Write as Parquet.

@@ -226,4 +226,5 @@ def _verify(text: Text) -> None:
     if text.misfits > max(1, MISFIT_LIMIT * number):
         lines = ", ".join(str(line) for line, _ in text.first_misfits[:10])
         raise DataError(f"{text.source.name} is not {text.encoding}: {text.misfits:,} of {number:,} lines do "
-                        f"not fit, for instance line {lines}.", "Leave the encoding out to have it found, or name another.")
+                        f"not fit, for instance line {lines}.",
+                        "Leave the encoding out to have it found, or name another.")
