@@ -41,18 +41,13 @@ def _linear() -> type[Classifier]:
     return LinearText
 
 
-def _embedding() -> type[Classifier]:
-    from .embedding import EmbeddingHead
-    return EmbeddingHead
-
-
 def _transformer() -> type[Classifier]:
     from .transformer import TransformerHead
     return TransformerHead
 
 
 CLASSIFIERS: Registry[type[Classifier]] = Registry("classifiers", {
-    "constant": _constant, "linear": _linear, "embedding": _embedding, "transformer": _transformer})
+    "constant": _constant, "linear": _linear, "transformer": _transformer})
 
 
 def kind_text(kind: str, **values: object) -> str:

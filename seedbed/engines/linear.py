@@ -83,9 +83,7 @@ class LinearText:
             options.append({**values, "ngram_range": list(values["ngram_range"])})
             terms.append(sorted(one.vocabulary_, key=one.vocabulary_.__getitem__))
             idf.append(np.asarray(one.idf_, np.float64) if values["use_idf"] else None)
-        coef, intercept = _columns(classifier, sum(map(len, terms)))
-        if classes is not None and classes != max(2, len(coef)):
-            coef, intercept = _spread(coef, intercept, np.asarray(classifier.classes_, np.int64), classes)
+        coef, intercept = coefficients(classifier, sum(map(len, terms)), classes)
         return cls(options, terms, idf, coef, intercept)
 
     def logits(self, texts: Sequence[str]) -> Floats:
@@ -166,6 +164,19 @@ def _chunks(texts: Sequence[str]) -> Iterator[list[str]]:
             chunk, room = [], CHUNK_CHARACTERS
     if chunk:
         yield chunk
+
+
+def coefficients(classifier: Any, features: int,
+                 classes: int | None = None) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Coefficients [columns, features] and intercepts [columns] of a fitted scikit-learn classifier.
+
+    Args:
+        classes: number of labels of the task, when the training rows lacked one (see `LinearText.from_sklearn`).
+    """
+    coef, intercept = _columns(classifier, features)
+    if classes is not None and classes != max(2, len(coef)):
+        coef, intercept = _spread(coef, intercept, np.asarray(classifier.classes_, np.int64), classes)
+    return coef, intercept
 
 
 def _columns(classifier: Any, features: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

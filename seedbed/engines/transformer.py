@@ -1,0 +1,71 @@
+"""A transformer body with a linear head, run by torch: the reference engine."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..errors import CorruptFile
+from ..tasks.classify import Floats
+from .base import read_kind, write_kind
+
+if TYPE_CHECKING:
+    from ..models.backbone import Backbone
+
+BODY, HEAD = "body", "head.safetensors"
+
+
+class TransformerHead:
+    """`backbone(text) @ weight.T + bias`. Frozen sentence embeddings and fine-tuned models are both this.
+
+    Args:
+        backbone: body, tokenizer and pooling.
+        weight: [labels, width], fp32.
+        bias: [labels], fp32.
+    """
+
+    kind = "transformer"
+
+    def __init__(self, backbone: Backbone, weight: Any, bias: Any) -> None:
+        self.backbone = backbone
+        self.weight, self.bias = np.asarray(weight, np.float32), np.asarray(bias, np.float32)
+
+    def logits(self, texts: Sequence[str]) -> Floats:
+        """[texts, labels]"""
+        if not texts:
+            return np.zeros((0, len(self.bias)), np.float32)
+        return np.asarray(self.backbone.embed(texts).numpy() @ self.weight.T + self.bias, np.float32)
+
+    def save(self, folder: Path) -> None:
+        """Write `body/` (as transformers writes a model), `head.safetensors` and `engine.json`."""
+        from safetensors.numpy import save_file
+        self.backbone.save(folder / BODY)
+        save_file({"weight": self.weight, "bias": self.bias}, folder / HEAD)
+        write_kind(folder, self.kind)
+
+    @classmethod
+    def load(cls, folder: Path) -> TransformerHead:
+        """Open what `save` wrote.
+
+        Raises:
+            NotFound, CorruptFile: a file is missing or cannot be read.
+        """
+        from safetensors import SafetensorError
+        from safetensors.numpy import load_file
+
+        from ..models.backbone import Backbone
+        read_kind(folder)
+        try:
+            head = load_file(folder / HEAD)
+            return cls(Backbone.open(folder / BODY), head["weight"], head["bias"])
+        except (OSError, KeyError, ValueError, RuntimeError, SafetensorError) as problem:
+            raise CorruptFile(f"The model in {folder} cannot be read: {problem}.",
+                              "Make the bundle again from its run.") from problem
+
+    @property
+    def size(self) -> int:
+        body = sum(p.numel() * p.element_size() for p in self.backbone.body.parameters())
+        return int(body + self.weight.nbytes + self.bias.nbytes)

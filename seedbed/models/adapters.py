@@ -1,0 +1,55 @@
+"""LoRA adapters through PEFT: add, save in PEFT's own format, merge."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from . import kernels
+from .backbone import Backbone
+
+
+def add_lora(backbone: Backbone, *, rank: int, alpha: float, layers: int | None = None) -> Any:
+    """Put LoRA on every linear layer of the top `layers` layers (all when None); returns the PEFT model.
+
+    Adapter weights are fp32: their updates are too small for bf16. Rank-stabilized scaling is not used, so that
+    `alpha / rank` means what it means elsewhere (Hu et al. 2021).
+    """
+    from peft import LoraConfig, get_peft_model
+    total = len(backbone.layers)
+    first = total - min(layers or total, total)
+    targets = [name for index, layer in enumerate(backbone.layers) if index >= first
+               for name in _linear_names(backbone.body, layer)]
+    model = get_peft_model(backbone.body, LoraConfig(
+        r=rank, lora_alpha=alpha, lora_dropout=0.0, bias="none", target_modules=targets))
+    for parameter in model.parameters():
+        if parameter.requires_grad:
+            parameter.data = parameter.data.to(torch.float32)
+    kernels.quicken(backbone.body)
+    return model
+
+
+def _linear_names(body: nn.Module, layer: nn.Module) -> list[str]:
+    inside = {id(m) for m in layer.modules() if isinstance(m, nn.Linear)}
+    return [name for name, module in body.named_modules() if id(module) in inside]
+
+
+def merge(backbone: Backbone, model: Any) -> None:
+    """Fold the adapters into the weights of `backbone.body`; the adapters are gone afterwards.
+
+    The sum is made in fp32 and rounded once.
+    """
+    kernels.plain(backbone.body)
+    dtype = backbone.dtype
+    backbone.body.to(torch.float32)
+    backbone.body = model.merge_and_unload()
+    backbone.body.to(dtype).requires_grad_(False)
+    kernels.quicken(backbone.body)
+
+
+def save_adapter(model: Any, folder: Path) -> None:
+    """Write `adapter_config.json` and `adapter_model.safetensors`."""
+    model.save_pretrained(folder)

@@ -1,0 +1,240 @@
+"""A transformer body of any family: texts in, one vector a text out. No vocabulary is computed."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from . import kernels
+from .folder import open_folder, pooling_of
+from .runtime import runtime
+
+DESCRIPTION = "backbone.json"
+TOKENS_PER_BATCH = 2048
+"""Tokens in one forward pass when nothing is trained: large enough for full matrix speed, small enough for the
+processor's cache (docs/LOG.md)."""
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Token ids [rows, tokens], padded on the right, and the number of real tokens of each row."""
+
+    ids: Tensor
+    lengths: Tensor
+
+    @property
+    def mask(self) -> Tensor | None:
+        """[rows, tokens] of 0 and 1; None when nothing is padded."""
+        if bool((self.lengths == self.ids.shape[1]).all()):
+            return None
+        return (torch.arange(self.ids.shape[1]) < self.lengths[:, None]).long()
+
+
+class _Replay(nn.Module):
+    """Stands for a frozen layer: gives the stored activations, or passes them on."""
+
+    def __init__(self, stored: Tensor | None) -> None:
+        super().__init__()
+        self.stored = stored
+
+    def forward(self, hidden_states: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+        return hidden_states if self.stored is None else self.stored
+
+
+class _Reached(Exception):
+    """Carries the activations at the boundary out of a forward pass."""
+
+    def __init__(self, hidden: Tensor) -> None:
+        self.hidden = hidden
+
+
+class Backbone(nn.Module):
+    """The body of a model with its tokenizer and pooling.
+
+    Args:
+        body: what `AutoModel` gave.
+        tokenizer: its tokenizer.
+        pooling: `mean` over real tokens, `cls` (first) or `last`.
+        normalized: vectors are scaled to length 1.
+        max_tokens: longer texts are cut.
+    """
+
+    body: Any
+
+    def __init__(self, body: Any, tokenizer: Any, pooling: str, normalized: bool, max_tokens: int) -> None:
+        super().__init__()
+        self.body, self.tokenizer = body, tokenizer
+        self.pooling, self.normalized, self.max_tokens = pooling, normalized, max_tokens
+        self.causal = pooling == "last" or not is_encoder(body.config)
+
+    @classmethod
+    def open(cls, folder: Path, *, dtype: torch.dtype | None = None, pooling: str | None = None,
+             max_tokens: int | None = None) -> Backbone:
+        """Open a model folder, a sentence-transformers folder, a GGUF folder, or what `save` wrote.
+
+        Args:
+            dtype: the type of weights; by default what `runtime` chose.
+            pooling, max_tokens: override what the folder says.
+        """
+        from transformers import AutoConfig, AutoModel, AutoTokenizer
+        folder = open_folder(folder)
+        runtime()
+        said, normalized, longest = pooling_of(folder)
+        saved = folder / DESCRIPTION
+        if saved.is_file():
+            values = json.loads(saved.read_text())
+            said, normalized, longest = values["pooling"], values["normalized"], values["max_tokens"]
+        config = AutoConfig.from_pretrained(folder, local_files_only=True)
+        body = AutoModel.from_pretrained(folder, config=config, dtype=dtype or runtime().dtype,
+                                         attn_implementation=kernels.ATTENTION, local_files_only=True)
+        body.config.use_cache = False
+        body.requires_grad_(False)
+        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+        tokenizer.padding_side = "right"
+        kernels.quicken(body)
+        window = int(getattr(config, "max_position_embeddings", 512) or 512)
+        default = "mean" if is_encoder(config) else "last"
+        return cls(body, tokenizer, pooling or said or default, normalized,
+                   min(window, max_tokens or longest or 512)).eval()
+
+    def save(self, folder: Path) -> None:
+        """Write the body (no adapters), tokenizer and pooling."""
+        kernels.plain(self.body)
+        implementation = self.body.config._attn_implementation
+        try:
+            self.body.save_pretrained(folder)
+        finally:
+            self.body.config._attn_implementation = implementation
+            kernels.quicken(self.body)
+        self.tokenizer.save_pretrained(folder)
+        (folder / DESCRIPTION).write_text(json.dumps(
+            {"pooling": self.pooling, "normalized": self.normalized, "max_tokens": self.max_tokens}))
+
+    @property
+    def width(self) -> int:
+        return int(self.body.config.hidden_size)
+
+    @property
+    def dtype(self) -> torch.dtype:
+        first: Tensor = next(self.body.parameters())
+        return first.dtype
+
+    @property
+    def layers(self) -> nn.ModuleList:
+        """The stack of layers, whatever the family calls it."""
+        return _stack(self.body)[2]
+
+    def tokens(self, texts: Sequence[str]) -> list[list[int]]:
+        """Token ids of each text, cut at `max_tokens`, never empty."""
+        ids = self.tokenizer(list(texts), truncation=True, max_length=self.max_tokens,
+                             return_attention_mask=False)["input_ids"]
+        return [row or [self.tokenizer.eos_token_id or 0] for row in ids]
+
+    def batch(self, rows: Sequence[Sequence[int]]) -> Batch:
+        """Pad token ids on the right."""
+        lengths = [len(row) for row in rows]
+        pad = self.tokenizer.pad_token_id if self.tokenizer.pad_token_id is not None else 0
+        ids = torch.full((len(rows), max(lengths)), pad)
+        for i, row in enumerate(rows):
+            ids[i, : len(row)] = torch.tensor(row)
+        return Batch(ids, torch.tensor(lengths))
+
+    def hidden(self, batch: Batch) -> Tensor:
+        """Activations after the last layer. -> [rows, tokens, width]"""
+        # padding stands on the right, where a causal model's real tokens never look: it needs no mask
+        mask = None if self.causal else batch.mask
+        return self.body(input_ids=batch.ids, attention_mask=mask).last_hidden_state  # type: ignore[no-any-return]
+
+    def pool(self, hidden: Tensor, lengths: Tensor) -> Tensor:
+        """[rows, tokens, width] -> [rows, width], fp32."""
+        rows = torch.arange(hidden.shape[0])
+        if self.pooling == "last":
+            pooled = hidden[rows, lengths - 1].float()
+        elif self.pooling == "cls":
+            pooled = hidden[:, 0].float()
+        else:
+            real = (torch.arange(hidden.shape[1]) < lengths[:, None]).to(hidden.dtype)
+            pooled = torch.bmm(real[:, None], hidden)[:, 0].float() / lengths[:, None]
+        return nn.functional.normalize(pooled, dim=-1) if self.normalized else pooled
+
+    def forward(self, batch: Batch) -> Tensor:
+        """One vector a text. -> [rows, width], fp32"""
+        return self.pool(self.hidden(batch), batch.lengths)
+
+    @torch.inference_mode()
+    def embed(self, texts: Sequence[str], on_batch: Callable[[int], None] | None = None) -> Tensor:
+        """Vectors of texts, in their order, in batches of similar length. -> [texts, width], fp32"""
+        rows = self.tokens(texts)
+        out = torch.empty(len(rows), self.width)
+        was_training = self.training
+        self.eval()
+        for places in by_length([len(r) for r in rows], TOKENS_PER_BATCH):
+            out[places] = self(self.batch([rows[i] for i in places]))
+            if on_batch:
+                on_batch(len(places))
+        self.train(was_training)
+        return out
+
+    @torch.inference_mode()
+    def boundary(self, batch: Batch, first: int) -> Tensor:
+        """Activations that enter layer `first`. -> [rows, tokens, width]"""
+        def stop(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+            raise _Reached(args[0] if args else kwargs["hidden_states"])
+        hook = self.layers[first].register_forward_pre_hook(stop, with_kwargs=True)
+        try:
+            self.hidden(batch)
+        except _Reached as reached:
+            return reached.hidden
+        finally:
+            hook.remove()
+        raise AssertionError("the layer was not reached")
+
+    @contextmanager
+    def replaying(self, stored: Tensor, first: int) -> Iterator[None]:
+        """Within it, layers below `first` are skipped and `stored` enters layer `first`."""
+        owner, name, stack = _stack(self.body)
+        # the list keeps its length: families look up a layer's kind (sliding, full) by its place
+        setattr(owner, name, nn.ModuleList(
+            [*(_Replay(stored if i == 0 else None) for i in range(first)), *stack[first:]]))
+        try:
+            yield
+        finally:
+            setattr(owner, name, stack)
+
+
+def is_encoder(config: Any) -> bool:
+    """Whether every token sees every other (BERT and its kin)."""
+    names = " ".join(getattr(config, "architectures", None) or []) + config.__class__.__name__
+    return "CausalLM" not in names and any(k in names for k in ("Bert", "BERT", "MPNet", "XLMRoberta", "Electra"))
+
+
+def _stack(body: Any) -> tuple[nn.Module, str, nn.ModuleList]:
+    """(owner, attribute, list) of the model's layers: the module list as long as the config says."""
+    count = int(body.config.num_hidden_layers)
+    for owner in body.modules():
+        for name, child in owner.named_children():
+            if isinstance(child, nn.ModuleList) and len(child) == count:
+                return owner, name, child
+    raise AssertionError(f"{type(body).__name__} has no list of {count} layers")
+
+
+def by_length(lengths: Sequence[int], tokens: int) -> list[list[int]]:
+    """Positions in batches of similar length, the longest first, at most `tokens` padded tokens each.
+
+    The longest first: if memory does not suffice, it shows at once.
+    """
+    order = sorted(range(len(lengths)), key=lambda i: -lengths[i])
+    out: list[list[int]] = []
+    for i in order:
+        if out and lengths[out[-1][0]] * (len(out[-1]) + 1) <= tokens:
+            out[-1].append(i)
+        else:
+            out.append([i])
+    return out

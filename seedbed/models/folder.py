@@ -1,0 +1,76 @@
+"""Model folders as transformers writes them; a GGUF file is turned into one, once."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import filelock
+import torch
+
+from ..errors import CorruptFile, NotFound
+
+CONVERTED = "converted"
+"""Sub-folder beside a GGUF file that holds the same model as safetensors."""
+
+
+def open_folder(folder: Path) -> Path:
+    """The folder that transformers can open: `folder` itself, or what a GGUF file in it was turned into.
+
+    Raises:
+        NotFound: no model in the folder.
+        CorruptFile: the GGUF file cannot be read.
+    """
+    if (folder / "config.json").is_file():
+        return folder
+    files = sorted(folder.rglob("*.gguf"))
+    if not files:
+        raise NotFound(f"{folder} holds neither config.json nor a GGUF file.",
+                       "Fetch a model with `seedbed models pull ID`, or name its folder.")
+    target = folder / CONVERTED
+    with filelock.FileLock(str(folder / ".convert.lock")):
+        if not (target / "config.json").is_file():
+            _convert(files[0], target)
+    return target
+
+
+def _convert(file: Path, target: Path) -> None:
+    """Dequantize to bf16 safetensors under a temporary name, then rename."""
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+    temporary = target.with_name(CONVERTED + ".part")
+    shutil.rmtree(temporary, ignore_errors=True)
+    try:
+        read = AutoModelForCausalLM.from_pretrained(file.parent, gguf_file=file.name, dtype=torch.float32)
+        tokenizer = AutoTokenizer.from_pretrained(file.parent, gguf_file=file.name)
+    except (ValueError, OSError, KeyError, RuntimeError) as problem:
+        raise CorruptFile(f"{file} cannot be read as a model: {problem}.",
+                          "Fetch it again with `seedbed models pull ID --force`.") from problem
+    # transformers refuses to save a model that was read from GGUF; a fresh model of the same config is saved instead
+    del read.config.quantization_config
+    model = type(read)(read.config)
+    model.load_state_dict(read.state_dict())
+    model.to(torch.bfloat16).save_pretrained(temporary)
+    tokenizer.save_pretrained(temporary)
+    temporary.rename(target)
+
+
+def pooling_of(folder: Path) -> tuple[str, bool, int | None]:
+    """How a sentence-transformers folder pools: (`mean`, `cls` or `last`), normalized?, longest input.
+
+    Folders without that description: encoders pool the mean, decoders take the last token.
+    """
+    pooling, normalized, longest = "", False, None
+    modules = folder / "modules.json"
+    if modules.is_file():
+        for module in json.loads(modules.read_text()):
+            kind = module["type"].rsplit(".", 1)[-1]
+            if kind == "Pooling":
+                flags = json.loads((folder / module["path"] / "config.json").read_text())
+                pooling = "cls" if flags.get("pooling_mode_cls_token") else (
+                    "last" if flags.get("pooling_mode_lasttoken") else "mean")
+            normalized |= kind == "Normalize"
+        sizes = folder / "sentence_bert_config.json"
+        if sizes.is_file():
+            longest = json.loads(sizes.read_text()).get("max_seq_length")
+    return pooling, normalized, longest

@@ -1,0 +1,93 @@
+"""How torch runs on this machine: threads, allocator, and the precision that proves itself.
+
+bf16 is chosen only when the processor has instructions for it, the product of two matrices agrees with fp32,
+and it is faster: on some processors bf16 is emulated (slow) or has been wrong (openvino#38256).
+"""
+
+from __future__ import annotations
+
+import ctypes
+import sys
+import time
+from dataclasses import dataclass
+from functools import cache
+
+import torch
+
+from ..machine import machine
+from ..settings import settings
+
+TOLERANCE = 2e-2
+"""Largest error of a bf16 product, relative to the largest value. bf16 keeps 8 bits: one rounding is 0.4 %."""
+
+MALLOPT_TRIM_THRESHOLD, MALLOPT_TOP_PAD, MALLOPT_MMAP_THRESHOLD = -1, -2, -3
+
+
+@dataclass(frozen=True)
+class Runtime:
+    """What was chosen, for the first line of a run and for the report.
+
+    Args:
+        dtype: the type of weights and activations.
+        threads: threads of one operation.
+        error: largest relative error of the bf16 self-test; None when it was not run.
+        speedup: bf16 against fp32 in that test; None likewise.
+        reason: one clause for people.
+    """
+
+    dtype: torch.dtype
+    threads: int
+    error: float | None
+    speedup: float | None
+    reason: str
+
+    def describe(self) -> dict[str, object]:
+        return {"precision": str(self.dtype).removeprefix("torch."), "threads": self.threads, "reason": self.reason,
+                "self_test_error": self.error, "bf16_speedup": self.speedup}
+
+
+def keep_memory() -> None:
+    """Tell glibc to keep freed blocks instead of giving them back to the system.
+
+    A training step frees and takes the same hundreds of megabytes; each return costs page faults, which are
+    dear on a virtual machine. Elsewhere than on glibc nothing is done.
+    """
+    if not sys.platform.startswith("linux"):
+        return
+    try:
+        mallopt = ctypes.CDLL(None).mallopt
+    except (OSError, AttributeError):
+        return
+    mallopt(MALLOPT_MMAP_THRESHOLD, 1 << 30)
+    mallopt(MALLOPT_TRIM_THRESHOLD, 1 << 30)
+    mallopt(MALLOPT_TOP_PAD, 64 << 20)
+
+
+def _seconds(a: torch.Tensor, b: torch.Tensor) -> float:
+    best = float("inf")
+    for _ in range(4):
+        begin = time.perf_counter()
+        a @ b
+        best = min(best, time.perf_counter() - begin)
+    return best
+
+
+@cache
+def runtime() -> Runtime:
+    """Prepare torch for this process, once, and say how it will run."""
+    threads = settings().threads
+    torch.set_num_threads(threads)
+    keep_memory()
+    if not {"avx512_bf16", "amx_bf16", "bf16"} & set(machine().features):
+        return Runtime(torch.float32, threads, None, None, "fp32: the processor has no bf16 instructions")
+    generator = torch.Generator().manual_seed(0)
+    a = torch.randn(512, 576, generator=generator)
+    b = torch.randn(576, 576, generator=generator)
+    exact, short = a @ b, (a.bfloat16() @ b.bfloat16()).float()
+    error = float((exact - short).abs().max() / exact.abs().max())
+    speedup = round(_seconds(a, b) / _seconds(a.bfloat16(), b.bfloat16()), 2)
+    if not error < TOLERANCE:
+        return Runtime(torch.float32, threads, error, speedup, "fp32: the bf16 self-test gave wrong products")
+    if speedup < 1.1:
+        return Runtime(torch.float32, threads, error, speedup, "fp32: bf16 is no faster on this processor")
+    return Runtime(torch.bfloat16, threads, error, speedup, f"bf16: self-test passed, {speedup:.1f} times fp32")

@@ -1,0 +1,61 @@
+"""Activations that enter the first trained layer, computed once: later epochs skip the frozen layers below."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from ..models.backbone import TOKENS_PER_BATCH, Backbone, Batch, by_length
+from ..progress import SILENT, Progress
+
+
+class Boundary:
+    """Stored activations of rows of tokens.
+
+    Args:
+        backbone: the model; its layers below `first` must not change.
+        rows: token ids of each text.
+        first: the layer that the activations enter; 0 stores nothing.
+        file: where to map them when they are larger than `memory` bytes; None keeps them in memory.
+        memory: bytes that may be held in memory.
+    """
+
+    def __init__(self, backbone: Backbone, rows: Sequence[list[int]], first: int, *, file: Path | None = None,
+                 memory: int = 1 << 30, progress: Progress = SILENT, work: str = "frozen layers") -> None:
+        self.backbone, self.rows, self.first = backbone, rows, first
+        self.starts = [0]
+        for row in rows:
+            self.starts.append(self.starts[-1] + len(row))
+        if first == 0:
+            return
+        shape = (self.starts[-1], backbone.width)
+        size = shape[0] * shape[1]
+        if size * backbone.dtype.itemsize > memory and file is not None:
+            file.parent.mkdir(parents=True, exist_ok=True)
+            self.stored = torch.from_file(str(file), shared=True, size=size, dtype=backbone.dtype).view(shape)
+        else:
+            self.stored = torch.empty(shape, dtype=backbone.dtype)
+        progress.start(work, len(rows), "texts")
+        for places in by_length([len(r) for r in rows], TOKENS_PER_BATCH):
+            hidden = backbone.boundary(backbone.batch([rows[i] for i in places]), first)
+            for i, one in zip(places, hidden, strict=True):
+                self.stored[self.starts[i]:self.starts[i + 1]] = one[: len(rows[i])]
+            progress.advance(work, len(places))
+        progress.done(work)
+
+    def pooled(self, places: Sequence[int]) -> Tensor:
+        """Vectors of the texts at these positions. -> [rows, width], fp32"""
+        batch = self.backbone.batch([self.rows[i] for i in places])
+        if self.first == 0:
+            return self.backbone(batch)  # type: ignore[no-any-return]
+        with self.backbone.replaying(self._padded(places, batch), self.first):
+            return self.backbone(batch)  # type: ignore[no-any-return]
+
+    def _padded(self, places: Sequence[int], batch: Batch) -> Tensor:
+        out = torch.zeros(*batch.ids.shape, self.backbone.width, dtype=self.backbone.dtype)
+        for row, i in enumerate(places):
+            out[row, : len(self.rows[i])] = self.stored[self.starts[i]:self.starts[i + 1]]
+        return out

@@ -1,0 +1,28 @@
+"""Each parameter of training and its default, written once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ..options import option
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """How a model is trained. Flags, YAML and docs come from these fields."""
+
+    epochs: int = option(12, "Most passes over the training texts; early stopping usually ends sooner.", minimum=1)
+    learning_rate: float = option(0.0, "Peak learning rate; 0 takes the method's own default.", minimum=0)
+    weight_decay: float = option(0.01, "Decoupled weight decay (AdamW).", minimum=0)
+    dropout: float = option(0.1, "Dropout before the classification head.", minimum=0, maximum=0.9)
+    warmup: float = option(0.1, "Share of the steps in which the learning rate rises.", minimum=0, maximum=1)
+    patience: int = option(3, "Evaluations without a better validation loss before training stops.", minimum=1)
+    batch_texts: int = option(16, "Texts in one step.", minimum=1)
+    batch_tokens: int = option(2048, "Most tokens in one step, padding included.", minimum=16)
+    max_tokens: int = option(256, "Longer texts are cut to this many tokens.", minimum=8)
+    rank: int = option(16, "Rank of LoRA adapters.", minimum=1)
+    alpha: float = option(32.0, "LoRA's alpha: adapters are scaled by alpha / rank.", minimum=0)
+    train_layers: int = option(10, "Top layers that get adapters; those below are computed once.", minimum=1)
+    max_norm: float = option(1.0, "Gradients are clipped to this norm.", minimum=0)
+    balance: bool = option(True, "Weigh rare labels up, by the square root of how rare they are.")
+    checkpoint_seconds: float = option(30.0, "Least seconds between two checkpoints.", minimum=0)

@@ -1,0 +1,73 @@
+"""What a training method is given, and what it gives back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..engines.base import Classifier
+from ..progress import SILENT, Progress
+from ..tasks.classify import Classify
+from .config import TrainConfig
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """One candidate's training.
+
+    Args:
+        task: labels and metric.
+        texts, targets: the training split.
+        held_texts, held_targets: the validation split, for early stopping; empty in cross-validation.
+        config: parameters of training.
+        seed: fixes everything random.
+        model: folder of the base model, for methods that need one.
+        folder: where checkpoints and stored activations may go; None keeps nothing on disk.
+        deadline: `time.monotonic()` by which training should end.
+        progress: listener.
+    """
+
+    task: Classify
+    texts: list[str]
+    targets: list[Any]
+    held_texts: list[str] = field(default_factory=list)
+    held_targets: list[Any] = field(default_factory=list)
+    config: TrainConfig = field(default_factory=TrainConfig)
+    seed: int = 0
+    model: Path | None = None
+    folder: Path | None = None
+    deadline: float | None = None
+    progress: Progress = SILENT
+
+    @property
+    def y(self) -> NDArray[np.int64]:
+        """Encoded training targets: [rows], or [rows, labels] for multi-label."""
+        return self.task.encode(self.targets)
+
+    @property
+    def base(self) -> Path:
+        """The base model's folder; only methods that the ladder gives one ask for it."""
+        assert self.model is not None
+        return self.model
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """A trained candidate.
+
+    Args:
+        classifier: the model.
+        parameters, trained_parameters: how many it has, and how many were trained.
+        history: one entry an evaluation in training.
+        note: one clause on what was chosen on the way.
+    """
+
+    classifier: Classifier
+    parameters: int
+    trained_parameters: int
+    history: list[dict[str, float]] = field(default_factory=list)
+    note: str = ""

@@ -1,0 +1,234 @@
+"""THE training loop. A method gives it parameters, a loss and batches; it knows no task and no model."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import shutil
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from ..errors import CorruptFile, Interrupted, UserError
+from ..progress import SILENT, Progress
+from .config import TrainConfig
+
+SLOTS = ("step", "exp_avg", "exp_avg_sq")
+"""What AdamW keeps of each parameter."""
+STATE, WEIGHTS, BEST = "state.json", "weights.safetensors", "best.safetensors"
+
+
+class Batches(Protocol):
+    """Positions of each batch of an epoch, the same for the same epoch."""
+
+    def epoch(self, number: int) -> list[list[int]]: ...
+
+
+@dataclass
+class State:
+    """Where training stands; all that a checkpoint holds beside the tensors."""
+
+    step: int = 0
+    epoch: int = 0
+    place: int = 0
+    """Batches of this epoch that are done."""
+    best: float = math.inf
+    bad: int = 0
+    """Evaluations since the best one."""
+    best_step: int = 0
+    running: float = 0.0
+    """Sum of training losses since the last evaluation."""
+    counted: int = 0
+    seconds: float = 0.0
+    history: list[dict[str, float]] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What a loop did: the history of evaluations, why it ended, and which step's weights were kept."""
+
+    history: list[dict[str, float]]
+    steps: int
+    best_step: int
+    ended: str
+    seconds: float
+
+
+def train(parameters: dict[str, Tensor], loss: Callable[[list[int]], Tensor], batches: Batches,
+          validate: Callable[[], tuple[float, dict[str, float]]], config: TrainConfig, *, seed: int,
+          learning_rate: float, mode: Callable[[bool], object] = lambda training: None, work: str = "train",
+          folder: Path | None = None, deadline: float | None = None, progress: Progress = SILENT) -> Trained:
+    """Minimize `loss` over `batches` with AdamW; the best weights by validation are in `parameters` afterwards.
+
+    Args:
+        parameters: named tensors to train, changed in place.
+        loss: the mean loss of the texts at these positions; it may draw random numbers from torch.
+        batches: which positions stand together.
+        validate: after each epoch, the number to make small, and other figures for the history.
+        seed: fixes dropout; each step is seeded by itself, so a resumed run repeats an uninterrupted one.
+        learning_rate: its peak; it rises linearly for `config.warmup` of the steps and falls as a cosine.
+        mode: told True before training steps and False before validation.
+        work: the name that `progress` shows.
+        folder: where checkpoints go; an existing one is resumed. None keeps none.
+        deadline: `time.monotonic()` after which training stops and the best weights are restored.
+
+    Raises:
+        Interrupted: Ctrl-C; the checkpoint is written first.
+        UserError: the loss is not a number; the batch is saved beside the checkpoint and named.
+    """
+    optimizer = torch.optim.AdamW(_groups(parameters, config.weight_decay), lr=learning_rate, foreach=True)
+    per_epoch = max(1, len(batches.epoch(0)))
+    total = per_epoch * config.epochs
+    state, best = State(), {name: p.detach().clone() for name, p in parameters.items()}
+    if folder:
+        _recover(folder)
+    if folder and (folder / STATE).is_file():
+        state, best = _load(folder, parameters, optimizer)
+    begin, saved, ended = time.monotonic() - state.seconds, time.monotonic(), "all epochs done"
+    progress.start(work, total, "steps")
+    progress.advance(work, state.step)
+
+    def checkpoint() -> None:
+        state.seconds = time.monotonic() - begin
+        if folder:
+            _save(folder, state, parameters, best, optimizer)
+
+    try:
+        while state.epoch < config.epochs:
+            order = batches.epoch(state.epoch)
+            mode(True)
+            while state.place < len(order):
+                rows = order[state.place]
+                torch.manual_seed(seed * 1_000_003 + state.step)
+                rate = learning_rate * _share(state.step, total, config.warmup)
+                for group in optimizer.param_groups:
+                    group["lr"] = rate
+                value = loss(rows)
+                number = float(value.detach())
+                if not math.isfinite(number):
+                    raise _broken(number, rows, state, folder)
+                value.backward()  # type: ignore[no-untyped-call]
+                torch.nn.utils.clip_grad_norm_(list(parameters.values()), config.max_norm)
+                optimizer.step()
+                optimizer.zero_grad(set_to_none=True)
+                state.step, state.place = state.step + 1, state.place + 1
+                state.running, state.counted = state.running + number, state.counted + 1
+                progress.advance(work)
+                if state.counted % 5 == 1:
+                    progress.metric(work, loss=state.running / state.counted)
+                if time.monotonic() - saved > config.checkpoint_seconds and state.place < len(order):
+                    checkpoint()
+                    saved = time.monotonic()
+                if deadline is not None and time.monotonic() > deadline:
+                    ended = "the time budget ended"
+                    break
+            mode(False)
+            figure, others = validate()
+            state.history.append({"step": state.step, "epoch": state.step / per_epoch,
+                                  "train_loss": state.running / max(1, state.counted), "validation_loss": figure,
+                                  "seconds": time.monotonic() - begin, **others})
+            progress.metric(work, validation=figure)
+            state.epoch, state.place, state.running, state.counted = state.epoch + 1, 0, 0.0, 0
+            if figure < state.best:
+                state.best, state.bad, state.best_step = figure, 0, state.step
+                best = {name: p.detach().clone() for name, p in parameters.items()}
+            else:
+                state.bad += 1
+            checkpoint()
+            saved = time.monotonic()
+            if state.bad >= config.patience:
+                ended = f"no better for {config.patience} evaluations"
+            if ended != "all epochs done":
+                break
+    except KeyboardInterrupt:
+        mode(False)
+        checkpoint()
+        raise Interrupted(f"Stopped in {work} at step {state.step} of {total}; the state is kept.",
+                          "Go on with: seedbed run --resume RUN_FOLDER") from None
+    mode(False)
+    with torch.no_grad():
+        for name, parameter in parameters.items():
+            parameter.copy_(best[name])
+    progress.done(work)
+    return Trained(state.history, state.step, state.best_step, ended, time.monotonic() - begin)
+
+
+def _groups(parameters: dict[str, Tensor], decay: float) -> list[dict[str, Any]]:
+    """Biases and norms (one dimension) are not decayed."""
+    return [{"params": [p for p in parameters.values() if p.ndim > 1], "weight_decay": decay},
+            {"params": [p for p in parameters.values() if p.ndim <= 1], "weight_decay": 0.0}]
+
+
+def _share(step: int, total: int, warmup: float) -> float:
+    """Learning rate as a share of its peak: a linear rise, then a cosine down to a tenth."""
+    rise = max(1, round(total * warmup))
+    if step < rise:
+        return (step + 1) / rise
+    return 0.1 + 0.45 * (1 + math.cos(math.pi * (step - rise) / max(1, total - rise)))
+
+
+def _broken(number: float, rows: Sequence[int], state: State, folder: Path | None) -> UserError:
+    where = "."
+    if folder:
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "bad_batch.json").write_text(
+            json.dumps({"step": state.step, "rows": list(rows), "loss": str(number)}))
+        where = f"; its rows are in {folder / 'bad_batch.json'}."
+    return UserError(f"The loss became {number} at step {state.step}, batch of {len(rows)} texts{where}",
+                     "Lower --learning-rate, or look at these rows: an empty or broken text is the usual cause.")
+
+
+def _save(folder: Path, state: State, parameters: dict[str, Tensor], best: dict[str, Tensor],
+          optimizer: torch.optim.Optimizer) -> None:
+    """Write a whole new checkpoint, then swap it in by renaming: a kill at any point leaves one that is whole."""
+    temporary, old = folder.with_name(folder.name + ".part"), folder.with_name(folder.name + ".old")
+    shutil.rmtree(temporary, ignore_errors=True)
+    temporary.mkdir(parents=True)
+    names = {id(p): name for name, p in parameters.items()}
+    tensors = {f"weight/{name}": p.detach().contiguous() for name, p in parameters.items()}
+    for parameter, slots in optimizer.state.items():
+        for kind in SLOTS:
+            tensors[f"{kind}/{names[id(parameter)]}"] = slots[kind].contiguous()
+    save_file(tensors, temporary / WEIGHTS)
+    save_file({k: v.contiguous() for k, v in best.items()}, temporary / BEST)
+    (temporary / STATE).write_text(json.dumps(asdict(state)))
+    for file in temporary.iterdir():
+        with file.open("rb") as opened:
+            os.fsync(opened.fileno())
+    shutil.rmtree(old, ignore_errors=True)
+    if folder.exists():
+        folder.rename(old)
+    temporary.rename(folder)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def _load(folder: Path, parameters: dict[str, Tensor],
+          optimizer: torch.optim.Optimizer) -> tuple[State, dict[str, Tensor]]:
+    try:
+        state = State(**json.loads((folder / STATE).read_text()))
+        tensors, best = load_file(folder / WEIGHTS), load_file(folder / BEST)
+        with torch.no_grad():
+            for name, parameter in parameters.items():
+                parameter.copy_(tensors[f"weight/{name}"])
+                slots = {kind: value for kind, value in (
+                    (kind, tensors.get(f"{kind}/{name}")) for kind in SLOTS) if value is not None}
+                if slots:
+                    optimizer.state[parameter] = slots
+    except Exception as problem:
+        raise CorruptFile(f"The checkpoint {folder} cannot be read: {problem}.",
+                          f"Delete {folder} and resume again: this candidate then starts anew.") from problem
+    return state, best
+
+
+def _recover(folder: Path) -> None:
+    """Put back the last whole checkpoint when a kill fell between the two renames of a save."""
+    old = folder.with_name(folder.name + ".old")
+    if not folder.exists() and old.is_dir():
+        old.rename(folder)
