@@ -1,0 +1,133 @@
+"""How often the intervals hold the truth, the tests err, and the rule loses: simulated on known populations.
+
+The tests run a quick part. `python tests/evaluate/coverage_study.py` prints the tables of docs/evaluation.md.
+"""
+
+from __future__ import annotations
+
+import sys
+from statistics import NormalDist
+
+import numpy as np
+
+from seedbed.evaluate.choose import choose
+from seedbed.evaluate.compare import compare_decisions
+from seedbed.evaluate.counts import Patterns, patterns
+from seedbed.evaluate.scores import estimate, redraw
+from seedbed.tasks.classify import Classify
+
+
+def _mixed(share: np.ndarray, right: float) -> np.ndarray:
+    return np.outer(share, share) * (1 - right) + np.diag(share) * right
+
+
+def _zipf(width: int) -> np.ndarray:
+    share = 1 / np.arange(1, width + 1)
+    return share / share.sum()
+
+
+POPULATIONS: dict[str, np.ndarray] = {  # joint probability of [target, decision]
+    "2 even classes, accuracy 0.80": np.array([[.4, .1], [.1, .4]]),
+    "3 classes, one rare (5 %)": np.array([[.55, .03, .02], [.08, .25, .02], [.02, .01, .02]]),
+    "3 classes, rare one never found": np.array([[.58, .04, .0], [.08, .25, .0], [.03, .02, .0]]),
+    "3 classes, rare one, nearly perfect": np.array([[.63, .01, .0], [.01, .30, .0], [.002, .0, .048]]),
+    "5 classes, Zipf": _mixed(_zipf(5), .5),
+    "8 classes, rarest 2 %": _mixed(np.array([.4, .2, .12, .1, .08, .05, .03, .02]), .65),
+    "12 classes, Zipf": _mixed(_zipf(12), .8),
+    "20 even classes": _mixed(np.full(20, .05), .7),
+}
+
+
+def coverage(population: np.ndarray, rows: int, repeats: int, seed: int = 0) -> dict[str, float]:
+    """Share of samples whose 95 % interval holds the population's value; and of the plain percentile bootstrap."""
+    width = len(population)
+    hit, total = np.diag(population), population.sum(0) + population.sum(1)
+    f1 = 2 * hit / total
+    rng = np.random.default_rng(seed)
+    held = {"macro_f1": 0, "accuracy": 0, "percentile": 0}
+    for _ in range(repeats):
+        counts = rng.multinomial(rows, population.ravel())
+        cells = np.flatnonzero(counts)
+        target, decided = np.divmod(cells, width)
+        sample = Patterns(counts[cells], np.eye(width)[target], (np.eye(width)[decided],), cells)
+        totals, (redrawn,) = sample.totals(), redraw(sample, 300, rng)
+        truth = {"macro_f1": f1[~np.isnan(totals.f1())].mean(), "accuracy": hit.sum()}
+        for name, value in truth.items():
+            found = estimate(name, totals, redrawn)
+            held[name] += found.low - 1e-12 <= value <= found.high + 1e-12
+        low, high = np.quantile(redrawn.metric("macro_f1"), [0.025, 0.975])
+        held["percentile"] += bool(low - 1e-12 <= truth["macro_f1"] <= high + 1e-12)
+    return {name: count / repeats for name, count in held.items()}
+
+
+def answers(rows: int, accuracies: tuple[float, ...], rng: np.random.Generator,
+            share: tuple[float, ...] = (.65, .3, .05)) -> tuple[np.ndarray, list[np.ndarray]]:
+    """Targets, and decisions of candidates of these accuracies that err on partly the same rows."""
+    width = len(share)
+    target, other = rng.choice(width, rows, p=share), rng.integers(1, width, rows)
+    shared = rng.normal(size=rows)
+    out = []
+    for accuracy in accuracies:
+        luck = (shared + rng.normal(size=rows)) / 2 ** 0.5
+        out.append(np.where(luck < NormalDist().inv_cdf(accuracy), target, (target + other) % width))
+    return target, out
+
+
+TASK = Classify(("a", "b", "c"))
+
+
+def alarms(rows: int, accuracies: tuple[float, float], repeats: int, metric: str,
+           seed: int = 0) -> tuple[float, float]:
+    """Share of samples in which the second is called worse than the first; and whose interval holds the truth."""
+    target, (one, two) = answers(1_000_000, accuracies, np.random.default_rng(99))
+
+    def value(y: np.ndarray, decided: np.ndarray) -> float:
+        return float(patterns(TASK, y, decided).totals().metric(metric))
+
+    truth = value(target, one) - value(target, two)
+    rng = np.random.default_rng(seed)
+    worse = held = 0
+    for i in range(repeats):
+        y, (first, second) = answers(rows, accuracies, rng)
+        found, _ = compare_decisions(TASK, y, first, second, best="first", metric=metric, seed=i, resamples=500)
+        worse += found.worse
+        held += found.difference.low <= truth <= found.difference.high
+    return worse / repeats, held / repeats
+
+
+def rule_loss(rows: int, accuracies: tuple[float, ...], repeats: int, margin: float,
+              seed: int = 0) -> tuple[float, float]:
+    """Mean accuracy lost against the truly best, and mean cost rank, of what `choose` picks."""
+    rng = np.random.default_rng(seed)
+    lost = rank = 0.0
+    for i in range(repeats):
+        y, decided = answers(rows, accuracies, rng)
+        logits = {f"c{j}": np.eye(3, dtype=np.float32)[part] for j, part in enumerate(decided)}
+        picked = int(choose(TASK, y, logits, {name: j for j, name in enumerate(logits)}, metric="accuracy", seed=i,
+                            margin=margin).candidate[1:])
+        lost, rank = lost + max(accuracies) - accuracies[picked], rank + picked
+    return lost / repeats, rank / repeats
+
+
+def main(repeats: int) -> None:
+    sizes = (50, 100, 200, 400)
+    print(f"Coverage, {repeats} samples each: macro-F1 (percentile bootstrap) | accuracy, by rows {sizes}")
+    for name, population in POPULATIONS.items():
+        found = [coverage(population, n, repeats) for n in sizes]
+        cells = [f"{100 * f['macro_f1']:.1f} ({100 * f['percentile']:.1f}) {100 * f['accuracy']:.1f}" for f in found]
+        print(f"| {name} | {' | '.join(cells)} |", flush=True)
+    print("Test: share called worse, and coverage of the difference")
+    for metric in ("accuracy", "macro_f1"):
+        for pair in ((.75, .75), (.80, .75), (.80, .70)):
+            print(f"| {metric} {pair} | " + " | ".join("{:.1%} {:.1%}".format(*alarms(n, pair, repeats // 2, metric))
+                                                       for n in sizes) + " |", flush=True)
+    print("Rule: accuracy points lost / mean cost rank")
+    for true in ((.75,) * 4, (.72, .74, .76, .78), (.65, .70, .75, .80), (.70, .78, .78, .78)):
+        for n in (90, 200, 500, 2000):
+            cells = ["{:.1f} / {:.1f}".format(*(np.array(rule_loss(n, true, repeats // 10, m)) * (100, 1)))
+                     for m in (1.0, 0.05, 0.02, 0.0)]
+            print(f"| {true} | {n} | " + " | ".join(cells) + " |", flush=True)
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]) if len(sys.argv) > 1 else 1000)
