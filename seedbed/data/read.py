@@ -12,9 +12,8 @@ from ..errors import DataError
 from ..progress import SILENT, Progress
 from .columns import Columns, choose, split_of
 from .dataset import Dataset, ids
-from .formats import BUILT_IN, READERS
-from .formats.encoding import refuse_binary
-from .formats.source import Chunk, Options, Source, locate
+from .formats.source import Options
+from .gather import Raw, gather
 from .health import Finding
 from .tally import LINES_SHOWN, REASONS, Tally
 from .targets import as_text, read_targets
@@ -101,79 +100,6 @@ def read_splits(sources: Mapping[str, Given], *, text: str | None = None, label:
     return _read(pairs, text, label, group, None, multi_label, True, encoding, delimiter, progress)
 
 
-def chunks(spec: str | Path, tally: Tally, options: Options = Options()) -> Iterator[Chunk]:
-    """The raw columns of a source, some rows at a time, in constant memory (except JSON and compressed Parquet).
-
-    Args:
-        spec: as `source` of `read`.
-        tally: gets what is found out, and the rows that are left out.
-
-    Raises:
-        NotFound, DataError: as `read`.
-    """
-    found = locate(spec, options)
-    name = _format(found)
-    tally.detect("format", name + (f" ({found.compression})" if found.compression else ""))
-    yield from READERS.get(name)(found, tally)
-
-
-def _format(source: Source) -> str:
-    """Name of the reader: by a plugin's extension or scheme, else by content, with the extension as a hint."""
-    scheme = source.url.split("://")[0].split("+")[0].lower()
-    for name in (scheme, source.suffix.removeprefix(".")):
-        if name and name not in BUILT_IN and name in READERS:
-            return name
-    if source.url:
-        return "sql"
-    assert source.path is not None
-    if source.path.is_dir():
-        return "folder"
-    if source.suffix == ".xlsx" and not source.compression:
-        return "excel"
-    head = source.head()
-    if head.startswith(b"PAR1") or (head and source.suffix in (".parquet", ".pq")):
-        return "parquet"
-    if head.startswith(b"PK\x03\x04"):  # a workbook inside a compressed file
-        return "excel"
-    return _text_format(source, head)
-
-
-def _text_format(source: Source, head: bytes) -> str:
-    import json
-
-    start = head.decode("utf-16" if head[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig", "replace").lstrip()
-    if source.suffix in (".xls", ".xlsx", ".ods"):
-        refuse_binary(source.name, head)
-    is_json = source.suffix in (".json", ".jsonl", ".ndjson")
-    if re.match(r"\[\s*[\]{]", start) or (start.startswith("[") and is_json):
-        return "json"
-    if start.startswith("{"):
-        first, _, rest = start.partition("\n")
-        try:
-            whole = isinstance(json.loads(first), dict)
-        except ValueError:
-            # A line longer than the head, or a line that is broken, in a file that says it has one object a line.
-            whole = source.suffix in (".jsonl", ".ndjson") or (not rest and source.suffix != ".json")
-        except RecursionError:
-            whole = True
-        lone = whole and not rest.strip() and source.suffix != ".jsonl"
-        if whole and not (lone and re.match(r'\{\s*"[^"]*"\s*:\s*\[', first)):
-            return "jsonl"
-        return "json"
-    return "jsonl" if source.suffix in (".jsonl", ".ndjson") else "json" if source.suffix == ".json" else "csv"
-
-
-@dataclass
-class _Raw:
-    """All sources as they are, before the columns mean anything."""
-
-    table: pa.Table
-    lines: pa.ChunkedArray
-    sources: pa.ChunkedArray
-    given: pa.ChunkedArray
-    names: list[str]
-
-
 def _read(pairs: list[tuple[str | Path, str | None]], text: str | None, label: str | None, group: str | None,
           split: str | None, multi_label: bool | None, labelled: bool, encoding: str | None, delimiter: str | None,
           progress: Progress) -> Reading:
@@ -183,7 +109,7 @@ def _read(pairs: list[tuple[str | Path, str | None]], text: str | None, label: s
         raise DataError(f"The delimiter {delimiter!r} is not one character.", r"Name one, such as ; or a tab.")
     options = Options(encoding, delimiter, tuple(n for n in (text, label, group, split) if n))
     tally = Tally()
-    raw = _gather(pairs, options, tally, progress)
+    raw = gather(pairs, options, tally, progress)
     where = ", ".join(raw.names)
     found = len(raw.table) + sum(tally.skipped.values())
     if not len(raw.table):
@@ -200,72 +126,14 @@ def _read(pairs: list[tuple[str | Path, str | None]], text: str | None, label: s
     return Reading(dataset, where, found, dict(tally.skipped), dict(tally.detected), tally.findings())
 
 
-def _gather(pairs: list[tuple[str | Path, str | None]], options: Options, tally: Tally, progress: Progress) -> _Raw:
-    import pyarrow as pa
-
-    tables, lines, sources, given, names = [], [], [], [], list[str]()
-    for spec, split in pairs:
-        name = _shown(spec)
-        names.append(name)
-        progress.start(f"Reading {name}", unit="rows")
-        for chunk in chunks(spec, tally, options):
-            rows = len(chunk.table)
-            tables.append(chunk.table)
-            lines.append(pa.array(chunk.lines, pa.int64()))
-            sources.append(pa.array(chunk.sources, pa.string()) if chunk.sources
-                           else pa.DictionaryArray.from_arrays(pa.repeat(pa.scalar(0, pa.int32()), rows), [name])
-                           .dictionary_decode())
-            given.append(pa.array([split] * rows, pa.string()))
-            progress.advance(f"Reading {name}", rows)
-        progress.done(f"Reading {name}")
-    return _Raw(_join(tables), pa.chunked_array(lines, pa.int64()), pa.chunked_array(sources, pa.string()),
-                pa.chunked_array(given, pa.string()), names)
-
-
-def _shown(spec: str | Path) -> str:
-    if isinstance(spec, str) and "://" in spec:
-        from .formats.sql import database_name, parse
-
-        return database_name(parse(spec)[0]) if spec.split("://")[0] not in READERS else spec.split("://")[0]
-    return str(spec)
-
-
-def _join(tables: list[pa.Table]) -> pa.Table:
-    """One table of chunks whose columns may differ in type: then they become lists, where there are any, or text."""
-    import pyarrow as pa
-
-    if not tables:
-        return pa.table({})
-    kinds: dict[str, set[Any]] = {}
-    for table in tables:
-        for one in table.schema:
-            kinds.setdefault(one.name, set()).add(one.type)
-    for name, types in kinds.items():
-        real = {t for t in types if not pa.types.is_null(t)}
-        if len(real) < 2 or all(pa.types.is_integer(t) or pa.types.is_floating(t) for t in real):
-            continue
-        lists = any(pa.types.is_list(t) for t in real)
-        for i, table in enumerate(tables):
-            if name not in table.column_names:
-                continue
-            column = table.column(name)
-            if lists and not pa.types.is_list(column.type):
-                words = [v if v is None else [v] for v in as_text(column).to_pylist()]
-                column = pa.chunked_array([pa.array(words, pa.list_(pa.string()))])
-            elif not lists:
-                column = as_text(column)
-            tables[i] = tables[i].set_column(table.column_names.index(name), name, column)
-    return pa.concat_tables(tables, promote_options="permissive")
-
-
-def _dataset(raw: _Raw, columns: Columns, multi_label: bool | None, labelled: bool, tally: Tally) -> Dataset:
+def _dataset(raw: Raw, columns: Columns, multi_label: bool | None, labelled: bool, tally: Tally) -> Dataset:
     """Give the columns their meaning, and leave out the rows without a text or a label."""
     import numpy as np
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    texts = pc.fill_null(as_text(raw.table.column(columns.text)), "")
-    target: pa.ChunkedArray = pa.chunked_array([pa.nulls(len(texts), pa.string())])
+    texts, rows = pc.fill_null(as_text(raw.table.column(columns.text)), ""), len(raw.table)
+    target: pa.ChunkedArray = pa.chunked_array([pa.nulls(rows, pa.string())])
     labels = target
     if columns.label is not None:
         labels = as_text(raw.table.column(columns.label))
@@ -276,7 +144,7 @@ def _dataset(raw: _Raw, columns: Columns, multi_label: bool | None, labelled: bo
             tally.detect("labels trimmed", f"{told.trimmed:,} had spaces around them")
     splits = _splits(raw, columns)
 
-    why = np.zeros(len(texts), np.int8)  # 0 kept, else place in `reasons`
+    why = np.zeros(rows, np.int8)  # 0 kept, else place in `reasons`
     reasons = ("", "missing_label", "empty_text", "nul_bytes", "huge_cell")
     if labelled:
         why[_where(pc.is_null(target))] = 1
@@ -290,12 +158,12 @@ def _dataset(raw: _Raw, columns: Columns, multi_label: bool | None, labelled: bo
     keep = np.flatnonzero(why == 0)
 
     def kept(column: pa.ChunkedArray) -> pa.ChunkedArray:
-        return column if len(keep) == len(texts) else column.take(pa.array(keep))
+        return column if len(keep) == rows else column.take(pa.array(keep))
 
     texts, target = kept(texts), kept(target)
     _entities(texts, kept(raw.lines), tally)
     groups = as_text(raw.table.column(columns.group)).cast(pa.string()) if columns.group else pa.chunked_array(
-        [pa.nulls(len(why), pa.string())])
+        [pa.nulls(rows, pa.string())])
     names = ids(_values(texts), _values(target))
     table = pa.table({"id": pa.array(names, pa.string()), "line": kept(raw.lines), "source": kept(raw.sources),
                       "group": kept(groups), "split": kept(splits), "target": target, "text": texts})
@@ -322,7 +190,7 @@ def _values(column: pa.ChunkedArray) -> Iterator[Any]:
             yield from chunk.slice(at, 50_000).to_pylist()
 
 
-def _splits(raw: _Raw, columns: Columns) -> pa.ChunkedArray:
+def _splits(raw: Raw, columns: Columns) -> pa.ChunkedArray:
     """The split of each row: that of its source, else that of its column.
 
     Raises:

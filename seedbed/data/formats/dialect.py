@@ -121,7 +121,7 @@ def has_header(first: Sequence[Any], rows: Sequence[Sequence[Any]], named: Seque
         return False, "it holds a sentence"
     for i, cell in enumerate(cells):
         below = ["" if r[i] is None else str(r[i]).strip() for r in rows if i < len(r)]
-        if cell and cell in below and len(set(below)) < 0.5 * len(below):
+        if cell and cell in below and len(set(below)) < len(below):
             return False, f"{cell!r} is a value of that column"
     return True, "its cells look like names"
 

@@ -24,6 +24,11 @@ KNOWN_BINARY = {
 CONTROL = re.compile(rb"[\x00-\x08\x0e-\x1a\x1c-\x1f\x7f]")
 WESTERN = re.compile("[A-Za-zÀÂÄÁÃÅÆÇÉÈÊËÍÌÎÏÑÓÒÔÖÕØŒÚÙÛÜàâäáãåæçéèêëíìîïñóòôöõøœúùûüÿß]")
 ODD_IN_WORDS = re.compile("[A-Za-z][¿¹³²¼½¾¶¡¢£¥¦¨¯ªº±µþðýÞÐÝŸ¤×÷¬][a-z]")
+COMMON_LETTERS = {
+    "cp1251": "оеаинтсрвлкмдпу", "koi8_r": "оеаинтсрвлкмдпу", "cp866": "оеаинтсрвлкмдпу",
+    "cp1253": "αοιετσνηυρπκμλς", "cp1255": "יוהלאתרבשמנםדקעח", "cp1256": "اليمنوترهبدسعفة"}
+"""By encoding, the letters that make up most of a text in its script."""
+EAST_ASIAN = ["cp932", "euc_jp", "gb18030", "big5", "cp949"]
 
 
 @dataclass
@@ -66,9 +71,13 @@ class Text:
 
     def _other(self) -> Iterator[str]:
         decoder = codecs.getincrementaldecoder(self.encoding)(errors="replace")
-        for block in self.source.blocks():
-            yield decoder.decode(block)
-        yield decoder.decode(b"", True)
+        try:
+            for block in self.source.blocks():
+                yield decoder.decode(block)
+            yield decoder.decode(b"", True)
+        except UnicodeError as problem:  # only where not even a substitute helps, as UTF-16 without its mark
+            raise DataError(f"{self.source.name} is not {self.encoding}: {problem}.",
+                            "Leave the encoding out to have it found, or name another.") from None
 
     def lines(self) -> Iterator[str]:
         """Lines with their ends. Only a line feed ends a line, as for grep and editors (a carriage return does
@@ -200,18 +209,33 @@ def _survey_block(text: Text, data: bytes, number: int, valid: int, sample: byte
 def _guess(sample: bytes) -> str:
     """The likeliest encoding of lines that are not UTF-8.
 
-    Windows-1252 when it gives mostly plain letters with Western accents inside words; charset-normalizer confuses it
-    with its Central European sister there. Else what charset-normalizer says.
+    Windows-1252 when it gives plain letters with Western accents inside words. For other scripts, the encoding that
+    gives most of the script's commonest letters; charset-normalizer confuses these with their neighbours. It decides
+    the rest (Central European, Turkish, East Asian).
     """
     western = sample.decode("cp1252", "replace")
     high = [c for c in western if ord(c) > 127]
-    if len(high) < 0.25 * len(western) and "�" not in western and not ODD_IN_WORDS.search(western) and \
+    rare = len(high) < 0.35 * sum(c.isalpha() or ord(c) > 127 for c in western)
+    central = len(set(high) & set("šžøì")) > 1 or {"õ", "û"} <= set(high)  # no Western language has these together
+    if rare and not central and "�" not in western and not ODD_IN_WORDS.search(western) and \
             sum(bool(WESTERN.match(c)) or c in "’‘“”„–—…€£§°«»¿¡·•™®©´\xa0" for c in high) > 0.98 * len(high):
         return "cp1252"
+    shares = {name: _share(sample.decode(name, "replace"), letters) for name, letters in COMMON_LETTERS.items()}
+    likeliest = max(shares, key=lambda name: shares[name])
+    if not rare and shares[likeliest] > 0.55:
+        return likeliest
     from charset_normalizer import from_bytes
 
-    best = from_bytes(sample).best()
+    best = from_bytes(sample, cp_isolation=["cp1250", "cp1254", "cp1257"] if rare else EAST_ASIAN).best()
     return str(best.encoding) if best else "cp1252"
+
+
+def _share(text: str, letters: str) -> float:
+    """Share of the characters beyond ASCII that are among the letters."""
+    high = [c for c in text if ord(c) > 127]
+    small = sum(c in letters for c in high)
+    large = sum(c in letters for c in "".join(high).lower())  # in capitals: likely, but less
+    return max(small, 0.8 * large) / max(1, len(high))
 
 
 def _verify(text: Text) -> None:

@@ -135,7 +135,7 @@ def locate(spec: str | Path, options: Options = Options()) -> Source:
         if spec.split("://")[0].lower() in ("http", "https", "ftp", "s3", "gs", "file"):
             raise DataError("Data is read from files and databases, not from the web.",
                             "Download the file, and name it as the source.")
-        return Source(name="", url=spec, options=options)
+        return Source(_name(spec), url=spec, options=options)
     path = Path(spec).expanduser()
     if not path.exists():
         raise _no_such_file(path)
@@ -152,6 +152,16 @@ def locate(spec: str | Path, options: Options = Options()) -> Source:
     if head.startswith(b"PK\x03\x04") or head.startswith(b"PK\x05\x06"):
         return _in_zip(source)
     return replace(source, suffix=suffixes[-1] if suffixes else "")
+
+
+def _name(url: str) -> str:
+    """A URL for people, without the query and who connects."""
+    from .sql import database_name, parse
+
+    try:
+        return database_name(parse(url)[0])
+    except DataError:  # its reader will say what is wrong, or knows another form of URL
+        return url.split("://")[0]
 
 
 def _in_zip(source: Source) -> Source:

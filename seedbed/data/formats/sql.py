@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from sqlalchemy import URL, Engine
 
 READING = ("select", "with", "values", "table", "from", "(")
+DRIVERS = {"MySQLdb": "mysqlclient"}
+"""Packages that are not named like the module they hold."""
 QUERY = re.compile(r"[?&]query=", re.I)
 
 
@@ -124,7 +126,7 @@ def _no_driver(url: URL, problem: ModuleNotFoundError) -> UserError:
     if url.get_backend_name() == "postgresql":
         return MissingExtra("Reading from PostgreSQL", "postgres")
     return DataError(f"The driver for {url.get_backend_name()} databases is not installed.",
-                     f"Install it with: pip install {problem.name}")
+                     f"Install it with: pip install {DRIVERS.get(problem.name or '', problem.name)}")
 
 
 def _clean(problem: Exception, url: URL) -> str:
