@@ -6,8 +6,11 @@ what the two lines must name.
 
 from __future__ import annotations
 
+import gzip
 import shutil
+import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -58,6 +61,51 @@ def corrupted_model(folder: Path, fixture: Fixture) -> list[str]:
     return ["models", "pull", "all-minilm-l6-v2"]
 
 
+ROWS = "".join(f"text number {i} is here,{'good' if i % 2 else 'bad'}\n" for i in range(40))
+"""Forty good rows of `text,label`."""
+
+
+def data(content: bytes | str, name: str = "data.csv", *more: str, verb: str = "check",
+         ) -> Callable[[Path, Fixture], list[str]]:
+    """`seedbed data check` on a file with that content."""
+    def words(folder: Path, fixture: Fixture) -> list[str]:
+        (folder / name).write_bytes(content if isinstance(content, bytes) else content.encode())
+        return ["data", verb, name, *more]
+    return words
+
+
+def near_file(folder: Path, fixture: Fixture) -> list[str]:
+    (folder / "reviews.csv").write_text("text,label\n" + ROWS)
+    return ["data", "check", "review.csv"]
+
+
+def database(folder: Path, fixture: Fixture) -> list[str]:
+    with closing(sqlite3.connect(folder / "data.sqlite")) as made:
+        made.execute("create table t (a)")
+    return ["data", "check", "data.sqlite"]
+
+
+def no_permission_to_write(folder: Path, fixture: Fixture) -> list[str]:
+    (folder / "out").write_text("a file where a folder is wanted")
+    (folder / "data.csv").write_text("text,label\n" + ROWS)
+    return ["data", "redact", "data.csv", "--out", "out/copy.csv"]
+
+
+def newer_bundle(folder: Path, fixture: Fixture) -> list[str]:
+    (folder / "bundle").mkdir()
+    (folder / "bundle" / "bundle.json").write_text('{"format": 999}')
+    return ["predict", "bundle", "a text"]
+
+
+def half_a_bundle(folder: Path, fixture: Fixture) -> list[str]:
+    (folder / "bundle").mkdir()
+    (folder / "bundle" / "bundle.json").write_text('{"format": 1, "name": "x"')
+    return ["predict", "bundle", "a text"]
+
+
+MIXED = b"text,label\n" + b"".join(
+    f"Größe {i} ist gut,{'good' if i % 2 else 'bad'}\n".encode("utf-8" if i < 40 else "latin-1") for i in range(80))
+
 EMPTY = ("SEEDBED_MODELS", "models")
 
 TABLE: dict[str, Cause] = {
@@ -69,6 +117,29 @@ TABLE: dict[str, Cause] = {
     "an amount of memory that is none": Cause(line("models", "recommend", "--ram", "much"), 2, "'much'", "8GB"),
     "offline with a model not yet fetched": Cause(line("models", "pull", "all-minilm-l6-v2"), 4, "all-minilm-l6-v2",
                                                   "seedbed models pull", (("SEEDBED_OFFLINE", "1"), EMPTY)),
+    "no such file": Cause(line("data", "check", "nope.csv"), 2, "nope.csv", "."),
+    "no such file, but one like it": Cause(near_file, 2, "review.csv", "reviews.csv"),
+    "empty file": Cause(data(""), 2, "data.csv is empty"),
+    "a header and no rows": Cause(data("text,label\n"), 2, "no rows"),
+    "binary file": Cause(data(b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 20), 2, "PNG", "CSV"),
+    "a database for a table": Cause(database, 2, "SQLite", "?query="),
+    "mixed encodings": Cause(data(MIXED), 2, "40 of 81 lines", "UTF-8"),
+    "label column missing": Cause(data("text,label\n" + ROWS, "data.csv", "--label", "labell"), 2, "'labell'",
+                                  "'label'"),
+    "text column missing": Cause(data("text,label\n" + ROWS, "data.csv", "--text", "body"), 2, "'body'"),
+    "compressed file that is cut off": Cause(data(gzip.compress(("text,label\n" + ROWS * 50).encode())[:-200],
+                                                  "data.csv.gz"), 2, "damaged"),
+    "JSON that does not parse": Cause(data('[{"text": "a", "label": "b"},\n {"text": oops}]', "data.json"), 2,
+                                      "line 2, column 11"),
+    "an address in the web": Cause(line("data", "check", "https://example.org/a.csv"), 2, "not from the web"),
+    "a database that is not there": Cause(line("data", "check", "sqlite:///no.db?query=select 1"), 2, "no.db"),
+    "a place where nothing can be written": Cause(no_permission_to_write, 2, "out"),
+    "shares that leave nothing": Cause(data("text,label\n" + ROWS, "data.csv", "--out", "s", "--test", "0.6",
+                                            "--validation", "0.6", verb="split"), 2, "no rows to train on"),
+    "no such bundle": Cause(line("predict", "nope", "a text"), 2, "nope"),
+    "bundle of a newer format": Cause(newer_bundle, 2, "format 999", "upgrade"),
+    "bundle that is cut off": Cause(half_a_bundle, 2, "bundle.json"),
+    "nothing to serve": Cause(line("serve", "nope"), 2, "nope"),
     "corrupted model file": Cause(corrupted_model, 2, ".safetensors", "--force", (EMPTY,)),
 }
 

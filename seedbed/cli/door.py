@@ -18,8 +18,11 @@ from typer.exceptions import Abort, TyperException
 from ..errors import Interrupted, NoResources, UserError
 from ..settings import settings
 
-DEFECT = 1
-"""Exit code of a defect in Seedbed; what a user can mend has the code of its error class."""
+DEFECT = 70
+"""Exit code of a defect in Seedbed (EX_SOFTWARE); what a user can mend has the code of its error class."""
+
+PLACES = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ENAMETOOLONG)
+"""What the system says when a place is not one to read or write."""
 
 SECRETS = (
     (re.compile(r"(?<=://)[^\s/@:'\"]*:[^\s/@'\"]+(?=@)"), "***"),
@@ -54,8 +57,8 @@ def explain(problem: BaseException) -> UserError | None:
         where = f" while writing {problem.filename}" if problem.filename else ""
         return NoResources(f"The disk is full{where}.",
                            "Free some space, or set SEEDBED_HOME to a folder on another disk.")
-    if isinstance(problem, PermissionError) and problem.filename:
-        return UserError(f"{problem.filename} may not be read or written: {problem.strerror}.",
+    if isinstance(problem, OSError) and problem.filename and problem.errno in PLACES:
+        return UserError(f"{problem.filename} cannot be read or written: {problem.strerror}.",
                          "Change its permissions, or name another place.")
     return None
 
