@@ -21,7 +21,7 @@ VERBS = {
     "serve": "Answer over HTTP with a bundle.",
     "models": "The catalog of models: list, show, pull, recommend.",
     "data": "Look after data: check, split, redact.",
-    "runs": "The runs of this home folder and their scores.",
+    "runs": "List runs, the newest first: winner, score with interval, state.",
     "doctor": "What this machine and this installation can do.",
 }
 """Verbs and their one line of help. A verb `v` is `seedbed.cli.v.app` where it has verbs of its own, else `.v.v`."""

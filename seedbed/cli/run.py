@@ -1,0 +1,68 @@
+"""`seedbed run`"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ..workflow import RunConfig
+from . import show
+from .options import flags
+
+if TYPE_CHECKING:
+    from ..evaluate.result import Result
+
+
+@flags(RunConfig)
+def run(
+    source: Annotated[str, typer.Argument(metavar="FILE", help="CSV, TSV, JSON, JSONL, Parquet or Excel file "
+                                          "(compressed too), a folder of text files by class, or a database URL with "
+                                          "a query.")],
+    config: RunConfig,
+    json: Annotated[bool, typer.Option("--json", help="Print the result as JSON for programs.")] = False,
+) -> None:
+    """From labelled text to a proven, running small model.
+
+    Checks the data, freezes the splits, trains candidates from cheap to dear, and takes the cheapest that is not
+    statistically worse than the best. Ctrl-C keeps the state; --resume goes on.
+    """
+    from ..workflow import run as work
+
+    done = work(source, config, show.bar())
+    show.close()
+    if json:
+        show.json(done.result)
+    else:
+        tell(done.result, done.folder)
+
+
+def tell(result: Result, folder: Path) -> None:
+    """Print the verdict, the candidates and where everything is."""
+    from ..evaluate.report import wording
+
+    show.line(result.verdict.headline)
+    show.line(result.verdict.rule)
+    for caution in result.verdict.cautions:
+        show.line(f"mind: {caution}")
+    show.line()
+    rows = []
+    for one in result.candidates:
+        scores = one.test or one.selection
+        rows.append(("*" if one.name == result.verdict.candidate else "", one.title,
+                     wording.estimate(scores.score, scores.metric) if scores else None,
+                     scores.split if scores else None,
+                     wording.seconds(one.seconds) if one.status == "trained" else None,
+                     wording.rate(one.speed.texts_per_second) if one.speed else None,
+                     wording.size(one.size) if one.size else None,
+                     one.reason if one.status != "trained" else ""))
+    metric = wording.short_metric(str(result.task.get("metric", "score")))
+    show.table(("", "candidate", metric, "on", "training", "texts/s", "size", ""), rows)
+    show.line()
+    for what, name in (("report", "report.html"), ("figures", "result.json"), ("bundle", "bundle")):
+        if (folder / name).exists():
+            show.line(f"{what}: {folder / name}")
+    if (folder / "bundle").exists():
+        show.line(f"answer: seedbed predict {folder / 'bundle'} \"...\"")
+        show.line(f"serve: seedbed serve {folder / 'bundle'}")
