@@ -6,6 +6,7 @@ The tests run a quick part. `python tests/evaluate/coverage_study.py` prints the
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from statistics import NormalDist
 
 import numpy as np
@@ -13,7 +14,10 @@ import numpy as np
 from seedbed.evaluate.choose import choose
 from seedbed.evaluate.compare import compare_decisions
 from seedbed.evaluate.counts import Patterns, patterns
-from seedbed.evaluate.scores import estimate, redraw
+from seedbed.evaluate.curve import learning_curve
+from seedbed.evaluate.result import CurvePoint
+from seedbed.evaluate.scores import estimate, mean_loss, redraw
+from seedbed.records import Estimate
 from seedbed.tasks.classify import Classify
 
 
@@ -58,6 +62,33 @@ def coverage(population: np.ndarray, rows: int, repeats: int, seed: int = 0) -> 
         low, high = np.quantile(redrawn.metric("macro_f1"), [0.025, 0.975])
         held["percentile"] += bool(low - 1e-12 <= truth["macro_f1"] <= high + 1e-12)
     return {name: count / repeats for name, count in held.items()}
+
+
+def loss_coverage(rows: int, repeats: int, seed: int = 0) -> float:
+    """Share of samples whose interval holds the mean of a loss of which few rows make up most."""
+    def drawn(count: int) -> np.ndarray:
+        return np.log1p(np.exp(rng.normal(-1.5, 3, count)))
+
+    rng = np.random.default_rng(seed)
+    truth = drawn(1_000_000).mean()
+    return float(np.mean([(one := mean_loss(drawn(rows))).low <= truth <= one.high for _ in range(repeats)]))
+
+
+def curve_coverage(score: Callable[[float], float], half: float, repeats: int) -> float:
+    """Share of noisy curves of five sizes whose verdict's interval holds the gain of doubling 800 rows."""
+    truth, held = score(1600) - score(800), 0
+    for seed in range(repeats):
+        noise = np.random.default_rng(seed).normal(0, half / 1.96, 5)
+        points = [CurvePoint(rows=n, score=Estimate(value=score(n) + e, low=score(n) + e - half,
+                                                    high=score(n) + e + half, n=500))
+                  for n, e in zip((50, 100, 200, 400, 800), noise, strict=True)]
+        low, high = learning_curve(points).verdict.split("interval ")[1].split(")")[0].split(" to ")
+        held += float(low) - 0.0005 <= truth <= float(high) + 0.0005  # shown with three decimals
+    return held / repeats
+
+
+CURVES: dict[str, Callable[[float], float]] = {
+    "power law": lambda n: 1 - 2 * n ** -0.4, "with a floor": lambda n: 0.85 - 2 * n ** -0.6, "flat": lambda n: 0.8}
 
 
 def answers(rows: int, accuracies: tuple[float, ...], rng: np.random.Generator,
@@ -116,6 +147,10 @@ def main(repeats: int) -> None:
         found = [coverage(population, n, repeats) for n in sizes]
         cells = [f"{100 * f['macro_f1']:.1f} ({100 * f['percentile']:.1f}) {100 * f['accuracy']:.1f}" for f in found]
         print(f"| {name} | {' | '.join(cells)} |", flush=True)
+    print("Log loss, rows 30 and", sizes, [f"{loss_coverage(n, 2 * repeats):.1%}" for n in (30, *sizes)])
+    print("Learning curve, half-widths 0.01, 0.03, 0.08")
+    for name, score in CURVES.items():
+        print(f"| {name} |", [f"{curve_coverage(score, half, repeats // 5):.1%}" for half in (0.01, 0.03, 0.08)])
     print("Test: share called worse, and coverage of the difference")
     for metric in ("accuracy", "macro_f1"):
         for pair in ((.75, .75), (.80, .75), (.80, .70)):
