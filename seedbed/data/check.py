@@ -226,8 +226,9 @@ def _label_errors(notes: Notes, found: dup.Duplicates, targets: Sequence[Any], s
     all_rows = "" if result.looked_at == len(alone) else f" in a sample of {result.looked_at:,} rows"
     return [notes.make(
         "label_error", "warning", rows,
-        f"{plural(len(rows), 'label is', 'labels are')} doubtful{all_rows}, the most doubtful first: a simple baseline "
-        f"is sure of another one, and where it is so sure it agrees with {percent(result.agreement, 1)} of the labels.",
+        f"{plural(len(rows), 'label is', 'labels are')} doubtful{all_rows}, the most doubtful first: a simple "
+        f"baseline is sure of another, and where it is so sure it agrees with {percent(result.agreement, 1)} of the "
+        "labels.",
         "Read these lines and correct the wrong ones; some will be right and only unusual.",
         examples=[f"{notes.where(s.row)} is labelled “{s.given}”, reads like “{s.likely}”: {notes.quote(s.row)}"
                   for s in result.suspects])]

@@ -31,7 +31,7 @@ def guess(texts: Sequence[str]) -> list[str]:
     for text in texts:
         language, probability = (UNKNOWN, 0.0) if sum(map(str.isalpha, text[:200])) < _least(text) else \
             identify(text[:1000])
-        guessed.append(language if probability >= SURE else UNKNOWN)
+        guessed.append(language if probability >= SURE and language != "zxx" else UNKNOWN)  # zxx: no language
     return guessed
 
 

@@ -26,7 +26,7 @@ class Kind:
 
     Args:
         name: stable code; the placeholder in a redacted text is this in capitals: `[EMAIL]`.
-        title: for people.
+        title: for people, with its article.
         written: regular expressions of forms that count when `valid` says so.
         bare: regular expressions of forms that count when, besides, one of `words` stands before them.
         words: regular expression of the words that name such a number.
@@ -94,40 +94,42 @@ _PHONE_WORDS = (r"phone|telephone|tel|mobile|cell|call|sms|fax|whatsapp|tél|té
                 r"rufnummer|anruf\w*|cellulare|chiam\w*|gsm|komórk\w*|电话|手机")
 
 KINDS: tuple[Kind, ...] = (
-    Kind("email", "e-mail address",
+    Kind("email", "an e-mail address",
          (r"[A-Za-z0-9À-ɏ_.%+-]{1,64}@[A-Za-z0-9](?:[A-Za-z0-9-]{0,62}\.){1,8}[A-Za-z]{2,24}",)),
-    Kind("iban", "bank account (IBAN)", (r"[A-Za-z]{2}\d\d(?: ?[A-Za-z0-9]{4}){2,7}(?: ?[A-Za-z0-9]{1,3})?",),
+    Kind("iban", "a bank account (IBAN)", (r"[A-Za-z]{2}\d\d(?: ?[A-Za-z0-9]{4}){2,7}(?: ?[A-Za-z0-9]{1,3})?",),
          _standard("iban")),
-    Kind("it_codice_fiscale", "Italian codice fiscale", (r"[A-Za-z]{6}\d\d[A-Za-z]\d\d[A-Za-z]\d{3}[A-Za-z]",),
+    Kind("it_codice_fiscale", "an Italian codice fiscale", (r"[A-Za-z]{6}\d\d[A-Za-z]\d\d[A-Za-z]\d{3}[A-Za-z]",),
          _standard("it.codicefiscale")),
-    Kind("cn_resident_id", "Chinese resident id", (r"\d{17}[\dXx]",), _standard("cn.ric")),
-    Kind("card", "payment card",
+    Kind("cn_resident_id", "a Chinese resident id", (r"\d{17}[\dXx]",), _standard("cn.ric")),
+    Kind("card", "a payment card number",
          (r"\d{4}(?P<s>[ -]?)\d{4}(?P=s)\d{4}(?P=s)\d{1,7}", r"3\d{3}(?P<s>[ -]?)\d{6}(?P=s)\d{4,5}", r"\d{12,19}"),
          _card),
-    Kind("fr_nir", "French NIR", (r"[12] ?\d\d ?\d\d ?(?:\d\d|2[ABab]) ?\d{3} ?\d{3} ?\d\d",), _standard("fr.nir")),
-    Kind("ch_ahv", "Swiss AHV number", (r"756\.?\d{4}\.?\d{4}\.?\d\d",), _standard("ch.ssn")),
-    Kind("mx_curp", "Mexican CURP", (r"[A-Za-z]{4}\d{6}[HMhm][A-Za-z]{5}[A-Za-z0-9]\d",), _standard("mx.curp")),
-    Kind("es_dni", "Spanish DNI", (r"\d{8}-?[A-Za-z]", r"\d\d\.\d{3}\.\d{3}-?[A-Za-z]"),
+    Kind("fr_nir", "a French NIR", (r"[12] ?\d\d ?\d\d ?(?:\d\d|2[ABab]) ?\d{3} ?\d{3} ?\d\d",), _standard("fr.nir")),
+    Kind("ch_ahv", "a Swiss AHV number", (r"756\.?\d{4}\.?\d{4}\.?\d\d",), _standard("ch.ssn")),
+    Kind("mx_curp", "a Mexican CURP", (r"[A-Za-z]{4}\d{6}[HMhm][A-Za-z]{5}[A-Za-z0-9]\d",), _standard("mx.curp")),
+    Kind("es_dni", "a Spanish DNI", (r"\d{8}-?[A-Za-z]", r"\d\d\.\d{3}\.\d{3}-?[A-Za-z]"),
          lambda text: _standard("es.dni")(text.replace(".", ""))),
-    Kind("es_nie", "Spanish NIE", (r"[XYZxyz]-?\d{7}-?[A-Za-z]",), _standard("es.nie")),
-    Kind("fi_hetu", "Finnish personal code", (r"\d{6}[-+A-Fa-fU-Yu-y]\d{3}[0-9A-Ya-y]",), _standard("fi.hetu")),
-    Kind("br_cpf", "Brazilian CPF", (r"\d{3}\.\d{3}\.\d{3}-\d\d",), _standard("br.cpf"), (r"\d{9}-?\d\d",), "cpf"),
-    Kind("be_nn", "Belgian national number", (r"\d\d\.\d\d\.\d\d-\d{3}\.\d\d",), _standard("be.nn"), (r"\d{11}",),
+    Kind("es_nie", "a Spanish NIE", (r"[XYZxyz]-?\d{7}-?[A-Za-z]",), _standard("es.nie")),
+    Kind("fi_hetu", "a Finnish personal code", (r"\d{6}[-+A-Fa-fU-Yu-y]\d{3}[0-9A-Ya-y]",), _standard("fi.hetu")),
+    Kind("br_cpf", "a Brazilian CPF", (r"\d{3}\.\d{3}\.\d{3}-\d\d",), _standard("br.cpf"), (r"\d{9}-?\d\d",), "cpf"),
+    Kind("be_nn", "a Belgian national number", (r"\d\d\.\d\d\.\d\d-\d{3}\.\d\d",), _standard("be.nn"), (r"\d{11}",),
          r"nn|niss|rijksregister\w*|registre national"),
-    Kind("se_personnummer", "Swedish personnummer", (r"(?:19|20)?\d{6}[-+]\d{4}",), _standard("se.personnummer")),
-    Kind("us_ssn", "US social security number", (r"\d{3}-\d\d-\d{4}",), _standard("us.ssn"),
+    Kind("se_personnummer", "a Swedish personnummer", (r"(?:19|20)?\d{6}[-+]\d{4}",), _standard("se.personnummer")),
+    Kind("us_ssn", "a US social security number", (r"\d{3}-\d\d-\d{4}",),
+         lambda text: _standard("us.ssn")(_digits(text)),
          (r"\d{3} ?\d\d ?\d{4}",), r"ssn|social security(?: number)?"),
-    Kind("in_aadhaar", "Indian Aadhaar", (r"[2-9]\d{3}(?P<s>[ -])\d{4}(?P=s)\d{4}",), _standard("in_.aadhaar"),
+    Kind("in_aadhaar", "an Indian Aadhaar", (r"[2-9]\d{3}(?P<s>[ -])\d{4}(?P=s)\d{4}",), _standard("in_.aadhaar"),
          (r"\d{12}",), r"aadhaar|aadhar|uidai|uid"),
-    Kind("nl_bsn", "Dutch BSN", (r"\d{4}\.\d\d\.\d{3}",), _standard("nl.bsn"), (r"\d{8,9}",),
+    Kind("nl_bsn", "a Dutch BSN", (r"\d{4}\.\d\d\.\d{3}",), _standard("nl.bsn"), (r"\d{8,9}",),
          r"bsn|burgerservicenummer|sofi\w*"),
-    Kind("pl_pesel", "Polish PESEL", (), _standard("pl.pesel"), (r"\d{11}",), "pesel"),
-    Kind("pt_nif", "Portuguese NIF", (), _standard("pt.nif"), (_numbered("333"),), r"nif|contribuinte|número fiscal"),
-    Kind("gb_nhs", "British NHS number", (), _standard("gb.nhs"), (_numbered("334"),), r"nhs(?: number| no)?"),
-    Kind("de_steuer_id", "German Steuer-ID", (), _standard("de.idnr"), (r"\d\d ?\d{3} ?\d{3} ?\d{3}",),
+    Kind("pl_pesel", "a Polish PESEL", (), _standard("pl.pesel"), (r"\d{11}",), "pesel"),
+    Kind("pt_nif", "a Portuguese NIF", (), _standard("pt.nif"), (_numbered("333"),),
+         r"nif|contribuinte|número fiscal"),
+    Kind("gb_nhs", "a British NHS number", (), _standard("gb.nhs"), (_numbered("334"),), r"nhs(?: number| no)?"),
+    Kind("de_steuer_id", "a German Steuer-ID", (), _standard("de.idnr"), (r"\d\d ?\d{3} ?\d{3} ?\d{3}",),
          r"steuer-?id\w*|steuerliche identifikationsnummer|steueridentifikationsnummer|identifikationsnummer|idnr|"
          r"tin|steuernummer"),
-    Kind("phone", "phone number",
+    Kind("phone", "a phone number",
          (r"(?:\+|00 ?)[1-9]\d{0,2}(?:[ .-]?\(?\d{1,5}\)?){2,6}", r"\([2-9]\d\d\) ?\d{3}[ .-]\d{4}",
           r"[2-9]\d\d(?P<s>[.-])\d{3}(?P=s)\d{4}", r"0\d(?:(?P<s>[ .-])\d\d)(?:(?P=s)\d\d){3}",
           r"0[1-9]\d{1,3}[ -]\d{3,4}[ -]?\d{3,5}"), _phone,
@@ -136,7 +138,7 @@ KINDS: tuple[Kind, ...] = (
 """In the order in which a text is searched: what an earlier kind claims, a later one does not see."""
 
 _BEFORE, _AFTER = r"(?<![0-9A-Za-zÀ-ɏ_@])(?<!\d[.,])", r"(?![0-9A-Za-zÀ-ɏ_])(?![.,]\d)"  # 电话 may touch its number
-_GAP = r"(?:[\s:#.=º°]|is|no|nr|at|me|us|on|number|nummer|es|é|ist|est){0,6}"
+_GAP = r"(?:[\s:#.=º°]|is|n|no|nr|at|me|us|on|number|nummer|es|é|ist|est){0,6}"
 _WORTH_A_LOOK = r"@|(?:[0-9][ .()-]{0,2}){6}|[A-Za-z]{6}[0-9]{2}[A-Za-z][0-9]{2}"
 """A cheap test: without an at sign, six digits close together or the start of a codice fiscale there is nothing."""
 

@@ -68,7 +68,8 @@ def redact_file(source: str | Path, out: Path, *, numbered: bool = False, force:
                     findings=tally.findings())
 
 
-def _without(table: pa.Table, counts: Counter[str], numbers: dict[str, int] | None) -> tuple[dict[str, list[Any]], int]:
+def _without(table: pa.Table, counts: Counter[str],
+             numbers: dict[str, int] | None) -> tuple[dict[str, list[Any]], int]:
     """The columns without personal data, and in how many rows something was replaced."""
     columns: dict[str, list[Any]] = {}
     changed: set[int] = set()

@@ -84,7 +84,7 @@ def _disk(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as problem:
-        if problem.errno == errno.ENOSPC:
-            raise NoResources(f"The disk is full: {path} could not be written.", "Free some space and run it again.") \
-                from None
-        raise UserError(f"{path} cannot be written: {problem.strerror}.", "Choose another place with --out.") from None
+        if problem.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise NoResources(f"The disk is full: {path} could not be written.",
+                              "Free some space and run it again.") from None
+        raise UserError(f"{path} cannot be written: {problem.strerror}.", "Choose another place for it.") from None
