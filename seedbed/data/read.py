@@ -162,8 +162,10 @@ def _dataset(raw: Raw, columns: Columns, multi_label: bool | None, labelled: boo
 
     texts, target = kept(texts), kept(target)
     _entities(texts, kept(raw.lines), tally)
-    groups = as_text(raw.table.column(columns.group)).cast(pa.string()) if columns.group else pa.chunked_array(
-        [pa.nulls(rows, pa.string())])
+    groups = pa.chunked_array([pa.nulls(rows, pa.string())])
+    if columns.group:
+        named = pc.utf8_trim_whitespace(as_text(raw.table.column(columns.group)).cast(pa.string()))
+        groups = pc.if_else(pc.equal(named, ""), pa.scalar(None, pa.string()), named)
     names = ids(_values(texts), _values(target))
     table = pa.table({"id": pa.array(names, pa.string()), "line": kept(raw.lines), "source": kept(raw.sources),
                       "group": kept(groups), "split": kept(splits), "target": target, "text": texts})

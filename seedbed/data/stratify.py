@@ -61,7 +61,7 @@ def deal(dataset: Dataset, free: Ints, units: Ints, shares: NDArray[np.float64],
     blocks = sorted((int(b - a), int(a)) for a, b in pairwise(edges))  # the rarest first
     for length, start in blocks:
         block = order[start:start + length]
-        counts = _fill(length, quotas[label[block[0]]] if label[block[0]] >= 0 else parts * length, room)
+        counts = _fill(length, quotas[label[block[0]]] if label[block[0]] >= 0 else parts, parts, room)
         result[block] = np.repeat(np.arange(len(parts)), counts)
         room -= counts
     return result
@@ -111,10 +111,10 @@ def _quotas(simple: Ints, contents: dict[int, dict[int, int]], labels: int,
     return np.asarray(lifted - spare * factor[:, None])
 
 
-def _fill(length: int, quota: NDArray[np.float64], room: NDArray[np.float64]) -> Ints:
+def _fill(length: int, quota: NDArray[np.float64], parts: NDArray[np.float64], room: NDArray[np.float64]) -> Ints:
     """[parts] how many of `length` rows go to each part: as the quotas left say, then where most room is."""
     left = np.maximum(quota, 0)
-    scale = left * (length / left.sum()) if left.sum() > 0 else np.full(len(quota), length / len(quota))
+    scale = left * (length / left.sum()) if left.sum() > 0 else parts * length
     counts = np.floor(scale + 1e-9).astype(np.int64)
     counts[(left >= 1) & (counts == 0)] = 1  # a part that was promised one
     while counts.sum() > length:

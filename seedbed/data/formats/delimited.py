@@ -182,10 +182,7 @@ class Rows:
         """The line is a whole row by itself and has a quoted field, so it is hardly the inside of another."""
         if not line.startswith('"') and f'{self.dialect.delimiter}"' not in line:
             return False
-        try:
-            return [len(row) for row in csv.reader([line], **self.dialect.settings())] == [self.columns]
-        except csv.Error:
-            return False
+        return len(_tolerant([line], self.dialect, self.columns) or ()) == self.columns
 
 
 def _tolerant(lines: list[str], dialect: Dialect, columns: int) -> Row | None:

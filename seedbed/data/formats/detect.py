@@ -65,8 +65,8 @@ def _text_format(source: Source, head: bytes) -> str:
         first, _, rest = start.partition("\n")
         try:
             values = json.loads(first).values()
-            lone = not rest.strip() and any(isinstance(one, dict) for v in values if isinstance(v, list) for one in v)
-            return "json" if lone else "jsonl"
+            lists = any(isinstance(v, list) and all(isinstance(one, dict) for one in v) for v in values)
+            return "json" if lists and not rest.strip() and source.suffix != ".jsonl" else "jsonl"
         except (ValueError, RecursionError):  # the line is longer than the head, or broken, or only begins the object
             cut = not rest and source.suffix != ".json" and not re.match(r'\{\s*"[^"]*"\s*:\s*\[\s*\{', first)
             return "jsonl" if cut or source.suffix in (".jsonl", ".ndjson") else "json"

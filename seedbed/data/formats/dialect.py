@@ -109,14 +109,14 @@ def has_header(first: Sequence[Any], rows: Sequence[Sequence[Any]], named: Seque
         return True, "it holds a column that was named"
     if not rows:
         return True, "there is no other row"
-    if not filled or len(set(filled)) < len(filled):
-        return False, "its cells are empty or repeat"
     if any(not isinstance(c, str | None) or re.fullmatch(r"[-+]?\d[\d.,]*", str(c).strip()) for c in first):
         return False, "it holds a number"
-    words = {w for c in filled for w in re.split(r"[\W_]+|(?<=[a-z])(?=[A-Z])", c.lower()) if w}
+    parts = [{w.lower() for w in re.split(r"[\W_]+|(?<=[a-z])(?=[A-Z])", c) if w} for c in filled]
     short = all(len(c) <= 60 and len(c.split()) <= 6 for c in filled)
-    if short and words & WORDS_OF_HEADERS:
+    if short and any(len(words) <= 3 and words & WORDS_OF_HEADERS for words in parts):
         return True, "its cells are names"
+    if not filled or len(set(filled)) < len(filled):
+        return False, "its cells are empty or repeat"
     if not short or any(c[-1] in ".!?" for c in filled):
         return False, "it holds a sentence"
     for i, cell in enumerate(cells):

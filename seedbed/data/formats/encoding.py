@@ -123,10 +123,8 @@ def open_text(source: Source, tally: Tally) -> Text:
     elif named:
         _verify(text)
     tally.detect("encoding", text.encoding)
-    for line, what in text.first_misfits:
-        tally.remark("undecodable", line, what, count=0)
-    if text.misfits:
-        tally.kept["undecodable"] = text.misfits
+    for place, (line, what) in enumerate(text.first_misfits):
+        tally.remark("undecodable", line, what, count=0 if place else text.misfits)
     return text
 
 

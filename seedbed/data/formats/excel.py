@@ -55,8 +55,15 @@ def _sheet(source: Source, tally: Tally, book: Any) -> Iterator[Chunk]:
                         "Fill the first sheet, or move the sheet with the data to the front.")
     rows = chain(start[header:], stream)
     while block := list(islice(rows, CHUNK)):
-        columns = zip(*((*row, *[None] * width)[:width] for _, row in block), strict=True)
-        yield Chunk(pa.table(dict(zip(names, map(to_array, map(list, columns)), strict=True))), [n for n, _ in block])
+        good = []
+        for number, row in block:
+            if len(row) <= width:
+                good.append((number, (*row, *[None] * (width - len(row)))))
+            else:
+                tally.skip("wrong_columns", number, f"{len(row)} columns instead of {width}")
+        columns = [list(column) for column in zip(*(row for _, row in good), strict=True)]
+        if columns:
+            yield Chunk(pa.table(dict(zip(names, map(to_array, columns), strict=True))), [n for n, _ in good])
 
 
 def _rows(sheet: Any) -> Iterator[tuple[int, Cells]]:

@@ -142,8 +142,13 @@ def locate(spec: str | Path, options: Options = Options()) -> Source:
     source = Source(str(spec), path, options=options)
     if path.is_dir():
         return source
-    with path.open("rb") as file:
-        head = file.read(8)
+    if not path.is_file():
+        raise DataError(f"{path} is not a file on disk.", "Save the data to a file first: it is read more than once.")
+    try:
+        with path.open("rb") as file:
+            head = file.read(8)
+    except PermissionError:
+        raise DataError(f"{path} may not be read by this user.", "Change its permissions.") from None
     suffixes = [s.lower() for s in path.suffixes]
     inner = suffixes[-2] if len(suffixes) > 1 and suffixes[-1] in COMPRESSED else ""
     for magic, name in MAGIC.items():
