@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ..errors import UserError
+from ..train.config import TrainConfig
 from ..workflow import RunConfig
 from . import show
 from .options import flags
@@ -15,12 +17,17 @@ if TYPE_CHECKING:
     from ..evaluate.result import Result
 
 
+@flags(TrainConfig, "training")
 @flags(RunConfig)
 def run(
-    source: Annotated[str, typer.Argument(metavar="FILE", help="CSV, TSV, JSON, JSONL, Parquet or Excel file "
-                                          "(compressed too), a folder of text files by class, or a database URL with "
-                                          "a query.")],
     config: RunConfig,
+    training: TrainConfig,
+    source: Annotated[str | None, typer.Argument(
+        metavar="FILE", help="CSV, TSV, JSON, JSONL, Parquet or Excel file (compressed too), a folder of text "
+                             "files by class, or a database URL with a query.")] = None,
+    out: Annotated[Path | None, typer.Option(
+        help="The run folder, which must be new. [default: runs/NAME-TIME]")] = None,
+    resume: Annotated[Path | None, typer.Option(help="Go on with a run folder that was stopped or killed.")] = None,
     json: Annotated[bool, typer.Option("--json", help="Print the result as JSON for programs.")] = False,
 ) -> None:
     """From labelled text to a proven, running small model.
@@ -28,14 +35,20 @@ def run(
     Checks the data, freezes the splits, trains candidates from cheap to dear, and takes the cheapest that is not
     statistically worse than the best. Ctrl-C keeps the state; --resume goes on.
     """
-    from ..workflow import run as work
+    from .. import workflow
 
-    done = work(source, config, show.bar())
+    if (source is None) == (resume is None):
+        raise UserError("Name either a file to learn from or a run to go on with.",
+                        "seedbed run FILE, or seedbed run --resume RUN_FOLDER")
+    if resume is not None:
+        done = workflow.resume(resume, progress=show.bar())
+    else:
+        done = workflow.run(str(source), config, training, out=out, progress=show.bar())
     show.close()
     if json:
         show.json(done.result)
     else:
-        tell(done.result, done.folder)
+        tell(done.result, done.folder.path)
 
 
 def tell(result: Result, folder: Path) -> None:

@@ -76,7 +76,7 @@ class Classify:
             return (1 / (1 + np.exp(-np.clip(scaled, -60, 60)))).astype(np.float32)
         scaled -= scaled.max(axis=1, keepdims=True)
         exponent = np.exp(scaled)
-        return (exponent / exponent.sum(axis=1, keepdims=True)).astype(np.float32)
+        return np.asarray(exponent / exponent.sum(axis=1, keepdims=True), np.float32)
 
     def decide(self, probabilities: Floats) -> NDArray[np.int64]:
         """Decisions in the shape of `encode`: the likeliest label, or every label at 0.5 and above."""

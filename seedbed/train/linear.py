@@ -16,7 +16,7 @@ MANY = 20_000
 """Rows from which on the strength of regularization is not searched, and rare terms are left out."""
 MOST = 200_000
 """Rows that a linear model learns from; more change it little and cost minutes."""
-STRENGTHS = (0.3, 1.0, 4.0, 16.0)
+STRENGTHS = (0.1, 0.3, 1.0, 4.0, 16.0)
 
 
 def majority(lesson: Lesson) -> Fitted:

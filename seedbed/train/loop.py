@@ -16,7 +16,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from ..errors import CorruptFile, Interrupted, UserError
+from ..errors import CorruptFile, UserError
 from ..progress import SILENT, Progress
 from .config import TrainConfig
 
@@ -60,9 +60,14 @@ class Trained:
     ended: str
     seconds: float
 
+    @property
+    def note(self) -> str:
+        """One clause for people."""
+        return f"{self.ended}; the weights of step {self.best_step} of {self.steps} were kept"
+
 
 def train(parameters: dict[str, Tensor], loss: Callable[[list[int]], Tensor], batches: Batches,
-          validate: Callable[[], tuple[float, dict[str, float]]], config: TrainConfig, *, seed: int,
+          validate: Callable[[], tuple[float | None, dict[str, float]]], config: TrainConfig, *, seed: int,
           learning_rate: float, mode: Callable[[bool], object] = lambda training: None, work: str = "train",
           folder: Path | None = None, deadline: float | None = None, progress: Progress = SILENT) -> Trained:
     """Minimize `loss` over `batches` with AdamW; the best weights by validation are in `parameters` afterwards.
@@ -71,7 +76,8 @@ def train(parameters: dict[str, Tensor], loss: Callable[[list[int]], Tensor], ba
         parameters: named tensors to train, changed in place.
         loss: the mean loss of the texts at these positions; it may draw random numbers from torch.
         batches: which positions stand together.
-        validate: after each epoch, the number to make small, and other figures for the history.
+        validate: after each epoch, the number to make small, and other figures for the history. None instead of
+            the number: there is nothing to judge by, and the latest weights are kept.
         seed: fixes dropout; each step is seeded by itself, so a resumed run repeats an uninterrupted one.
         learning_rate: its peak; it rises linearly for `config.warmup` of the steps and falls as a cosine.
         mode: told True before training steps and False before validation.
@@ -80,7 +86,7 @@ def train(parameters: dict[str, Tensor], loss: Callable[[list[int]], Tensor], ba
         deadline: `time.monotonic()` after which training stops and the best weights are restored.
 
     Raises:
-        Interrupted: Ctrl-C; the checkpoint is written first.
+        KeyboardInterrupt: Ctrl-C; the checkpoint is written first.
         UserError: the loss is not a number; the batch is saved beside the checkpoint and named.
     """
     optimizer = torch.optim.AdamW(_groups(parameters, config.weight_decay), lr=learning_rate, foreach=True)
@@ -132,12 +138,14 @@ def train(parameters: dict[str, Tensor], loss: Callable[[list[int]], Tensor], ba
             mode(False)
             figure, others = validate()
             state.history.append({"step": state.step, "epoch": state.step / per_epoch,
-                                  "train_loss": state.running / max(1, state.counted), "validation_loss": figure,
-                                  "seconds": time.monotonic() - begin, **others})
-            progress.metric(work, validation=figure)
+                                  "train_loss": state.running / max(1, state.counted),
+                                  "seconds": time.monotonic() - begin,
+                                  **({} if figure is None else {"validation_loss": figure}), **others})
+            if figure is not None:
+                progress.metric(work, validation=figure)
             state.epoch, state.place, state.running, state.counted = state.epoch + 1, 0, 0.0, 0
-            if figure < state.best:
-                state.best, state.bad, state.best_step = figure, 0, state.step
+            if figure is None or figure < state.best:
+                state.best, state.bad, state.best_step = state.best if figure is None else figure, 0, state.step
                 best = {name: p.detach().clone() for name, p in parameters.items()}
             else:
                 state.bad += 1
@@ -148,10 +156,8 @@ def train(parameters: dict[str, Tensor], loss: Callable[[list[int]], Tensor], ba
             if ended != "all epochs done":
                 break
     except KeyboardInterrupt:
-        mode(False)
         checkpoint()
-        raise Interrupted(f"Stopped in {work} at step {state.step} of {total}; the state is kept.",
-                          "Go on with: seedbed run --resume RUN_FOLDER") from None
+        raise
     mode(False)
     with torch.no_grad():
         for name, parameter in parameters.items():
