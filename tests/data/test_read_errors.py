@@ -270,6 +270,6 @@ def test_credentials_never_reach_a_message(scheme: str) -> None:
 
 def test_reading_loads_nothing_heavy() -> None:
     code = ("import sys, seedbed.data.dataset, seedbed.data.read; "
-            "heavy = {'torch', 'pyarrow', 'pandas', 'sqlalchemy', 'openpyxl', 'scipy'}; print(heavy & set(sys.modules))")
+            "print({'torch', 'pyarrow', 'pandas', 'sqlalchemy', 'openpyxl', 'scipy'} & set(sys.modules))")
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True,
                           check=True).stdout.strip() == "set()"
