@@ -76,7 +76,7 @@ def macro_f1(totals: Totals, redrawn: Totals) -> Estimate:
     2. They are added by MOVER (Zou and Donner 2008) with the correlations of the bootstrap.
     3. F1 of a rare class is biased downwards. The bootstrap shows part of that bias (Efron and Tibshirani 1993,
        chapter 10); twice its size is added on the side it points away from. Twice, because with some five examples
-       a class the bootstrap shows about half: measured, docs/evaluation.md.
+       a class the bootstrap shows about half: measured, and checked on populations it was not chosen on, docs/evaluation.md.
 
     A class that a draw lost altogether keeps its observed F1 there, so that every draw averages the same classes.
     """

@@ -4,7 +4,7 @@ import time
 
 import numpy as np
 import pytest
-from coverage_study import POPULATIONS, coverage
+from coverage_study import POPULATIONS, coverage, unseen
 from sklearn.metrics import accuracy_score, f1_score, precision_score, recall_score
 from sklearn.metrics import log_loss as sklearn_log_loss
 
@@ -132,6 +132,12 @@ def test_ten_thousand_rows_and_many_classes_are_quick() -> None:
 def test_intervals_hold_the_truth_as_often_as_they_say(name: str, rows: int) -> None:
     held = coverage(POPULATIONS[name], rows, 500, seed=1)
     assert 0.92 <= held["macro_f1"] <= 0.985 and 0.92 <= held["accuracy"] <= 0.985
+
+
+@pytest.mark.parametrize("width", [2, 3, 5])
+def test_and_on_populations_that_the_method_was_not_chosen_on(width: int) -> None:
+    held = [coverage(unseen(width, i), 60, 60, seed=i)["macro_f1"] for i in range(10)]
+    assert 0.92 <= np.mean(held) <= 0.985
 
 
 def test_the_percentile_bootstrap_would_not() -> None:
