@@ -65,12 +65,12 @@ ROWS = "".join(f"text number {i} is here,{'good' if i % 2 else 'bad'}\n" for i i
 """Forty good rows of `text,label`."""
 
 
-def data(content: bytes | str, name: str = "data.csv", *more: str, verb: str = "check",
+def data(content: bytes | str, name: str = "data.csv", *more: str, verb: str = "data check",
          ) -> Callable[[Path, Fixture], list[str]]:
-    """`seedbed data check` on a file with that content."""
+    """A verb, `seedbed data check` or another, on a file with that content."""
     def words(folder: Path, fixture: Fixture) -> list[str]:
         (folder / name).write_bytes(content if isinstance(content, bytes) else content.encode())
-        return ["data", verb, name, *more]
+        return [*verb.split(), name, *more]
     return words
 
 
@@ -89,6 +89,13 @@ def no_permission_to_write(folder: Path, fixture: Fixture) -> list[str]:
     (folder / "out").write_text("a file where a folder is wanted")
     (folder / "data.csv").write_text("text,label\n" + ROWS)
     return ["data", "redact", "data.csv", "--out", "out/copy.csv"]
+
+
+def taken_folder(folder: Path, fixture: Fixture) -> list[str]:
+    (folder / "out").mkdir()
+    (folder / "out" / "something").touch()
+    (folder / "data.csv").write_text("text,label\n" + ROWS)
+    return ["run", "data.csv", "--out", "out"]
 
 
 def newer_bundle(folder: Path, fixture: Fixture) -> list[str]:
@@ -135,7 +142,20 @@ TABLE: dict[str, Cause] = {
     "a database that is not there": Cause(line("data", "check", "sqlite:///no.db?query=select 1"), 2, "no.db"),
     "a place where nothing can be written": Cause(no_permission_to_write, 2, "out"),
     "shares that leave nothing": Cause(data("text,label\n" + ROWS, "data.csv", "--out", "s", "--test", "0.6",
-                                            "--validation", "0.6", verb="split"), 2, "no rows to train on"),
+                                            "--validation", "0.6", verb="data split"), 2, "no rows to train on"),
+    "one class only": Cause(data("text,label\n" + ROWS.replace("bad", "good"), verb="run"), 2, "'good'",
+                            "other labels"),
+    "fewer than 2 examples in a class": Cause(data("text,label\n" + ROWS + "one more,rare\n", verb="run"), 2,
+                                              "'rare' has fewer than 2 examples: line 42"),
+    "a run without data": Cause(line("run"), 2, "a file", "seedbed run FILE"),
+    "a budget that is no time": Cause(data("text,label\n" + ROWS, "data.csv", "--budget", "soon", verb="run"), 2,
+                                      "'soon'", "10m"),
+    "a candidate that there is not": Cause(data("text,label\n" + ROWS, "data.csv", "--candidates", "tfid",
+                                                verb="run"), 2, "'tfid'", "tfidf"),
+    "a run folder that is not empty": Cause(taken_folder, 2, "out", "--out"),
+    "a run to go on with that is not there": Cause(line("run", "--resume", "nope"), 2, "nope", "seedbed runs"),
+    "going on with other options": Cause(line("run", "--resume", "nope", "--seed", "3"), 2, "--resume"),
+    "no such run": Cause(line("runs", "show", "nope"), 2, "nope"),
     "no such bundle": Cause(line("predict", "nope", "a text"), 2, "nope"),
     "bundle of a newer format": Cause(newer_bundle, 2, "format 999", "upgrade"),
     "bundle that is cut off": Cause(half_a_bundle, 2, "bundle.json"),

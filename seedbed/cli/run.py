@@ -41,6 +41,9 @@ def run(
         raise UserError("Name either a file to learn from or a run to go on with.",
                         "seedbed run FILE, or seedbed run --resume RUN_FOLDER")
     if resume is not None:
+        if out is not None or (config, training) != (RunConfig(), TrainConfig()):
+            raise UserError("--resume was given together with other options, and a run goes on as it began.",
+                            f"seedbed run --resume {resume}")
         done = workflow.resume(resume, progress=show.bar())
     else:
         done = workflow.run(str(source), config, training, out=out, progress=show.bar())
