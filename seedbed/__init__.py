@@ -1,5 +1,31 @@
-"""Seedbed: from a file of labelled text to a proven, running small language model."""
+"""Seedbed: from a file of labelled text to a proven, running small language model.
+
+    import seedbed
+    done = seedbed.run("reviews.csv")
+    seedbed.load(done.bundle).predict(["The battery died after two days."])
+"""
 
 from __future__ import annotations
 
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 __version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from .export.bundle import open_bundle as load
+    from .train.config import TrainConfig
+    from .workflow import RunConfig, resume, run
+
+__all__ = ["RunConfig", "TrainConfig", "load", "resume", "run"]
+
+_HOMES = {"load": ("export.bundle", "open_bundle"), "run": ("workflow", "run"), "resume": ("workflow", "resume"),
+          "RunConfig": ("workflow", "RunConfig"), "TrainConfig": ("train.config", "TrainConfig")}
+
+
+def __getattr__(name: str) -> Any:
+    """The verbs, imported when first used: `import seedbed` stays fast."""
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    module, attribute = _HOMES[name]
+    return getattr(import_module(f".{module}", __name__), attribute)
