@@ -75,8 +75,8 @@ def macro_f1(totals: Totals, redrawn: Totals) -> Estimate:
     1. Each class's F1 has its own interval (`f1_interval`), which stays open at 0 and 1 where the bootstrap's closes.
     2. They are added by MOVER (Zou and Donner 2008) with the correlations of the bootstrap.
     3. F1 of a rare class is biased downwards. The bootstrap shows part of that bias (Efron and Tibshirani 1993,
-       chapter 10); twice its size is added on the side it points away from. Twice, because with some five examples
-       a class the bootstrap shows about half: measured, and checked on populations it was not chosen on, docs/evaluation.md.
+       chapter 10); twice its size is added on the side it points away from. Twice was tuned: once covered too
+       little with some five examples a class. docs/evaluation.md has its coverage on populations it was not tuned on.
 
     A class that a draw lost altogether keeps its observed F1 there, so that every draw averages the same classes.
     """

@@ -157,7 +157,7 @@ def main(repeats: int) -> None:
         found = [coverage(population, n, repeats) for n in sizes]
         cells = [f"{100 * f['macro_f1']:.1f} ({100 * f['percentile']:.1f}) {100 * f['accuracy']:.1f}" for f in found]
         print(f"| {name} | {' | '.join(cells)} |", flush=True)
-    print("The same on 20 random populations a width that the method was not chosen on: mean, lowest (percentile bootstrap)")
+    print("20 random populations a width, not used in choosing the method: mean, lowest (percentile bootstrap)")
     for width in (2, 3, 5, 8, 12):
         cells = []
         for n in sizes:
