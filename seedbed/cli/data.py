@@ -85,7 +85,7 @@ def _tell(health: Health, several_sources: bool) -> None:
     left_out = ", ".join(f"{n:,} {reason.replace('_', ' ')}" for reason, n in health.skipped.items())
     show.line(f"{health.source}: {health.read:,} rows read, {health.kept:,} kept"
               + (f", {health.read - health.kept:,} left out ({left_out})" if left_out else ""))
-    show.line("; ".join(f"{what} {value}" for what, value in health.detected.items()))
+    show.line("; ".join(f"{what}: {value}" for what, value in health.detected.items()))
     total = sum(health.labels.values())
     if health.labels:
         most = list(health.labels.items())[:12]
@@ -182,6 +182,8 @@ def _write_splits(reading: Reading, table: object, multi_label: bool, out: Path)
     hidden = {"id", "line", "source", "split"}
     if table.column("group").null_count == len(table):
         hidden.add("group")
+    order = sorted((name for name in table.column_names if name not in hidden),
+                   key=lambda name: list(named).index(name) if name in named else len(named))
     files = []
     for name in SPLITS:
         part = table.filter(pc.equal(table.column("split"), name))
@@ -190,8 +192,7 @@ def _write_splits(reading: Reading, table: object, multi_label: bool, out: Path)
         path = out / f"{name}.{'jsonl' if multi_label else 'csv'}"
         with Writer(path, force=True) as file:
             for batch in part.to_batches(max_chunksize=10_000):
-                file.write({named.get(column, column): batch.column(column).to_pylist()
-                            for column in batch.schema.names if column not in hidden})
+                file.write({named.get(column, column): batch.column(column).to_pylist() for column in order})
         files.append(path.name)
     return files
 

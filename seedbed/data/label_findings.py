@@ -36,8 +36,13 @@ def findings(notes: Notes, rows: dict[str, list[int]], targets: Sequence[Any]) -
     wordy = _not_classes(notes, counts, len(targets))
     if wordy:
         return [wordy]
-    found = [_one_label(notes, counts), *_variants(notes, rows), _placeholders(notes, rows),
-             _alone(notes, rows), _rare(notes, rows), _balance(notes, counts)]
+    alike = _alike(rows)
+    blank = {label for label in rows if label.strip().casefold() in PLACEHOLDERS}
+    # A label that should be renamed is counted under its right name, so that one cause gives one finding.
+    meant = {keep: sorted(row for label in (keep, *others) for row in rows[label])
+             for keep, *others in alike if keep not in blank}
+    found = [_one_label(notes, counts), *_variants(notes, rows, alike), _placeholders(notes, rows, blank),
+             _alone(notes, meant), _rare(notes, meant), _balance(notes, meant)]
     bare = [row for row, target in enumerate(targets) if target is None or target == []]
     if bare:
         found.append(notes.make(
@@ -54,7 +59,7 @@ def named(counts: dict[str, int] | Counter[str]) -> str:
 
 
 def _not_classes(notes: Notes, counts: dict[str, int], total: int) -> Finding | None:
-    if len(counts) <= 20 or len(counts) <= total / 3:
+    if len(counts) <= (20 if len(counts) <= 0.9 * total else 5) or len(counts) <= total / 3:
         return None
     return notes.make(
         "label_not_a_class", "error", [],
@@ -79,13 +84,18 @@ def _folded(label: str, singulars: frozenset[str] = frozenset()) -> str:
     return plain
 
 
-def _variants(notes: Notes, rows: dict[str, list[int]]) -> list[Finding]:
+def _alike(rows: dict[str, list[int]]) -> list[list[str]]:
+    """Labels that look like one, the most frequent first, which is the name to keep."""
     singulars = frozenset(_folded(label) for label in rows)
     alike: dict[str, list[str]] = defaultdict(list)
-    for label in rows:  # the most frequent first, which becomes the name to keep
+    for label in rows:
         alike[_folded(label, singulars)].append(label)
+    return list(alike.values())
+
+
+def _variants(notes: Notes, rows: dict[str, list[int]], alike: list[list[str]]) -> list[Finding]:
     found = []
-    for keep, *others in (labels for labels in alike.values() if len(labels) > 1):
+    for keep, *others in (labels for labels in alike if len(labels) > 1):
         found.append(notes.make(
             "label_variants", "warning", sorted(row for label in others for row in rows[label]),
             "These labels look like one, written in different ways: "
@@ -94,8 +104,8 @@ def _variants(notes: Notes, rows: dict[str, list[int]]) -> list[Finding]:
     return found
 
 
-def _placeholders(notes: Notes, rows: dict[str, list[int]]) -> Finding | None:
-    empty = {label: len(rows[label]) for label in rows if label.strip().casefold() in PLACEHOLDERS}
+def _placeholders(notes: Notes, rows: dict[str, list[int]], blank: set[str]) -> Finding | None:
+    empty = {label: len(rows[label]) for label in rows if label in blank}
     if not empty:
         return None
     return notes.make(
@@ -112,7 +122,7 @@ def _alone(notes: Notes, rows: dict[str, list[int]]) -> Finding | None:
         "single_example", "error", sorted(rows[label][0] for label in alone),
         f"{plural(len(alone), 'label has', 'labels have')} only one row: "
         f"{several([f'“{label}”' for label in alone])}.",
-        f"Add rows (2 at the least, {RARE} for a start), or delete it: one row cannot be both learned from and "
+        f"Add rows (2 at the least, {RARE} for a start), or delete such a row: it cannot be both learned from and "
         "tested on.")
 
 
@@ -126,8 +136,9 @@ def _rare(notes: Notes, rows: dict[str, list[int]]) -> Finding | None:
         f"Add rows until each has {RARE} or more, or merge a rare label into a near one.")
 
 
-def _balance(notes: Notes, counts: dict[str, int]) -> Finding | None:
-    usable = [(label, n) for label, n in counts.items() if n >= RARE]
+def _balance(notes: Notes, rows: dict[str, list[int]]) -> Finding | None:
+    usable = [(label, len(found)) for label, found in rows.items() if len(found) >= RARE]
+    usable.sort(key=lambda one: -one[1])
     if len(usable) < 2 or usable[0][1] < OUT_OF_BALANCE * usable[-1][1]:
         return None
     (large, most), (small, least) = usable[0], usable[-1]

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 from ..errors import DataError
 from ..progress import SILENT, Progress
 from ..records import Record
+from .formats.detect import chunks
 from .health import Finding
 from .personal import redact
-from .read import chunks
 from .tally import Tally
 from .write import Writer
 

@@ -15,7 +15,7 @@ from seedbed.data.health import Finding, Health
 from seedbed.data.read import read, read_splits
 from seedbed.errors import CorruptFile, NotFound
 
-GOOD = ["The battery died after two days and the shop did not answer", "Fast delivery, well packed, would buy it again",
+GOOD = ["The battery died after two days and the shop did not answer", "Fast delivery, well packed, would buy again",
         "It broke when it fell from the table onto the carpet", "My daughter loves it and uses it every single day",
         "The colour is nothing like the picture on your page", "Works as described, the manual could be longer",
         "Too loud for the bedroom, we put it into the kitchen", "Best purchase of the year, thank you so much",
@@ -33,8 +33,8 @@ def written(path: Path, rows: list[dict[str, Any]]) -> Path:
 
 def varied(count: int, label: str = "", **more: Any) -> list[dict[str, Any]]:
     """Rows whose texts are far from each other."""
-    t = ("garden", "music", "harbour", "winter", "engine", "paper", "bicycle", "mountain", "kitchen", "window", "river",
-         "market", "doctor", "camera")
+    t = ("garden", "music", "harbour", "winter", "engine", "paper", "bicycle", "mountain", "kitchen", "window",
+         "river", "market", "doctor", "camera")
     return [{"text": f"{t[i % 14]} {t[(i * 5 + i // 14) % 14]} {i * 7919} opinion {t[(i * 3 + 1) % 14]} "
                      f"{i * 104729 % 9973}", "label": label or ("good", "bad")[i % 2], **more} for i in range(count)]
 
@@ -117,6 +117,11 @@ def test_one_label_and_texts_for_labels(tmp_path: Path) -> None:
     wordy = checked(written(tmp_path / "b.csv", rows))
     assert one(wordy, "label_not_a_class").severity == "error"
     assert "single_example" not in codes(wordy)  # one cause, one finding
+    rows = [{"text": row["text"], "label": i} for i, row in enumerate(varied(8))]
+    assert codes(checked(written(tmp_path / "c.csv", rows))) >= {"label_not_a_class"}
+    rows = varied(8, "a") + varied(16, "b")[8:] + varied(24, "A")[23:]
+    renamed = codes(checked(written(tmp_path / "d.csv", rows)))
+    assert "label_variants" in renamed and "single_example" not in renamed
 
 
 def test_class_imbalance(tmp_path: Path) -> None:

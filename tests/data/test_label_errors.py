@@ -8,7 +8,7 @@ from seedbed.data.label_errors import find
 
 WORDS = {"sport": ["goal", "match", "team", "league", "striker", "referee", "coach", "stadium", "season", "penalty"],
          "food": ["recipe", "oven", "butter", "sauce", "flavour", "garlic", "dough", "baker", "spoon", "simmer"],
-         "travel": ["flight", "hotel", "luggage", "passport", "beach", "ticket", "airport", "train", "island", "visa"]}
+         "travel": ["flight", "hotel", "luggage", "passport", "beach", "ticket", "airport", "train", "isle", "visa"]}
 
 
 def rows(count: int, seed: int = 0) -> tuple[list[str], list[str]]:
