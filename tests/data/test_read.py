@@ -415,7 +415,7 @@ def test_notes_say_what_was_guessed(make: Make) -> None:
 
     listener = Listener()
     read(make("a.csv", table()), label="label", progress=listener)
-    assert len(said) == 1 and "'text' (guessed" in said[0] and listener.rows == 4
+    assert len(said) == 1 and "'text': guessed" in said[0] and listener.rows == 4
 
 
 def test_the_real_reviews(reviews: dict[str, Path]) -> None:

@@ -16,6 +16,7 @@ import openpyxl
 import pytest
 
 from seedbed.data.read import Reading, read
+from seedbed.data.tally import REASONS
 from seedbed.errors import DataError, MissingExtra, NotFound, UserError
 
 Make = Callable[[str, str | bytes], Path]
@@ -273,3 +274,8 @@ def test_reading_loads_nothing_heavy() -> None:
             "print({'torch', 'pyarrow', 'pandas', 'sqlalchemy', 'openpyxl', 'scipy'} & set(sys.modules))")
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True,
                           check=True).stdout.strip() == "set()"
+
+
+def test_every_reason_is_documented() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "data-formats.md").read_text()
+    assert [code for code in REASONS if f"`{code}`" not in page] == []
