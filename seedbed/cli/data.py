@@ -86,11 +86,10 @@ def _tell(health: Health, several_sources: bool) -> None:
     show.line(f"{health.source}: {health.read:,} rows read, {health.kept:,} kept"
               + (f", {health.read - health.kept:,} left out ({left_out})" if left_out else ""))
     show.line("; ".join(f"{what}: {value}" for what, value in health.detected.items()))
-    total = sum(health.labels.values())
     if health.labels:
         most = list(health.labels.items())[:12]
         more = len(health.labels) - len(most)
-        show.line("labels: " + ", ".join(f"{name} {n:,} ({n / total:.0%})" for name, n in most)
+        show.line("labels: " + ", ".join(f"{name} {n:,} ({n / health.kept:.0%})" for name, n in most)
                   + (f" and {more} more" if more else ""))
     if health.splits:
         show.line("splits: " + ", ".join(f"{name} {n:,}" for name, n in health.splits.items()))
@@ -214,7 +213,7 @@ def redact(file: File, out: Annotated[Path, typer.Option(help="The copy: .csv, .
               + (f", {done.read - done.written:,} left out" if done.skipped else ""))
     if done.replaced:
         show.table(["personal data", "replaced"], list(done.replaced.items()))
-    show.line(f"{done.rows:,} rows changed. Names and addresses of people are not looked for."
+    show.line(f"{done.rows:,} rows changed. Names of people and street addresses are not looked for."
               if done.rows else "No personal data of the known kinds was found; names of people are not looked for.")
     for one in done.findings:
         _tell_one(one, several_sources=False)

@@ -192,7 +192,7 @@ def _lengths(notes: Notes, counter: tokens.Counter, limit: int | None,
 
 def _per_word(notes: Notes, counter: tokens.Counter, sample: NDArray[np.int64],
               languages: list[str]) -> tuple[dict[str, float], list[Finding]]:
-    """Tokens per word of each language with 10 texts or more in the sample."""
+    """Tokens per word of each language with 10 texts and 2 % of the sample or more."""
     if not len(sample):
         return {}, []
     texts = [notes.texts[row] for row in sample]
@@ -200,7 +200,7 @@ def _per_word(notes: Notes, counter: tokens.Counter, sample: NDArray[np.int64],
     codes = np.array(languages)
     told = {code: float(counts[codes == code].sum() / words[codes == code].sum())
             for code, n in Counter(languages).most_common()
-            if code != language.UNKNOWN and n >= 10 and words[codes == code].sum()}
+            if code != language.UNKNOWN and n >= max(10, 0.02 * len(sample)) and words[codes == code].sum()}
     costly = {code: ratio for code, ratio in told.items() if ratio >= 2.5}
     if not costly:
         return told, []

@@ -33,15 +33,15 @@ def findings(notes: Notes, rows: dict[str, list[int]], targets: Sequence[Any]) -
     if not rows:
         return [notes.make("no_label", "error", [], "No row has a label.", "Name the label column with --label.")]
     counts = {label: len(positions) for label, positions in rows.items()}
-    wordy = _not_classes(notes, counts, len(targets))
-    if wordy:
-        return [wordy]
+    useless = _one_label(notes, counts) or _not_classes(notes, counts, len(targets))
+    if useless:
+        return [useless]
     alike = _alike(rows)
     blank = {label for label in rows if label.strip().casefold() in PLACEHOLDERS}
     # A label that should be renamed is counted under its right name, so that one cause gives one finding.
     meant = {keep: sorted(row for label in (keep, *others) for row in rows[label])
              for keep, *others in alike if keep not in blank}
-    found = [_one_label(notes, counts), *_variants(notes, rows, alike), _placeholders(notes, rows, blank),
+    found = [*_variants(notes, rows, alike), _placeholders(notes, rows, blank),
              _alone(notes, meant), _rare(notes, meant), _balance(notes, meant)]
     bare = [row for row, target in enumerate(targets) if target is None or target == []]
     if bare:

@@ -56,10 +56,10 @@ def redact_file(source: str | Path, out: Path, *, numbered: bool = False, force:
     progress.start(work, unit="rows")
     with Writer(out, force=force, but_not=source) as file:
         for chunk in chunks(source, tally):
-            table, changed = _without(chunk.table, counts, numbers)
-            file.write(table)
-            written, touched = written + len(table), touched + changed
-            progress.advance(work, len(table))
+            columns, changed = _without(chunk.table, counts, numbers)
+            file.write(columns)
+            written, touched = written + len(chunk.table), touched + changed
+            progress.advance(work, len(chunk.table))
         if not written:
             raise DataError(f"{source} has no row that can be written.", "Look at it with: seedbed data check FILE")
     progress.done(work)
