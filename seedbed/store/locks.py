@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from ..errors import Busy
+from ..errors import Busy, UserError
 
 LOCK = ".lock"
 
@@ -20,10 +20,14 @@ def hold(folder: Path) -> Iterator[None]:
 
     Raises:
         Busy: another process (or this one) holds it; the message names its process id.
+        UserError: there is a file in the folder's place.
     """
     from filelock import FileLock, Timeout
 
-    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError):
+        raise UserError(f"{folder} is, or lies in, a file and not a folder.", "Name another folder.") from None
     path = folder / LOCK
     lock = FileLock(path)
     try:

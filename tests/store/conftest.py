@@ -155,7 +155,7 @@ def stop(server: subprocess.Popen[bytes]) -> None:
 
 @pytest.fixture
 def new_schema(request: pytest.FixtureRequest) -> Callable[[], str]:
-    """Makes an empty schema on the server, and a URL that sees it alone (a database each would be 300 files a test)."""
+    """Makes an empty schema on the server, and a URL that sees it alone (a database each would be 300 files)."""
     import psycopg
     from psycopg import sql
 

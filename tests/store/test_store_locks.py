@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from seedbed.errors import Busy
+from seedbed.errors import Busy, UserError
 from seedbed.store import hold
 
 HOLD = """
@@ -45,6 +45,14 @@ def test_a_process_does_not_hold_a_folder_twice(tmp_path: Path) -> None:
             pass
     with hold(tmp_path):
         pass
+
+
+def test_a_file_in_the_folders_place(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("mine")
+    for place in (tmp_path / "file", tmp_path / "file" / "run"):
+        with pytest.raises(UserError, match="not a folder"), hold(place):
+            pass
+    assert (tmp_path / "file").read_text() == "mine"
 
 
 def test_the_folder_is_free_after_an_error(tmp_path: Path) -> None:
