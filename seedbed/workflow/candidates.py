@@ -7,7 +7,7 @@ import json
 import shutil
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,7 @@ from ..evaluate.energy import Meter
 from ..evaluate.result import Candidate, CurvePoint
 from ..evaluate.scores import score
 from ..evaluate.speed import measure_speed
-from ..progress import Progress
+from ..progress import SILENT, Progress
 from ..tasks.classify import Classify, Floats
 from ..train.config import TrainConfig
 from ..train.ladder import Plan
@@ -140,9 +140,13 @@ class Trainer:
         data = self.data.train if rows is None else self.data.train.take(rows)
         clusters = self.data.clusters if rows is None else [self.data.clusters[i] for i in rows]
         out = np.zeros((len(data), len(self.data.task.labels)), np.float32)
-        for learn, held in folds(data, min(FOLDS, len(set(clusters))), self.seed, clusters):
-            fitted = plan.rung.fit(self._lesson(data.take(learn), base, None))
+        parts = folds(data, min(FOLDS, len(set(clusters))), self.seed, clusters)
+        self.progress.start("cross-validate", len(parts), "folds")
+        for learn, held in parts:
+            fitted = plan.rung.fit(replace(self._lesson(data.take(learn), base, None), progress=SILENT))
             out[held] = fitted.classifier.logits(data.take(held).texts)
+            self.progress.advance("cross-validate")
+        self.progress.done("cross-validate")
         return out
 
     def _keep(self, record: Candidate, fitted: Fitted, chosen: Floats, meter: Meter, home: Path) -> Tried:
@@ -175,8 +179,10 @@ class Trainer:
         data, task = self.data, self.data.task
         base = fetch.pull(plan.card, self.progress) if plan.card else None
         order = _mixed(data.train, self.seed)
-        points = []
+        points: list[CurvePoint] = []
+        self.progress.start("learning curve", len(CURVE), "parts")
         for part in CURVE:
+            self.progress.advance("learning curve", bool(points))
             rows = sorted(order[: round(part * len(order))])
             if self._lacks_labels(rows) or (self.deadline is not None and time.monotonic() > self.deadline):
                 continue
@@ -185,10 +191,11 @@ class Trainer:
                 logits, judged = self._out_of_fold(plan, base, rows), some
             else:
                 judged = data.test if len(data.test) else data.selection
-                fitted = plan.rung.fit(self._lesson(some, base, None))
+                fitted = plan.rung.fit(replace(self._lesson(some, base, None), progress=SILENT))
                 logits = fitted.classifier.logits(judged.texts)
             found = score(task, task.encode(judged.targets), logits, "test", seed=self.seed).score
             points.append(CurvePoint(rows=len(rows), score=found))
+        self.progress.done("learning curve")
         last = tried.record.test or tried.record.selection
         assert last is not None
         return [*points, CurvePoint(rows=len(data.train), score=last.score)]
