@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +24,10 @@ def add_lora(backbone: Backbone, *, rank: int, alpha: float, layers: int | None 
     first = total - min(layers or total, total)
     targets = [name for index, layer in enumerate(backbone.layers) if index >= first
                for name in _linear_names(backbone.body, layer)]
-    model = get_peft_model(backbone.body, LoraConfig(
-        r=rank, lora_alpha=alpha, lora_dropout=0.0, bias="none", target_modules=targets))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)  # PEFT asks transformers by a name that it gave up
+        model = get_peft_model(backbone.body, LoraConfig(
+            r=rank, lora_alpha=alpha, lora_dropout=0.0, bias="none", target_modules=targets))
     for parameter in model.parameters():
         if parameter.requires_grad:
             parameter.data = parameter.data.to(torch.float32)

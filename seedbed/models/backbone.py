@@ -72,7 +72,7 @@ class Backbone(nn.Module):
         super().__init__()
         self.body, self.tokenizer = body, tokenizer
         self.pooling, self.normalized, self.max_tokens = pooling, normalized, max_tokens
-        self.causal = pooling == "last" or not is_encoder(body.config)
+        self.causal = is_causal(body.config)
 
     @classmethod
     def open(cls, folder: Path, *, dtype: torch.dtype | None = None, pooling: str | None = None,
@@ -171,7 +171,7 @@ class Backbone(nn.Module):
     @torch.inference_mode()
     def embed(self, texts: Sequence[str], on_batch: Callable[[int], None] | None = None) -> Tensor:
         """Vectors of texts, in their order, in batches of similar length. -> [texts, width], fp32"""
-        rows = self.tokens(texts)
+        rows = self.tokens(texts) if texts else []  # a tokenizer refuses an empty list
         out = torch.empty(len(rows), self.width)
         was_training = self.training
         self.eval()
@@ -210,9 +210,16 @@ class Backbone(nn.Module):
 
 
 def is_encoder(config: Any) -> bool:
-    """Whether every token sees every other (BERT and its kin)."""
-    names = " ".join(getattr(config, "architectures", None) or []) + config.__class__.__name__
-    return "CausalLM" not in names and any(k in names for k in ("Bert", "BERT", "MPNet", "XLMRoberta", "Electra"))
+    """Whether the family fills gaps, so that every token sees every other (BERT, RoBERTa, DeBERTa, MPNet ...)."""
+    from transformers.models.auto.modeling_auto import MODEL_FOR_MASKED_LM_MAPPING_NAMES
+    return config.model_type in MODEL_FOR_MASKED_LM_MAPPING_NAMES
+
+
+def is_causal(config: Any) -> bool:
+    """Whether a token surely sees none after it. An unknown family gets a mask: slower, never wrong."""
+    from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
+    return bool(config.model_type in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES and not is_encoder(config)
+                and not getattr(config, "use_bidirectional_attention", False))
 
 
 def _stack(body: Any) -> tuple[nn.Module, str, nn.ModuleList]:

@@ -22,6 +22,8 @@ def open_folder(folder: Path) -> Path:
         NotFound: no model in the folder.
         CorruptFile: the GGUF file cannot be read.
     """
+    from transformers.utils.logging import disable_progress_bar
+    disable_progress_bar()  # rooms never print
     if (folder / "config.json").is_file():
         return folder
     files = sorted(folder.rglob("*.gguf"))

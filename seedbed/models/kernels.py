@@ -27,8 +27,11 @@ class Attend(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None, scale: float) -> Tensor:
-        # q, k, v: [batch * heads, tokens, width]; bias: [tokens, tokens] or [batch * heads, tokens, tokens]
-        if bias is None:
+        # q, k, v: [batch * heads, tokens, width]; bias: [1, tokens, tokens] or [batch, 1, tokens, tokens]
+        if bias is not None and bias.dim() == 4:
+            scores = torch.bmm(q, k.transpose(1, 2)).mul_(scale)
+            scores.view(len(bias), -1, *scores.shape[1:]).add_(bias)
+        elif bias is None:
             scores = torch.bmm(q, k.transpose(1, 2)).mul_(scale)
         else:
             scores = torch.baddbmm(bias.expand(q.shape[0], -1, -1), q, k.transpose(1, 2), alpha=scale)
@@ -59,6 +62,21 @@ def _causal(tokens: int, dtype: torch.dtype) -> Tensor:
     return _CAUSAL[key]
 
 
+class _Bias:
+    """The last mask as something to add to scores: all layers of a pass are given the same mask."""
+
+    mask: Tensor | None = None
+    bias: Tensor
+
+    @classmethod
+    def of(cls, mask: Tensor, dtype: torch.dtype) -> Tensor:
+        if cls.mask is not mask or cls.bias.dtype != dtype:
+            cls.mask = mask
+            cls.bias = mask.to(dtype) if mask.dtype != torch.bool else \
+                torch.zeros_like(mask, dtype=dtype).masked_fill_(~mask, torch.finfo(dtype).min)
+        return cls.bias
+
+
 def attention(module: nn.Module, query: Tensor, key: Tensor, value: Tensor, attention_mask: Tensor | None,
               scaling: float | None = None, dropout: float = 0.0, is_causal: bool | None = None,
               **kwargs: Any) -> tuple[Tensor, None]:
@@ -74,6 +92,7 @@ def attention(module: nn.Module, query: Tensor, key: Tensor, value: Tensor, atte
     batch, heads, tokens, width = query.shape
     plain = (key.shape[2] == tokens and tokens <= LONGEST and (dropout == 0 or not module.training)
              and query.device.type == "cpu"
+             and (attention_mask is None or attention_mask.shape[1:] == (1, tokens, tokens))
              and all(kwargs.get(name) is None for name in ("softcap", "s_aux", "position_bias")))
     if not plain:
         from transformers.integrations.sdpa_attention import sdpa_attention_forward
@@ -85,10 +104,7 @@ def attention(module: nn.Module, query: Tensor, key: Tensor, value: Tensor, atte
         key, value = key.repeat_interleave(groups, 1), value.repeat_interleave(groups, 1)
     bias: Tensor | None = None
     if attention_mask is not None:
-        mask = attention_mask[..., :tokens]
-        if mask.dtype == torch.bool:
-            mask = torch.zeros_like(mask, dtype=query.dtype).masked_fill_(~mask, torch.finfo(query.dtype).min)
-        bias = mask.to(query.dtype).expand(batch, heads, tokens, tokens).reshape(batch * heads, tokens, tokens)
+        bias = _Bias.of(attention_mask, query.dtype)
     elif tokens > 1 and (getattr(module, "is_causal", True) if is_causal is None else is_causal):
         bias = _causal(tokens, query.dtype)
     flat = (t.reshape(batch * heads, tokens, width) for t in (query, key, value))
@@ -180,7 +196,7 @@ def quicken(model: nn.Module) -> None:
     """Use the passes of this file wherever the model's own mean the same; the rest stays as it is.
 
     Norms whose weight is used in another way (Gemma's `1 + weight`) and adapters beyond plain LoRA (DoRA,
-    quantized bases, dropout on the input) keep their own forward.
+    quantized or trained bases, biases in the adapter, dropout on the input) keep their own forward.
     """
     for module in model.modules():
         kind = type(module).__name__
@@ -191,8 +207,10 @@ def quicken(model: nn.Module) -> None:
 
 
 def _is_plain_lora(module: Any) -> bool:
-    """A PEFT adapter on a linear layer that is neither quantized nor anything beyond plain LoRA."""
+    """A PEFT adapter on a frozen linear layer that is neither quantized nor anything beyond plain LoRA."""
     return bool(hasattr(module, "lora_A") and type(getattr(module, "base_layer", None)) is nn.Linear
+            and not any(p.requires_grad for p in module.base_layer.parameters())
+            and not any(b.bias is not None for b in module.lora_B.values())
             and not getattr(module, "lora_variant", {})
             and all(isinstance(drop, nn.Identity) for drop in module.lora_dropout.values()))
 
