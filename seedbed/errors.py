@@ -6,6 +6,9 @@ into an exit code or an HTTP status in exactly one place a door, from the class 
 
 from __future__ import annotations
 
+import errno
+import re
+
 
 class UserError(Exception):
     """Something the user can mend.
@@ -103,3 +106,19 @@ class Interrupted(UserError):
     exit_code = 130
     http_status = 499
     code = "interrupted"
+
+
+def lacking(problem: BaseException) -> str:
+    """`memory` or `disk` where that is what the machine ran out of, else empty.
+
+    Libraries in C++ and Rust say it in words, not in a class.
+    """
+    if isinstance(problem, UserError):
+        return ""
+    text = str(problem)
+    if isinstance(problem, MemoryError) or "DefaultCPUAllocator" in text or "not enough memory" in text:
+        return "memory"
+    full = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+    told = re.search(r"\(os error (\d+)\)|\[Errno (\d+)\]", text)
+    number = problem.errno if isinstance(problem, OSError) else int(told[1] or told[2]) if told else None
+    return "disk" if number in full else ""

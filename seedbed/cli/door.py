@@ -15,7 +15,7 @@ from pathlib import Path
 
 from typer.exceptions import Abort, TyperException
 
-from ..errors import Interrupted, NoResources, UserError
+from ..errors import Interrupted, NoResources, UserError, lacking
 from ..settings import settings
 
 DEFECT = 70
@@ -50,22 +50,18 @@ def explain(problem: BaseException) -> UserError | None:
         return UserError("Stopped without an answer.", "Run it again and answer the question.")
     if isinstance(problem, KeyboardInterrupt):
         return Interrupted("Interrupted by Ctrl-C.", "Run the command again when you are ready.")
-    if isinstance(problem, MemoryError) or (isinstance(problem, RuntimeError) and _no_memory(str(problem))):
+    short_of = lacking(problem)
+    if short_of == "memory":
         return NoResources("The memory of this machine did not suffice.",
                            "Close other programs, take a smaller model (--model) or give fewer or shorter rows.")
-    if isinstance(problem, OSError) and problem.errno in (errno.ENOSPC, errno.EDQUOT):
-        where = f" while writing {problem.filename}" if problem.filename else ""
-        return NoResources(f"The disk is full{where}.",
+    if short_of == "disk":
+        name = getattr(problem, "filename", None)
+        return NoResources(f"The disk is full{f' while writing {name}' if name else ''}.",
                            "Free some space, or set SEEDBED_HOME to a folder on another disk.")
     if isinstance(problem, OSError) and problem.filename and problem.errno in PLACES:
         return UserError(f"{problem.filename} cannot be read or written: {problem.strerror}.",
                          "Change its permissions, or name another place.")
     return None
-
-
-def _no_memory(text: str) -> bool:
-    """PyTorch says it in words, not in a class."""
-    return "DefaultCPUAllocator" in text or "not enough memory" in text
 
 
 def answer(problem: BaseException, arguments: Sequence[str], debug: bool) -> int:

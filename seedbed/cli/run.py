@@ -9,6 +9,7 @@ import typer
 
 from ..errors import UserError
 from ..train.config import TrainConfig
+from ..train.ladder import NOT_ASKED
 from ..workflow import RunConfig
 from . import show
 from .options import flags
@@ -56,15 +57,24 @@ def run(
 
 def tell(result: Result, folder: Path) -> None:
     """Print the verdict, the candidates and where everything is."""
-    from ..evaluate.report import wording
+    from ..evaluate.report import story, wording
 
+    best = result.winner
+    judged = best.test or best.selection
     show.line(result.verdict.headline)
+    if judged:
+        right = wording.right_in(judged, bool(result.task.get("multi_label")), story.HELD[judged.split])
+        show.line(f"{best.title}. {right}. {result.baseline_note}".rstrip())
     show.line(result.verdict.rule)
+    if result.curve:
+        show.line(result.curve.verdict)
     for caution in result.verdict.cautions:
         show.line(f"mind: {caution}")
     show.line()
     rows = []
     for one in result.candidates:
+        if one.reason == NOT_ASKED:
+            continue
         scores = one.test or one.selection
         rows.append(("*" if one.name == result.verdict.candidate else "", one.title,
                      wording.estimate(scores.score, scores.metric) if scores else None,

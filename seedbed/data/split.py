@@ -60,7 +60,7 @@ def split(dataset: Dataset, *, fractions: Sequence[float] = FRACTIONS, seed: int
             lacking = [2]
         carve = np.isin(np.arange(3), [0, *lacking])
         shares, where = np.where(carve, shares, 0), np.where(where == 0, -1, where)
-    units = _units(dataset, clusters)
+    units = units_of(dataset, clusters)
     _follow_given(units, where, np.array(given, np.int64))
     free = np.flatnonzero(where < 0)
     if len(free):
@@ -86,7 +86,7 @@ def folds(dataset: Dataset, k: int, seed: int = 0,
     Raises:
         DataError: fewer rows that can be told apart than folds.
     """
-    units = _units(dataset, clusters)
+    units = units_of(dataset, clusters)
     distinct = len(np.unique(units))
     if not 2 <= k <= distinct:
         raise DataError(f"{distinct:,} rows that can be told apart do not fill {k} folds.",
@@ -126,7 +126,7 @@ def _shares(fractions: Sequence[float]) -> NDArray[np.float64]:
     return shares
 
 
-def _units(dataset: Dataset, clusters: Sequence[int] | None) -> Ints:
+def units_of(dataset: Dataset, clusters: Sequence[int] | None) -> Ints:
     """[rows] number of the unit of each row: rows joined by text, group or cluster, however many steps away."""
     import pyarrow.compute as pc
     from scipy.sparse import coo_array

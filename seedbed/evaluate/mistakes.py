@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ..data.personal import redact
 from ..tasks.classify import Classify, Floats
 from .counts import checked
 from .result import Mistake
@@ -26,7 +27,7 @@ def mistakes(task: Classify, dataset: Dataset, y: NDArray[Any], logits: Floats, 
         y: [rows] class indices, or [rows, labels] 0/1.
         logits: [rows, labels].
         temperature: from `fit_temperature`.
-        k: how many at most; texts are cut to 300 characters.
+        k: how many at most; in their texts personal data is masked, and they are cut to 300 characters.
 
     Raises:
         DataError: no rows, or logits that are not numbers.
@@ -47,4 +48,5 @@ def mistakes(task: Classify, dataset: Dataset, y: NDArray[Any], logits: Floats, 
 
 
 def _cut(text: str) -> str:
+    text = redact(text)
     return text if len(text) <= LENGTH else text[:LENGTH - 1].rstrip() + "…"

@@ -54,6 +54,7 @@ RUNGS = (
     Rung("lora", "{model} with LoRA and a classification head", 5, GENERATOR, "lora"),
 )
 NAMES = tuple(rung.name for rung in RUNGS)
+NOT_ASKED = "not asked for"
 
 
 def _method(name: str) -> Callable[[Lesson], Fitted]:
@@ -108,7 +109,7 @@ def plan(task: Classify, targets: Sequence[Any], config: TrainConfig, cards: Cal
     for rung in rungs:
         card = cards(rung.base) if rung.base else None
         if wanted and rung.name not in wanted:
-            out.append(Plan(rung, card, skip="not asked for"))
+            out.append(Plan(rung, card, skip=NOT_ASKED))
             continue
         asked = rung.name in wanted or (model is not None and rung.base == model)
         reason = "" if asked else _unfit(rung, task, targets, small)

@@ -4,57 +4,36 @@ from __future__ import annotations
 
 import gc
 import json
+import math
 import shutil
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ..catalog import fetch
 from ..data.dataset import Dataset
-from ..data.split import folds
 from ..engines.base import Classifier, load_classifier
-from ..errors import Offline, UserError
+from ..engines.constant import Constant
+from ..errors import CorruptFile, DataError, Interrupted, Offline, UserError, lacking
 from ..evaluate.energy import Meter
-from ..evaluate.result import Candidate, CurvePoint
+from ..evaluate.result import Candidate, CurvePoint, Scores
 from ..evaluate.scores import score
 from ..evaluate.speed import measure_speed
-from ..progress import SILENT, Progress
-from ..tasks.classify import Classify, Floats
-from ..train.config import TrainConfig
+from ..progress import SILENT
+from ..tasks.classify import Floats
 from ..train.ladder import Plan
 from ..train.lesson import Fitted, Lesson
-from .config import RunFolder
+from .config import Job, write
+from .journal import Journal
+from .prepare import Data, parts
 
-FOLDS = 5
 CURVE = (0.25, 0.5)
 """Parts of the training rows that the learning curve is measured at, besides all of them."""
 SPEED_TEXTS = 500
-
-
-@dataclass(frozen=True)
-class Data:
-    """The frozen splits as the candidates see them.
-
-    Args:
-        task: labels and metric.
-        train: rows to learn from.
-        selection: rows that the choice is made on: the validation split, or in cross-validation the training rows.
-        test: rows that nothing but the final score sees; empty when there are none.
-        small: the choice is made by cross-validation.
-        clusters: of the training rows; near duplicates stay in one fold.
-    """
-
-    task: Classify
-    train: Dataset
-    selection: Dataset
-    test: Dataset
-    small: bool
-    clusters: list[int]
+LATE = "the time budget had ended; raise it with --budget"
 
 
 @dataclass(frozen=True)
@@ -66,145 +45,178 @@ class Tried:
     test: Floats | None = None
     folder: Path | None = None
 
+    @property
+    def judged(self) -> Floats:
+        """What it said about the rows that the final figures are of; only a trained candidate said something."""
+        said = self.selection if self.test is None else self.test
+        assert said is not None
+        return said
+
     def classifier(self) -> Classifier:
         """The trained model, from the run folder."""
         assert self.folder is not None
         return load_classifier(self.folder / "model")
 
 
+class Late(Exception):
+    """The time budget ended in the middle of a cross-validation: its scores would be of half-trained models."""
+
+
 class Trainer:
     """Trains the candidates of one run.
 
     Args:
+        job: what the run was told.
         data: the splits.
-        config: parameters of training.
-        seed: fixes everything random.
-        folder: the run folder.
         deadline: `time.monotonic()` after which no candidate is started.
-        progress: listener.
     """
 
-    def __init__(self, data: Data, config: TrainConfig, seed: int, folder: RunFolder, deadline: float | None,
-                 progress: Progress) -> None:
-        self.data, self.config, self.seed = data, config, seed
-        self.folder, self.deadline, self.progress = folder, deadline, progress
+    def __init__(self, job: Job, data: Data, deadline: float | None) -> None:
+        self.job, self.data, self.deadline = job, data, deadline
+        self.seed, self.progress = job.config.seed, job.progress
+        self.journal = Journal(job.folder.metrics, job.progress)
 
-    def run(self, plan: Plan, asked: bool) -> Tried:
+    @property
+    def late(self) -> bool:
+        return self.deadline is not None and time.monotonic() > self.deadline
+
+    def attempt(self, plan: Plan, asked: bool) -> Tried:
         """Train and score a rung, or say why not; one that was finished before is read back.
 
         Args:
-            asked: the user named it, so that what stops it is an error and not a reason to skip.
+            asked: the user named it, so that what stops it is an error. What stops another one costs the run that
+                candidate only.
         """
-        home = self.folder.candidate(plan.rung.name)
+        home = self.job.folder.candidate(plan.rung.name)
         done = _read(home)
         if done is not None:
             return done
         record = Candidate(name=plan.rung.name, title=plan.title, cost_rank=plan.rung.rank, status="skipped",
-                           reason=plan.skip, model=plan.card.id if plan.card else None, predicted_memory=plan.memory)
-        if plan.skip:
-            return Tried(record)
-        if self.deadline is not None and time.monotonic() > self.deadline:
-            return Tried(record.model_copy(update={"reason": "the time budget had ended; raise it with --budget"}))
+                           model=plan.card.id if plan.card else None, predicted_memory=plan.memory)
+
+        def left_out(reason: str, status: str = "skipped") -> Tried:
+            return Tried(record.model_copy(update={"reason": reason, "status": status}))
+
+        if plan.skip or self.late:
+            return left_out(plan.skip or LATE)
         try:
-            base = fetch.pull(plan.card, self.progress) if plan.card else None
-        except Offline as problem:
-            if asked:
+            return self._train(plan, record, home)
+        except Late:
+            return left_out(LATE)
+        except (UserError, MemoryError, RuntimeError) as problem:
+            short = lacking(problem) == "memory"
+            # a damaged checkpoint is the run's, not the candidate's: without it the choice could be another
+            ours = isinstance(problem, CorruptFile) and home.as_posix() in problem.message
+            if asked or ours or isinstance(problem, Interrupted) or not (short or isinstance(problem, UserError)):
                 raise
-            return Tried(record.model_copy(update={"reason": f"{problem.message} {problem.hint}"}))
+            reason = "the memory did not suffice" if short else str(problem).replace("\n", " ")
+            self.progress.note(f"{plan.title}: {reason}")
+            return left_out(reason, "skipped" if isinstance(problem, Offline) else "failed")
+
+    def _train(self, plan: Plan, record: Candidate, home: Path) -> Tried:
+        base = fetch.pull(plan.card, self.progress) if plan.card else None
         self.progress.note(f"Candidate: {plan.title}")
+        self.journal.take(plan.rung.name)
+        resumed = (home / "checkpoint").is_dir()
         gc.collect()
         with Meter() as meter:
-            fitted = plan.rung.fit(self._lesson(self.data.train, base, home))
-            chosen = self._out_of_fold(plan, base) if self.data.small else \
+            fitted = plan.rung.fit(replace(self._lesson(self.data.train, base, home), progress=self.journal))
+            chosen = self._out_of_fold(plan, base, self.data.train, self.data.clusters) if self.data.small else \
                 fitted.classifier.logits(self.data.selection.texts)
-        return self._keep(record, fitted, chosen, meter, home)
-
-    def attempt(self, plan: Plan, asked: bool) -> Tried:
-        """As `run`; a candidate's own failure costs the run that candidate only, unless the user asked for it."""
-        try:
-            return self.run(plan, asked)
-        except UserError as problem:
-            if asked:
-                raise
-            self.progress.note(f"{plan.title} failed: {problem.message}")
-            return Tried(Candidate(name=plan.rung.name, title=plan.title, cost_rank=plan.rung.rank, status="failed",
-                                   reason=problem.message, model=plan.card.id if plan.card else None))
+        history = [{name: value for name, value in one.items() if math.isfinite(value)} for one in fitted.history]
+        seconds, energy = meter.seconds, meter.energy
+        if resumed:  # the loop counts on over a stop, the meter saw only the last part
+            seconds = max([seconds, *(one["seconds"] for one in history if "seconds" in one)])
+            energy = energy and energy.model_copy(update={"source": f"{energy.source}; only since it was resumed"})
+        record = record.model_copy(update={"seconds": seconds, "energy": energy, "peak_memory": meter.peak_memory,
+                                           "history": history})
+        return self._keep(record, fitted, chosen, home)
 
     def _lesson(self, rows: Dataset, base: Path | None, home: Path | None) -> Lesson:
         held = None if self.data.small else self.data.selection
         return Lesson(self.data.task, rows.texts, rows.targets, held.texts if held else [],
-                      held.targets if held else [], self.config, self.seed, base, home, self.deadline, self.progress)
+                      held.targets if held else [], self.job.training, self.seed, base, home, self.deadline, SILENT)
 
-    def _out_of_fold(self, plan: Plan, base: Path | None, rows: Sequence[int] | None = None) -> Floats:
+    def _out_of_fold(self, plan: Plan, base: Path | None, rows: Dataset, clusters: list[int]) -> Floats:
         """What the method says about each row when it has not learned from it. -> [rows, labels]"""
-        data = self.data.train if rows is None else self.data.train.take(rows)
-        clusters = self.data.clusters if rows is None else [self.data.clusters[i] for i in rows]
-        out = np.zeros((len(data), len(self.data.task.labels)), np.float32)
-        parts = folds(data, min(FOLDS, len(set(clusters))), self.seed, clusters)
-        self.progress.start("cross-validate", len(parts), "folds")
-        for learn, held in parts:
-            fitted = plan.rung.fit(replace(self._lesson(data.take(learn), base, None), progress=SILENT))
-            out[held] = fitted.classifier.logits(data.take(held).texts)
-            self.progress.advance("cross-validate")
-        self.progress.done("cross-validate")
+        out = np.zeros((len(rows), len(self.data.task.labels)), np.float32)
+        folds = parts(rows, clusters, self.seed)
+        work = "cross-validate"
+        self.progress.start(work, len(folds), "folds")
+        for learn, held in folds:
+            fitted = plan.rung.fit(self._lesson(rows.take(learn), base, None))
+            if self.late:
+                raise Late
+            out[held] = fitted.classifier.logits(rows.take(held).texts)
+            self.progress.advance(work)
+        self.progress.done(work)
         return out
 
-    def _keep(self, record: Candidate, fitted: Fitted, chosen: Floats, meter: Meter, home: Path) -> Tried:
+    def _keep(self, record: Candidate, fitted: Fitted, chosen: Floats, home: Path) -> Tried:
         """Score, measure and write a trained candidate; the folder gets its name when it is whole."""
-        task, data = self.data.task, self.data
+        data = self.data
         test = fitted.classifier.logits(data.test.texts) if len(data.test) else None
-        texts = (data.test if len(data.test) else data.train).texts[:SPEED_TEXTS]
+        selection = self._score(data.selection, chosen, "cross-validation" if data.small else "validation")
+        constant = isinstance(fitted.classifier, Constant)  # it reads no text: a speed would mean nothing
         record = record.model_copy(update={
-            "status": "trained", "reason": fitted.note, "seconds": meter.seconds, "energy": meter.energy,
-            "peak_memory": meter.peak_memory, "size": fitted.classifier.size, "parameters": fitted.parameters,
-            "trained_parameters": fitted.trained_parameters, "history": fitted.history,
-            "speed": measure_speed(fitted.classifier.logits, texts),
-            "selection": score(task, task.encode(data.selection.targets), chosen,
-                               "cross-validation" if data.small else "validation", seed=self.seed),
-            "test": None if test is None else score(task, task.encode(data.test.targets), test, "test",
-                                                    seed=self.seed)})
+            "status": "trained", "reason": fitted.note, "size": fitted.classifier.size,
+            "parameters": fitted.parameters, "trained_parameters": fitted.trained_parameters,
+            "speed": None if constant else measure_speed(fitted.classifier.logits, data.judged.texts[:SPEED_TEXTS]),
+            "selection": selection, "test": None if test is None else self._score(data.test, test, "test")})
         part = home.with_name(home.name + ".part")
         shutil.rmtree(part, ignore_errors=True)
         (part / "model").mkdir(parents=True)
         fitted.classifier.save(part / "model")
         arrays: dict[str, Any] = {"selection": chosen} if test is None else {"selection": chosen, "test": test}
         np.savez(part / "logits.npz", **arrays)
-        (part / "candidate.json").write_text(record.model_dump_json(indent=1))
+        write(part / "candidate.json", record.model_dump_json(indent=1))
         shutil.rmtree(home, ignore_errors=True)  # its checkpoints and stored activations are of no more use
         part.rename(home)
+        self.journal.write(split=selection.split, rows=selection.n, **{selection.metric: selection.score.value})
         return Tried(record, chosen, test, home)
+
+    def _score(self, rows: Dataset, logits: Floats, split: str) -> Scores:
+        task = self.data.task
+        return score(task, task.encode(rows.targets), logits, split, seed=self.seed)  # type: ignore[arg-type]
 
     def curve(self, plan: Plan, tried: Tried) -> list[CurvePoint]:
         """Scores of the same method on parts of the training rows, the last point being the candidate itself."""
-        data, task = self.data, self.data.task
+        data, work = self.data, "learning curve"
         base = fetch.pull(plan.card, self.progress) if plan.card else None
         order = _mixed(data.train, self.seed)
         points: list[CurvePoint] = []
-        self.progress.start("learning curve", len(CURVE), "parts")
+        self.progress.start(work, len(CURVE), "parts")
         for part in CURVE:
-            self.progress.advance("learning curve", bool(points))
             rows = sorted(order[: round(part * len(order))])
-            if self._lacks_labels(rows) or (self.deadline is not None and time.monotonic() > self.deadline):
-                continue
-            some = data.train.take(rows)
-            if data.small:
-                logits, judged = self._out_of_fold(plan, base, rows), some
-            else:
-                judged = data.test if len(data.test) else data.selection
-                fitted = plan.rung.fit(replace(self._lesson(some, base, None), progress=SILENT))
-                logits = fitted.classifier.logits(judged.texts)
-            found = score(task, task.encode(judged.targets), logits, "test", seed=self.seed).score
-            points.append(CurvePoint(rows=len(rows), score=found))
-        self.progress.done("learning curve")
+            found = None if self._lacks_labels(rows) or self.late else self._part_score(plan, base, rows)
+            if found is not None:
+                points.append(CurvePoint(rows=len(rows), score=found.score))
+            self.progress.advance(work)
+        self.progress.done(work)
         last = tried.record.test or tried.record.selection
         assert last is not None
         return [*points, CurvePoint(rows=len(data.train), score=last.score)]
 
+    def _part_score(self, plan: Plan, base: Path | None, rows: list[int]) -> Scores | None:
+        """The score of a model that learned from these rows; None where they do not allow one."""
+        some = self.data.train.take(rows)
+        if self.data.small and not len(self.data.test):
+            try:
+                said = self._out_of_fold(plan, base, some, [self.data.clusters[i] for i in rows])
+            except (Late, DataError):
+                return None
+            return self._score(some, said, "cross-validation")
+        fitted = plan.rung.fit(self._lesson(some, base, None))
+        if self.late:
+            return None
+        return self._score(self.data.judged, fitted.classifier.logits(self.data.judged.texts), "test")
+
     def _lacks_labels(self, rows: list[int]) -> bool:
         """A part in which a label stands fewer than twice teaches nothing about it."""
-        y = self.data.task.encode(self.data.train.take(rows).targets)
-        counts = y.sum(0) if self.data.task.multi_label else np.bincount(y, minlength=len(self.data.task.labels))
-        return bool((counts < 2).any())
+        task, y = self.data.task, self.data.task.encode(self.data.train.targets)
+        whole, some = (one.sum(0) if task.multi_label else np.bincount(one, minlength=len(task.labels))
+                       for one in (y, y[rows]))
+        return bool((some < np.minimum(whole, 2)).any())
 
 
 def _mixed(data: Dataset, seed: int) -> list[int]:
@@ -220,21 +232,14 @@ def _mixed(data: Dataset, seed: int) -> list[int]:
 def _read(home: Path) -> Tried | None:
     """A candidate that was finished before."""
     part = home.with_name(home.name + ".part")
-    if not home.exists() and (part / "candidate.json").is_file():
-        part.rename(home)  # killed between the two last steps of `_keep`; that file is the last one written
+    if (part / "candidate.json").is_file():  # killed in the last two steps of `_keep`; that file is written last
+        shutil.rmtree(home, ignore_errors=True)
+        part.rename(home)
     if not (home / "candidate.json").is_file():
         return None
     try:
-        record = Candidate.model_validate(json.loads((home / "candidate.json").read_text()))
+        record = Candidate.model_validate(json.loads((home / "candidate.json").read_text(encoding="utf-8")))
         with np.load(home / "logits.npz") as arrays:
             return Tried(record, arrays["selection"], arrays.get("test"), home)
     except (ValueError, KeyError, OSError):
         return None  # half a file of an older run: it is trained again
-
-
-def rows_of(data: Data) -> tuple[Dataset, NDArray[np.int64]]:
-    """The rows that the final figures are of, with their encoded targets: test, else those of the choice."""
-    judged = data.test if len(data.test) else data.selection
-    return judged, data.task.encode(judged.targets)
-
-

@@ -6,13 +6,16 @@ import dataclasses
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import yaml
 
+from .. import options
 from ..errors import CorruptFile, NotFound, UserError
-from ..options import option
+from ..options import flag_of, option
+from ..progress import Progress
 from ..train.config import TrainConfig
+from ..train.ladder import NAMES
 
 
 @dataclass(frozen=True)
@@ -27,7 +30,9 @@ class RunConfig:
     validation: Path | None = option(None, "File of validation rows, when you have made the splits.")
     test: Path | None = option(None, "File of test rows, when you have made the splits.")
     multi_label: bool | None = option(None, "A text may carry several labels; found out when not said.")
-    candidates: tuple[str, ...] = option((), "Only these: majority, tfidf, embedding, contrast, encoder, lora.")
+    encoding: str | None = option(None, "Encoding of the files, such as cp1252; found out when not said.")
+    delimiter: str | None = option(None, "Character between columns (or `tab`); found out when not said.")
+    candidates: tuple[str, ...] = option((), "Only these.", choices=NAMES)
     model: str | None = option(None, "Base model: a card of `seedbed models`.")
     budget: str | None = option(None, "Most time for training, such as 90s, 10m or 2h.")
     metric: str = option("macro_f1", "Figure that chooses.", choices=("macro_f1", "accuracy", "micro_f1"))
@@ -35,6 +40,63 @@ class RunConfig:
                                  minimum=0.001, maximum=0.5)
     learning_curve: bool = option(True, "Train the winner on parts of the data too: would more data help?")
     seed: int = option(0, "Fixes everything random.", minimum=0)
+
+
+Config = TypeVar("Config", RunConfig, TrainConfig)
+
+
+def checked(kind: type[Config], values: dict[str, Any]) -> Config:
+    """A configuration of these values; YAML and Python are refused in the same words as flags.
+
+    Raises:
+        UserError: a name that is no option, a value of another type, out of bounds or not among the choices.
+    """
+    from pydantic import TypeAdapter, ValidationError
+
+    known = {one.name: one for one in dataclasses.fields(kind)}
+    for name in values:
+        if name not in known:
+            raise UserError(f"{name!r} is no option of {kind.__name__}.", f"Known: {', '.join(known)}.")
+    try:
+        made: Config = TypeAdapter(kind).validate_python(values)
+    except ValidationError as problem:
+        first = problem.errors()[0]
+        name = str(first["loc"][0])
+        raise UserError(f"{flag_of(known[name])} is {values[name]!r}: {first['msg']}.",
+                        f"Give a value of the type {known[name].type}.") from None
+    options.check(made)
+    return made
+
+
+def check(run: RunConfig, training: TrainConfig) -> tuple[RunConfig, TrainConfig]:
+    """The configuration, every value held against its type and bounds, and the values against each other.
+
+    Raises:
+        UserError, NotFound: what cannot be meant.
+    """
+    run, training = checked(RunConfig, vars(run)), checked(TrainConfig, vars(training))
+    seconds(run.budget)
+    if run.split and (run.validation or run.test):
+        raise UserError("--split was given together with a file of its own for a split.",
+                        "Name the column that says the split, or the files that are the splits.")
+    if run.model:
+        _known(run.model)
+    return run, training
+
+
+def _known(model: str) -> None:
+    from ..catalog.cards import card
+    from ..settings import settings
+
+    try:
+        card(model)
+    except NotFound:
+        if not Path(model).exists():
+            raise
+        place = settings().home / "cards"
+        raise NotFound(f"{model} is on disk, but --model takes the id of a model card.",
+                       f"Write a card with the source folder:{Path(model).absolute()} into {place} "
+                       "(docs/models.md shows one) and name its id.") from None
 
 
 def seconds(text: str | None) -> float | None:
@@ -53,7 +115,7 @@ def seconds(text: str | None) -> float | None:
 
 @dataclass(frozen=True)
 class RunFolder:
-    """The layout of a run folder."""
+    """The layout of a run folder. With `config.yaml` it is a run: that file is written when the splits are frozen."""
 
     path: Path
 
@@ -74,18 +136,52 @@ class RunFolder:
         return self.path / "metrics.jsonl"
 
     @property
+    def report(self) -> Path:
+        return self.path / "report.html"
+
+    @property
     def bundle(self) -> Path:
         return self.path / "bundle"
 
     def candidate(self, name: str) -> Path:
         return self.path / "candidates" / name
 
+    @property
+    def free(self) -> bool:
+        """Nothing is lost by a run in this folder: it is new, empty, or of a run that was killed before it began."""
+        ours = {".lock", "data.parquet", "data.json", self.health.name}
+        return not self.path.exists() or (self.path.is_dir() and all(
+            one.name in ours or one.suffix in (".new", ".part") for one in self.path.iterdir()))
 
-def write_config(folder: RunFolder, source: str, run: RunConfig, training: TrainConfig) -> None:
+
+@dataclass(frozen=True)
+class Job:
+    """What every step of a run is told.
+
+    Args:
+        source: what was read, as it may be written down: without a password.
+        begin: `time.monotonic()` when this process began with it.
+    """
+
+    source: str
+    config: RunConfig
+    training: TrainConfig
+    folder: RunFolder
+    begin: float
+    progress: Progress
+
+
+def write(path: Path, text: str) -> None:
+    """Write under a temporary name, then rename: there is never half a file."""
+    part = path.with_name(path.name + ".part")
+    part.write_text(text, encoding="utf-8")
+    part.replace(path)
+
+
+def write_config(job: Job) -> None:
     """Write `config.yaml`, from which the run can be repeated or resumed."""
-    folder.path.mkdir(parents=True, exist_ok=True)
-    folder.config.write_text(yaml.safe_dump({"source": source, "run": plain(run), "training": plain(training)},
-                                            sort_keys=False, allow_unicode=True))
+    values = {"source": job.source, "run": plain(job.config), "training": plain(job.training)}
+    write(job.folder.config, yaml.safe_dump(values, sort_keys=False, allow_unicode=True))
 
 
 def plain(config: RunConfig | TrainConfig) -> dict[str, Any]:
@@ -103,12 +199,11 @@ def read_config(folder: RunFolder) -> tuple[str, RunConfig, TrainConfig]:
     if not folder.config.is_file():
         raise NotFound(f"{folder.path} is no run folder: config.yaml is missing.", "List runs with: seedbed runs")
     try:
-        values = yaml.safe_load(folder.config.read_text())
-        run = dict(values["run"])
-        for name in ("validation", "test"):
-            run[name] = Path(run[name]) if run[name] else None
-        run["candidates"] = tuple(run["candidates"])
-        return str(values["source"]), RunConfig(**run), TrainConfig(**values["training"])
+        values = yaml.safe_load(folder.config.read_text(encoding="utf-8"))
+        return (str(values["source"]), checked(RunConfig, values["run"]), checked(TrainConfig, values["training"]))
+    except UserError as problem:
+        raise CorruptFile(f"{folder.config}: {problem.message}", problem.hint) from None
     except (yaml.YAMLError, KeyError, TypeError, ValueError) as problem:
-        raise CorruptFile(f"{folder.config} cannot be read: {problem}.",
-                          "Start the run anew in another folder.") from problem
+        told = str(problem).splitlines()[0]
+        raise CorruptFile(f"{folder.config} cannot be read: {told}.",
+                          "Start the run anew in another folder.") from None

@@ -7,7 +7,8 @@ import shlex
 import time
 from datetime import UTC, datetime
 from importlib.metadata import version
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 from ..catalog.cards import card
 from ..catalog.datasets import DATASETS, local_dataset
@@ -17,100 +18,138 @@ from ..evaluate.calibrate import calibration, fit_temperature
 from ..evaluate.choose import Choice, choose
 from ..evaluate.curve import learning_curve
 from ..evaluate.mistakes import mistakes
+from ..evaluate.report import wording
 from ..evaluate.result import Abstention, Candidate, LearningCurve, Result, Scores, SliceScore, Verdict
 from ..evaluate.slices import slices
 from ..machine import machine
 from ..options import flag_of
-from .candidates import Data, Tried, rows_of
-from .config import plain
-
-if TYPE_CHECKING:
-    from .job import _Job
+from ..tasks.classify import Floats
+from ..train.ladder import Plan
+from .candidates import Trainer, Tried
+from .config import Job, plain
+from .prepare import Data
 
 CURVE_SECONDS = 240.0
 """Longest time that the learning curve may cost; a dearer winner's curve is drawn with the best cheaper candidate."""
 PACKAGES = ("seedbed", "torch", "transformers", "peft", "tokenizers", "scikit-learn", "numpy")
 
 
-def conclude(job: _Job, data: Data, health: Health, data_hash: str, tried: list[Tried],
-             plans: dict[str, Any]) -> Result:
+def conclude(job: Job, data: Data, health: Health, trainer: Trainer, tried: list[Tried],
+             plans: dict[str, Plan]) -> Result:
     """Choose among the trained candidates and measure the winner."""
     config, task = job.config, data.task
-    y = task.encode(data.selection.targets)
-    judged, truth = rows_of(data)
+    y, truth = task.encode(data.selection.targets), task.encode(data.judged.targets)
     trained = {t.record.name: t for t in tried if t.record.status == "trained"}
-    choice = choose(task, y, {name: _need(t.selection) for name, t in trained.items()},
-                    {name: t.record.cost_rank for name, t in trained.items()}, seed=config.seed)
+    said = {name: _need(t.selection) for name, t in trained.items()}
+    choice = choose(task, y, said, {name: t.record.cost_rank for name, t in trained.items()}, seed=config.seed)
     winner = trained[choice.candidate]
-    said = _need(winner.selection if winner.test is None else winner.test)
     job.progress.start("measure", 3, "parts")
-    records = []
-    for one in tried:
-        record = one.record.model_copy(update={"comparison": choice.comparisons.get(one.record.name)})
-        if one.selection is not None:
-            heat = fit_temperature(task, y, one.selection)
-            record = record.model_copy(update={"calibration": calibration(
-                task, truth, one.selection if one.test is None else one.test, heat, seed=config.seed)})
-        records.append(record)
+    heats = {name: fit_temperature(task, y, logits) for name, logits in said.items()}
+    records = [one.record if one.selection is None else one.record.model_copy(update={
+        "comparison": choice.comparisons.get(one.record.name),
+        "calibration": calibration(task, truth, one.judged, heats[one.record.name], seed=config.seed)})
+        for one in tried]
     job.progress.advance("measure")
-    heat = fit_temperature(task, y, _need(winner.selection))
+    heat = heats[choice.candidate]
     refuse = None if winner.test is None or data.small else abstention(
-        task, (y, _need(winner.selection)), (truth, winner.test), heat, config.target_error)
-    parts = slices(task, judged, truth, said, seed=config.seed)
+        task, (y, said[choice.candidate]), (truth, winner.test), heat, config.target_error)
+    worse = slices(task, data.judged, truth, winner.judged, seed=config.seed)
     job.progress.advance("measure")
-    curve = _curve(job, trained, choice.candidate, plans) if config.learning_curve else None
+    curve = _curve(trainer, trained, choice.candidate, plans) if config.learning_curve else None
     job.progress.done("measure")
     best = next(r for r in records if r.name == choice.candidate)
+    untried = [r for r in records if r.status != "trained" and not (plans[r.name].skip and not plans[r.name].memory)]
     return Result(
         run=job.folder.path.absolute().name, created=datetime.now(UTC).isoformat(timespec="seconds"),
         command=command(job), config={**plain(config), "training": plain(job.training)}, task=task.to_dict(),
-        data_hash=data_hash, protocol="cross-validation" if data.small else "holdout",
+        data_hash=data.hash, protocol="cross-validation" if data.small else "holdout",
         rows={"train": len(data.train), **({} if data.small else {"validation": len(data.selection)}),
               **({"test": len(data.test)} if len(data.test) else {})},
-        health=health, candidates=records, verdict=_verdict(choice, best, refuse, parts, health, data), curve=curve,
-        coverage=risk_coverage(task, truth, said, heat), abstention=refuse, slices=parts,
-        mistakes=mistakes(task, judged, truth, said, heat), environment=_environment(job),
-        licences=_licences(best, job), seconds=time.monotonic() - job.begin)
+        health=health, candidates=records, curve=curve,
+        verdict=Verdict(candidate=choice.candidate, rule=choice.rule, headline=headline(choice, best, refuse),
+                        cautions=cautions(choice, best, refuse, worse, health, untried)),
+        coverage=risk_coverage(task, truth, winner.judged, heat), abstention=refuse, slices=worse,
+        mistakes=mistakes(task, data.judged, truth, winner.judged, heat), baseline_note=_baseline(records, best),
+        environment=_environment(job), licences=_licences(best, job), seconds=time.monotonic() - job.begin)
 
 
-def _need(logits: Any) -> Any:
+def _need(logits: Floats | None) -> Floats:
     assert logits is not None, "a trained candidate has said something about every row"
     return logits
 
 
-def _curve(job: _Job, trained: dict[str, Tried], winner: str, plans: dict[str, Any]) -> LearningCurve:
+def _final(one: Candidate) -> Scores:
+    """The figures that stand for a trained candidate."""
+    scores = one.test or one.selection
+    assert scores is not None
+    return scores
+
+
+def _curve(trainer: Trainer, trained: dict[str, Tried], winner: str, plans: dict[str, Plan]) -> LearningCurve:
     """Of the winner where that is affordable, else of the dearest candidate that is."""
     budgeted = [name for name, t in trained.items() if t.record.seconds <= CURVE_SECONDS]
     name = winner if winner in budgeted or not budgeted else max(budgeted, key=lambda n: trained[n].record.cost_rank)
-    return learning_curve(job.trainer.curve(plans[name], trained[name]), candidate=name)
+    return learning_curve(trainer.curve(plans[name], trained[name]), candidate=name)
 
 
-def _verdict(choice: Choice, best: Candidate, refuse: Abstention | None, parts: list[SliceScore], health: Health,
-             data: Data) -> Verdict:
-    scores: Scores = best.test or best.selection  # type: ignore[assignment]
-    a = scores.accuracy
-    cautions = []
+def headline(choice: Choice, best: Candidate, refuse: Abstention | None) -> str:
+    """One sentence of at most 90 characters that a manager can act on; the figures stand below it."""
+    if not choice.learned:
+        return "Not usable yet: nothing is proven better than always giving the commonest label."
     if choice.tentative:
-        cautions.append(f"Tentative: {scores.n} rows are too few to be sure; label more before relying on it."
-                        if choice.learned else
-                        "Tentative: no candidate is proven better than always giving the commonest label.")
-    if data.small:
-        cautions.append(f"All {scores.n} rows were used to learn and, in turns, to test (cross-validation); "
-                        "no rows were kept that nothing had seen.")
-    cautions += [f"Worse on {one.dimension} {one.value}: {one.score.value:.2f} ({one.score.n} texts)."
-                 for one in parts if one.worse]
-    weak = [c for c in scores.per_class if c.f1.value < 0.5 and c.support]
-    cautions += [f"The label {c.label} is often missed: found {c.recall.value:.0%} of {c.support}." for c in weak[:3]]
+        return "A first sign that it works: label more texts before relying on it."
+    if refuse is None:
+        return "It has learned; label more texts to know when its answers can be trusted."
+    if refuse.threshold is None or refuse.coverage is None or not refuse.coverage.value:
+        return "It has learned, but errs too often to answer alone: let a person check each answer."
+    kept = f"the {refuse.target_error:.0%} of errors that you accept"
+    if refuse.error is not None and refuse.error.low > refuse.target_error:
+        return "It errs more often on new texts than it promised: let a person check each answer."
+    if refuse.coverage.value >= 0.995:
+        return f"Good enough to answer alone, within {kept}."
+    return f"Good for clear cases, within {kept}; a person reads the rest."
+
+
+def cautions(choice: Choice, best: Candidate, refuse: Abstention | None, parts: list[SliceScore], health: Health,
+             untried: list[Candidate]) -> list[str]:
+    """What to know before relying on it."""
+    scores, chosen = _final(best), best.selection
+    assert chosen is not None
+    out = []
+    if choice.tentative:
+        out.append("Tentative: no candidate is proven better than always giving the commonest label."
+                   if not choice.learned else f"Tentative: it was chosen on only {wording.plural(chosen.n, 'text')}."
+                   if chosen.n < 30 else
+                   "Tentative: the winner itself is not proven better than always giving the commonest label.")
+    if scores.split == "cross-validation":
+        out.append(f"All {wording.plural(scores.n, 'text')} were used to learn and, in turns, to test "
+                   "(cross-validation); none were kept that no candidate had seen.")
+    elif scores.split == "validation":
+        out.append(f"There are no test texts: the {wording.plural(scores.n, 'text')} that these figures are of also "
+                   "chose the winner, so they flatter it.")
     if refuse is not None and refuse.threshold is None:
-        cautions.append(f"No confidence threshold keeps errors below {refuse.target_error:.0%}: a person must look "
-                        "at every answer that matters.")
-    cautions += [f"Data: {f.message}" for f in health.findings if f.severity == "error"]
-    headline = (f"{best.title}: right on {a.value:.0%} of {scores.n} texts"
-                f"{' it never saw' if scores.split == 'test' else ''} ({a.low:.0%} to {a.high:.0%}).")
-    return Verdict(candidate=choice.candidate, rule=choice.rule, headline=headline, cautions=cautions)
+        out.append(f"{refuse.reason} A person must look at every answer that matters.")
+    weak = sorted((c for c in scores.per_class if c.f1.value < 0.5 and c.support), key=lambda c: c.f1.value)
+    out += [f"Weak on the label {c.label}: {wording.percent(c.recall.value)} of its "
+            f"{wording.plural(c.support, 'text')} are found." for c in weak[:3]]
+    out += [f"Worse on {one.dimension} {one.value}: {wording.estimate(one.score, scores.metric)}."
+            for one in parts if one.worse]
+    out += [f"Data: {f.message}" for f in health.findings if f.severity == "error"]
+    out += [f"Not tried: {one.title}: {one.reason}" for one in untried]
+    return out
 
 
-def command(job: _Job) -> str:
+def _baseline(records: list[Candidate], best: Candidate) -> str:
+    """What always giving the commonest label would score, where that was tried."""
+    plain_one = next((r for r in records if r.name == "majority" and r.status == "trained"), None)
+    if plain_one is None or plain_one is best:
+        return ""
+    a = _final(plain_one).accuracy
+    return (f"Always giving the commonest label would be right in {wording.percent(a.value)} "
+            f"({wording.between(a, 'accuracy')}).")
+
+
+def command(job: Job) -> str:
     """The line that repeats the run: the source and every flag that is not its default."""
     words = ["seedbed", "run", job.source]
     for one in (job.config, job.training):
@@ -125,18 +164,18 @@ def command(job: _Job) -> str:
     return shlex.join(words)
 
 
-def _environment(job: _Job) -> dict[str, Any]:
+def _environment(job: Job) -> dict[str, Any]:
     from ..models.runtime import runtime
     return {"versions": {name: version(name) for name in PACKAGES}, "python": platform.python_version(),
             "machine": machine().to_dict(), "runtime": runtime().describe(), "seed": job.config.seed}
 
 
-def _licences(best: Candidate, job: _Job) -> dict[str, str]:
+def _licences(best: Candidate, job: Job) -> dict[str, str]:
     """Of the base model, and of the data where Seedbed fetched it itself."""
     out = {}
     if best.model:
         out[best.model] = card(best.model).licence or "not known"
     for name, data in DATASETS.items():
-        if job.source in {str(path) for path in (local_dataset(name) or {}).values()}:
+        if Path(job.source).absolute() in {path.absolute() for path in (local_dataset(name) or {}).values()}:
             out["data"] = data.licence
     return out

@@ -25,6 +25,8 @@ READING = ("select", "with", "values", "table", "from", "(")
 DRIVERS = {"MySQLdb": "mysqlclient"}
 """Packages that are not named like the module they hold."""
 QUERY = re.compile(r"[?&]query=", re.I)
+SECRET = re.compile(r"pass|pwd|secret|token|key|credential", re.I)
+"""Names of arguments in a URL whose values are not for others."""
 
 
 def read_sql(source: Source, tally: Tally) -> Iterator[Chunk]:
@@ -92,6 +94,19 @@ def parse(given: str) -> tuple[URL, str]:
     except (ArgumentError, ValueError):
         raise DataError(f"The {scheme} URL cannot be parsed.",
                         "Its form is dialect://user:password@host:port/database.") from None
+
+
+def public(given: str) -> str:
+    """A source as it may be written down: a path as it is, a URL with its query but without passwords."""
+    if "://" not in given:
+        return given
+    try:
+        url, query = parse(given)
+    except DataError:  # a form that only its own reader knows
+        return f"{given.split('://')[0]}://..."
+    hidden = url.set(query={name: "***" if SECRET.search(name) else value for name, value in url.query.items()})
+    shown = hidden.render_as_string(hide_password=True)
+    return f"{shown}{'&' if url.query else '?'}query={query}"
 
 
 def database_name(url: URL) -> str:
