@@ -10,7 +10,11 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from .settings import share_processor
+
 __version__ = "0.1.0"
+
+share_processor()
 
 if TYPE_CHECKING:
     from .export.bundle import open_bundle as load

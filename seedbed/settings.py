@@ -80,6 +80,16 @@ def _whole(environment: Mapping[str, str], name: str) -> int | None:
     return int(text)
 
 
+def share_processor() -> None:
+    """Let OpenMP's threads sleep while they wait for each other, instead of turning in circles.
+
+    On a machine that does other work too, a circling thread takes the core from the one that it waits for: with one
+    other busy process the same forward passes ran between 5 and 42 texts a second, and 38 to 56 with sleeping
+    threads (docs/LOG.md). It must be said before torch is loaded; a policy that the user set stays.
+    """
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+
 @cache
 def settings() -> Settings:
     """The settings of this process, read once."""

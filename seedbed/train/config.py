@@ -11,12 +11,12 @@ from ..options import option
 class TrainConfig:
     """How a model is trained. Flags, YAML and docs come from these fields."""
 
-    epochs: int = option(12, "Most passes over the training texts; early stopping usually ends sooner.", minimum=1)
+    epochs: int = option(5, "Most passes over the training texts; early stopping may end sooner.", minimum=1)
     learning_rate: float = option(0.0, "Peak learning rate; 0 takes the method's own default.", minimum=0)
     weight_decay: float = option(0.01, "Decoupled weight decay (AdamW).", minimum=0)
     dropout: float = option(0.1, "Dropout before the classification head.", minimum=0, maximum=0.9)
     warmup: float = option(0.1, "Share of the steps in which the learning rate rises.", minimum=0, maximum=1)
-    patience: int = option(3, "Evaluations without a better validation loss before training stops.", minimum=1)
+    patience: int = option(2, "Evaluations without a better validation loss before training stops.", minimum=1)
     batch_texts: int = option(16, "Texts in one step.", minimum=1)
     batch_tokens: int = option(2048, "Most tokens in one step, padding included.", minimum=16)
     max_tokens: int = option(256, "Longer texts are cut to this many tokens.", minimum=8)
