@@ -96,7 +96,8 @@ class Classify:
         return [self.labels[i] for i in decisions]
 
     def to_dict(self) -> dict[str, Any]:
-        return {"task": self.name, "labels": list(self.labels), "multi_label": self.multi_label, "metric": self.metric}
+        return {"task": self.name, "labels": list(self.labels), "multi_label": self.multi_label,
+                "metric": self.metric}
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Classify:
