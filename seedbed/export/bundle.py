@@ -179,7 +179,7 @@ def write(folder: Path, *, classifier: Classifier, task: Classify, name: str, da
     return open_bundle(folder)
 
 
-def open_bundle(folder: Path, *, verify: bool = False) -> Bundle:
+def open_bundle(folder: str | Path, *, verify: bool = False) -> Bundle:
     """Open a bundle. Sizes are always checked, the model itself is loaded at the first answer.
 
     Args:
@@ -191,6 +191,7 @@ def open_bundle(folder: Path, *, verify: bool = False) -> Bundle:
         CorruptFile: a file is missing, cut short or changed; the message names it.
         UserError: a newer Seedbed wrote it.
     """
+    folder = Path(folder)
     manifest = Manifest.open(folder)
     for file in (file for engine in manifest.engines for file in engine.files):
         path = folder / file.path

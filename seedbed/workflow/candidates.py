@@ -32,7 +32,8 @@ from .prepare import Data, parts
 
 CURVE = (0.25, 0.5)
 """Parts of the training rows that the learning curve is measured at, besides all of them."""
-SPEED_TEXTS = 500
+SPEED_TEXTS, SPEED_SECONDS = 500, 2.0
+"""How many texts at most, and how long, the speed of a candidate is measured with."""
 LATE = "the time budget had ended; raise it with --budget"
 
 
@@ -158,10 +159,11 @@ class Trainer:
         test = fitted.classifier.logits(data.test.texts) if len(data.test) else None
         selection = self._score(data.selection, chosen, "cross-validation" if data.small else "validation")
         constant = isinstance(fitted.classifier, Constant)  # it reads no text: a speed would mean nothing
+        speed = None if constant else measure_speed(
+            fitted.classifier.logits, data.judged.texts[:SPEED_TEXTS], seconds=SPEED_SECONDS)
         record = record.model_copy(update={
             "status": "trained", "reason": fitted.note, "size": fitted.classifier.size,
-            "parameters": fitted.parameters, "trained_parameters": fitted.trained_parameters,
-            "speed": None if constant else measure_speed(fitted.classifier.logits, data.judged.texts[:SPEED_TEXTS]),
+            "parameters": fitted.parameters, "trained_parameters": fitted.trained_parameters, "speed": speed,
             "selection": selection, "test": None if test is None else self._score(data.test, test, "test")})
         part = home.with_name(home.name + ".part")
         shutil.rmtree(part, ignore_errors=True)

@@ -52,7 +52,7 @@ class Finished:
 
 
 def run(source: str | Path, config: RunConfig | None = None, training: TrainConfig | None = None, *,
-        out: Path | None = None, progress: Progress = SILENT) -> Finished:
+        out: str | Path | None = None, progress: Progress = SILENT) -> Finished:
     """Train, choose and prove a model on labelled text.
 
     Args:
@@ -86,7 +86,7 @@ def run(source: str | Path, config: RunConfig | None = None, training: TrainConf
             return _run(job, store, again=False)
 
 
-def resume(folder: Path, *, progress: Progress = SILENT) -> Finished:
+def resume(folder: str | Path, *, progress: Progress = SILENT) -> Finished:
     """Go on with a run that was stopped or killed, on its frozen rows. Finished candidates are not trained again.
 
     Raises:

@@ -86,7 +86,7 @@ def prepare(source: str, config: RunConfig, training: TrainConfig, progress: Pro
     else:
         dataset = split(dataset, fractions=SPLITS_WITH_TEST if splits["test"] else SPLITS, seed=config.seed,
                         clusters=clusters)
-    health = check(replace(reading, dataset=dataset), tokenizer=_tokenizer(config), max_tokens=training.max_tokens,
+    health = check(replace(reading, dataset=dataset), tokenizer=_tokenizer(config, progress), max_tokens=training.max_tokens,
                    seed=config.seed, duplicates=found, progress=progress)
     dataset = dataset.with_column("cluster", clusters)
     data = as_data(dataset, config)
@@ -176,14 +176,17 @@ def _enough(dataset: Dataset) -> None:
                         "Add examples of it, rename it to a label that is meant, or remove the row.")
 
 
-def _tokenizer(config: RunConfig) -> Path | None:
-    """The tokenizer file of the model that texts will be cut for, when it is on this machine."""
+def _tokenizer(config: RunConfig, progress: Progress) -> Path | None:
+    """The tokenizer file of the cheapest candidate that has a model, which is fetched when it is not there."""
     from ..catalog import fetch
     from ..catalog.cards import card
-    from ..train.ladder import ENCODER
+    from ..train import ladder
 
-    try:
-        folder = fetch.local(card(config.model or ENCODER))
-    except UserError:  # damaged: whoever wants to train with it will be told
+    bases = [rung.base for rung in ladder.RUNGS if rung.base and rung.name in (config.candidates or ladder.NAMES)]
+    if not bases:
         return None
-    return next(iter(sorted(folder.rglob("tokenizer.json"))), None) if folder else None
+    try:
+        folder = fetch.pull(card(config.model or bases[0]), progress)
+    except UserError:  # offline or damaged: the candidate itself will say so
+        return None
+    return next(iter(sorted(folder.rglob("tokenizer.json"))), None)
