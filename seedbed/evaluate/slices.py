@@ -80,10 +80,15 @@ def _parts(dimension: str, values: list[Any]) -> list[tuple[str, NDArray[np.bool
     if not all(isinstance(value, str | bool | int) or value is None for value in values):
         return []
     counts = Counter(value for value in values if value is not None and value != "")
-    if len(counts) < 2 or (len(counts) > DISTINCT and not all(isinstance(value, str) for value in counts)):
+    if len(counts) < 2 or (len(counts) > DISTINCT and not all(_is_name(value) for value in counts)):
         return []
     shown = [value for value, _ in counts.most_common(TOP if len(counts) > DISTINCT else DISTINCT)]
     return [(str(value), np.array([other == value for other in values])) for value in shown]
+
+
+def _is_name(value: Any) -> bool:
+    """Text that is no number: a column of many numbers counts something, and its single values are no parts."""
+    return isinstance(value, str) and not value.strip().lstrip("+-").replace(".", "", 1).replace(",", "").isdigit()
 
 
 def _thirds(words: NDArray[np.int64]) -> list[tuple[str, NDArray[np.bool_]]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import json
 import math
 import shutil
@@ -116,10 +115,11 @@ class Trainer:
 
     def _train(self, plan: Plan, record: Candidate, home: Path) -> Tried:
         base = fetch.pull(plan.card, self.progress) if plan.card else None
+        from ..models.runtime import give_back_memory
         self.progress.note(f"Candidate: {plan.title}")
         self.journal.take(plan.rung.name)
         resumed = (home / "checkpoint").is_dir()
-        gc.collect()
+        give_back_memory()
         with Meter() as meter:
             fitted = plan.rung.fit(replace(self._lesson(self.data.train, base, home), progress=self.journal))
             chosen = self._out_of_fold(plan, base, self.data.train, self.data.clusters) if self.data.small else \
