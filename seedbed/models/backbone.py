@@ -93,7 +93,7 @@ class Backbone(nn.Module):
             said, normalized, longest = values["pooling"], values["normalized"], values["max_tokens"]
         config = AutoConfig.from_pretrained(folder, local_files_only=True)
         for name in ("attention_probs_dropout_prob", "attention_dropout"):
-            if getattr(config, name, 0.0):  # dropped probabilities must be written out: five times the time for little
+            if getattr(config, name, 0.0):  # `Attend` keeps no mask of dropped ones: five times the time
                 setattr(config, name, 0.0)
         body = AutoModel.from_pretrained(folder, config=config, dtype=dtype or runtime().dtype,
                                          attn_implementation=kernels.ATTENTION, local_files_only=True)

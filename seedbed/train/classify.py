@@ -59,7 +59,10 @@ def _finetune(lesson: Lesson, make: type[Adapted] | type[Whole], rate: float) ->
         for some in by_length([len(rows[i]) for i in held], TOKENS_PER_BATCH):
             out[some] = logits([held[i] for i in some])
         guesses = task.decide(task.probabilities(out.numpy()))
-        return float(_loss(out, y[held], task.multi_label, weights)), {"score": _score(y[held].numpy(), guesses)}
+        truth = y[held]
+        plain = float(_loss(out, truth, task.multi_label, None))
+        return float(_loss(out, truth, task.multi_label, weights)), {
+            "plain_loss": plain, "score": _score(truth.numpy(), guesses)}
 
     def mode(training: bool) -> None:
         backbone.train(training)
