@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -35,6 +36,7 @@ class Boundary:
         size = shape[0] * shape[1]
         if size * backbone.dtype.itemsize > memory and file is not None:
             file.parent.mkdir(parents=True, exist_ok=True)
+            _reserve(file, size * backbone.dtype.itemsize)
             self.stored = torch.from_file(str(file), shared=True, size=size, dtype=backbone.dtype).view(shape)
         else:
             self.stored = torch.empty(shape, dtype=backbone.dtype)
@@ -59,3 +61,10 @@ class Boundary:
         for row, i in enumerate(places):
             out[row, : len(self.rows[i])] = self.stored[self.starts[i]:self.starts[i + 1]]
         return out
+
+
+def _reserve(file: Path, size: int) -> None:
+    """Take the space on the disk now: writing to a mapped file on a full disk kills the process without a word."""
+    with file.open("ab") as opened:
+        if hasattr(os, "posix_fallocate"):
+            os.posix_fallocate(opened.fileno(), 0, size)

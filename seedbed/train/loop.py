@@ -13,12 +13,14 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from ..errors import CorruptFile, UserError
+from ..errors import CorruptFile, NoResources, UserError, lacking
 from ..progress import SILENT, Progress
 from .config import TrainConfig
+from .interrupt import held_back
 
 SLOTS = ("step", "exp_avg", "exp_avg_sq")
 """What AdamW keeps of each parameter."""
@@ -87,6 +89,7 @@ def train(parameters: dict[str, Tensor], loss: Callable[[list[int]], Tensor], ba
 
     Raises:
         KeyboardInterrupt: Ctrl-C; the checkpoint is written first.
+        NoResources: the disk is full; the checkpoint before stays whole.
         UserError: the loss is not a number; the batch is saved beside the checkpoint and named.
     """
     optimizer = torch.optim.AdamW(_groups(parameters, config.weight_decay), lr=learning_rate, foreach=True)
@@ -97,17 +100,18 @@ def train(parameters: dict[str, Tensor], loss: Callable[[list[int]], Tensor], ba
         _recover(folder)
     if folder and (folder / STATE).is_file():
         state, best = _load(folder, parameters, optimizer)
-    begin, saved, ended = time.monotonic() - state.seconds, time.monotonic(), "all epochs done"
+    begin, saved, late = time.monotonic() - state.seconds, time.monotonic(), False
     progress.start(work, total, "steps")
     progress.advance(work, state.step)
 
     def checkpoint() -> None:
         state.seconds = time.monotonic() - begin
         if folder:
-            _save(folder, state, parameters, best, optimizer)
+            with held_back():
+                _save(folder, state, parameters, best, optimizer)
 
     try:
-        while state.epoch < config.epochs:
+        while state.epoch < config.epochs and state.bad < config.patience and not late:
             order = batches.epoch(state.epoch)
             mode(True)
             while state.place < len(order):
@@ -122,10 +126,11 @@ def train(parameters: dict[str, Tensor], loss: Callable[[list[int]], Tensor], ba
                     raise _broken(number, rows, state, folder)
                 value.backward()  # type: ignore[no-untyped-call]
                 torch.nn.utils.clip_grad_norm_(list(parameters.values()), config.max_norm)
-                optimizer.step()
+                with held_back():
+                    optimizer.step()
+                    state.step, state.place = state.step + 1, state.place + 1
+                    state.running, state.counted = state.running + number, state.counted + 1
                 optimizer.zero_grad(set_to_none=True)
-                state.step, state.place = state.step + 1, state.place + 1
-                state.running, state.counted = state.running + number, state.counted + 1
                 progress.advance(work)
                 if state.counted % 5 == 1:
                     progress.metric(work, loss=state.running / state.counted)
@@ -133,28 +138,27 @@ def train(parameters: dict[str, Tensor], loss: Callable[[list[int]], Tensor], ba
                     checkpoint()
                     saved = time.monotonic()
                 if deadline is not None and time.monotonic() > deadline:
-                    ended = "the time budget ended"
+                    late = True
                     break
             mode(False)
             figure, others = validate()
-            state.history.append({"step": state.step, "epoch": state.step / per_epoch,
-                                  "train_loss": state.running / max(1, state.counted),
-                                  "seconds": time.monotonic() - begin,
-                                  **({} if figure is None else {"validation_loss": figure}), **others})
             if figure is not None:
                 progress.metric(work, validation=figure)
-            state.epoch, state.place, state.running, state.counted = state.epoch + 1, 0, 0.0, 0
-            if figure is None or figure < state.best:
-                state.best, state.bad, state.best_step = state.best if figure is None else figure, 0, state.step
-                best = {name: p.detach().clone() for name, p in parameters.items()}
-            else:
-                state.bad += 1
+            with held_back():
+                state.history.append({"step": state.step, "epoch": state.step / per_epoch,
+                                      "train_loss": state.running / max(1, state.counted),
+                                      "seconds": time.monotonic() - begin,
+                                      **({} if figure is None else {"validation_loss": figure}), **others})
+                state.running, state.counted = 0.0, 0
+                if state.place >= len(order):  # else the deadline cut the epoch: resumed, it goes on
+                    state.epoch, state.place = state.epoch + 1, 0
+                if figure is None or figure < state.best:
+                    state.best, state.bad, state.best_step = state.best if figure is None else figure, 0, state.step
+                    best = {name: p.detach().clone() for name, p in parameters.items()}
+                else:
+                    state.bad += 1
             checkpoint()
             saved = time.monotonic()
-            if state.bad >= config.patience:
-                ended = f"no better for {config.patience} evaluations"
-            if ended != "all epochs done":
-                break
     except KeyboardInterrupt:
         checkpoint()
         raise
@@ -163,6 +167,8 @@ def train(parameters: dict[str, Tensor], loss: Callable[[list[int]], Tensor], ba
         for name, parameter in parameters.items():
             parameter.copy_(best[name])
     progress.done(work)
+    ended = "the time budget ended" if late else "all epochs done" if state.bad < config.patience else \
+        f"no better for {config.patience} evaluations"
     return Trained(state.history, state.step, state.best_step, ended, time.monotonic() - begin)
 
 
@@ -196,6 +202,23 @@ def _save(folder: Path, state: State, parameters: dict[str, Tensor], best: dict[
     """Write a whole new checkpoint, then swap it in by renaming: a kill at any point leaves one that is whole."""
     temporary, old = folder.with_name(folder.name + ".part"), folder.with_name(folder.name + ".old")
     shutil.rmtree(temporary, ignore_errors=True)
+    try:
+        _write(temporary, state, parameters, best, optimizer)
+    except (OSError, SafetensorError) as problem:
+        shutil.rmtree(temporary, ignore_errors=True)
+        if lacking(problem) != "disk":
+            raise
+        raise NoResources(f"The disk is full: the checkpoint {folder} could not be written.",
+                          "Free some space and resume: the checkpoint before it is kept.") from problem
+    shutil.rmtree(old, ignore_errors=True)
+    if folder.exists():
+        folder.rename(old)
+    temporary.rename(folder)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def _write(temporary: Path, state: State, parameters: dict[str, Tensor], best: dict[str, Tensor],
+           optimizer: torch.optim.Optimizer) -> None:
     temporary.mkdir(parents=True)
     names = {id(p): name for name, p in parameters.items()}
     tensors = {f"weight/{name}": p.detach().contiguous() for name, p in parameters.items()}
@@ -208,11 +231,6 @@ def _save(folder: Path, state: State, parameters: dict[str, Tensor], best: dict[
     for file in temporary.iterdir():
         with file.open("rb") as opened:
             os.fsync(opened.fileno())
-    shutil.rmtree(old, ignore_errors=True)
-    if folder.exists():
-        folder.rename(old)
-    temporary.rename(folder)
-    shutil.rmtree(old, ignore_errors=True)
 
 
 def _load(folder: Path, parameters: dict[str, Tensor],
