@@ -6,6 +6,7 @@ what the two lines must name.
 
 from __future__ import annotations
 
+import errno
 import gzip
 import shutil
 import sqlite3
@@ -20,8 +21,11 @@ import pytest
 from seedbed import errors
 from seedbed.cli import main
 from seedbed.errors import UserError
+from seedbed.progress import Silent
 from seedbed.settings import settings
+from seedbed.store import hold
 
+Prepare = Callable[[Path, Callable[[str], Any]], list[str]]
 Fixture = Callable[[str], Any]
 """Gives a fixture of conftest.py by name."""
 
@@ -110,6 +114,62 @@ def half_a_bundle(folder: Path, fixture: Fixture) -> list[str]:
     return ["predict", "bundle", "a text"]
 
 
+def run_folder(folder: Path, **changed: str) -> list[str]:
+    """A folder that looks like a run; `changed` gives the content of its files, `data_json` of `data.json`."""
+    (folder / "out").mkdir()
+    (folder / "out" / "config.yaml").write_text("source: a.csv\nrun: {}\ntraining: {}\n")
+    for name, content in changed.items():
+        (folder / "out" / name.replace("_", ".")).write_text(content)
+    return ["run", "--resume", "out"]
+
+
+def stopping(problem: BaseException, where: str = "seedbed.data.duplicates.find") -> Prepare:
+    """`seedbed run` in which that happens while the data is read."""
+    def words(folder: Path, fixture: Fixture) -> list[str]:
+        def happens(*given: Any, **named: Any) -> Any:
+            raise problem
+        fixture("monkeypatch").setattr(where, happens)
+        return data("text,label\n" + ROWS, "data.csv", "--out", "out", verb="run")(folder, fixture)
+    return words
+
+
+def held_folder(folder: Path, fixture: Fixture) -> list[str]:
+    words = run_folder(folder)
+    holder = hold(folder / "out")
+    holder.__enter__()
+    fixture("request").addfinalizer(lambda: holder.__exit__(None, None, None))
+    return words
+
+
+def a_model_folder(folder: Path, fixture: Fixture) -> list[str]:
+    (folder / "mine").mkdir()
+    return data("text,label\n" + ROWS, "data.csv", "--model", "mine", verb="run")(folder, fixture)
+
+
+def damaged_checkpoint(folder: Path, fixture: Fixture) -> list[str]:
+    """A run that stopped in LoRA, whose checkpoint was cut since."""
+    from made_tables import QUICK, make_cards
+
+    from seedbed.workflow import RunConfig, run
+
+    fixture("monkeypatch").setenv("SEEDBED_MODELS", str(folder / "models"))
+    settings.cache_clear()
+    make_cards(settings().home)
+    (folder / "data.csv").write_text("text,label\n" + ROWS * 6)
+    left = iter(range(100))
+
+    class Stops(Silent):
+        def advance(self, work: str, amount: float = 1) -> None:
+            if work == "fine-tune" and next(left) == 9:
+                raise KeyboardInterrupt
+    with pytest.raises(errors.Interrupted):
+        run(folder / "data.csv", RunConfig(candidates=("lora",), model="tiny-llama"), QUICK, out=folder / "out",
+            progress=Stops())
+    weights = folder / "out" / "candidates" / "lora" / "checkpoint" / "weights.safetensors"
+    weights.write_bytes(weights.read_bytes()[:50])
+    return ["run", "--resume", str(folder / "out")]
+
+
 MIXED = b"text,label\n" + b"".join(
     f"Größe {i} ist gut,{'good' if i % 2 else 'bad'}\n".encode("utf-8" if i < 40 else "latin-1") for i in range(80))
 
@@ -155,6 +215,37 @@ TABLE: dict[str, Cause] = {
     "a run folder that is not empty": Cause(taken_folder, 2, "out", "--out"),
     "a run to go on with that is not there": Cause(line("run", "--resume", "nope"), 2, "nope", "seedbed runs"),
     "going on with other options": Cause(line("run", "--resume", "nope", "--seed", "3"), 2, "--resume"),
+    "a folder that is no run": Cause(lambda folder, fixture: ["run", "--resume", "."], 2, "config.yaml is missing",
+                                     "seedbed runs"),
+    "a run whose configuration was cut": Cause(lambda f, _: run_folder(f, config_yaml="run: {"), 2, "config.yaml",
+                                               "another folder"),
+    "a run whose configuration was changed": Cause(
+        lambda f, _: run_folder(f, config_yaml="source: a\nrun: {seed: -3}\ntraining: {}"), 2, "--seed is -3"),
+    "a run whose rows are gone": Cause(lambda f, _: run_folder(f), 2, "data.json is missing"),
+    "a run whose rows were changed": Cause(lambda f, _: run_folder(f, data_json="{"), 2, "data.json cannot be read"),
+    "a run that another process runs": Cause(held_folder, 6, "in use by process", "Wait"),
+    "a run with a damaged checkpoint": Cause(damaged_checkpoint, 2, "checkpoint", "resume again"),
+    "interrupted by Ctrl-C": Cause(stopping(KeyboardInterrupt()), 130, "nothing was kept", "Start it again"),
+    "no memory": Cause(stopping(MemoryError()), 5, "memory of this machine did not suffice", "Close other programs"),
+    "disk full": Cause(stopping(OSError(errno.ENOSPC, "No space left on device"), "seedbed.data.freeze.save_splits"),
+                       5, "The disk is full", "Free some space"),
+    "a candidate that does not fit the memory": Cause(
+        data("text,label\n" + ROWS * 3, "data.csv", "--candidates", "lora", verb="run"), 5,
+        "smollm2-135m-instruct needs about", "seedbed models recommend", (("SEEDBED_MEMORY_LIMIT", "300000000"),)),
+    "offline, and a candidate whose model is not here": Cause(
+        data("text,label\n" + ROWS * 3, "data.csv", "--candidates", "embedding", verb="run"), 4, "all-minilm-l6-v2",
+        "seedbed models pull all-minilm-l6-v2", (("SEEDBED_OFFLINE", "1"), EMPTY)),
+    "a folder for a model card": Cause(a_model_folder, 2, "mine is on disk", "docs/models.md"),
+    "a column for splits and a file for one": Cause(
+        data("text,label\n" + ROWS, "data.csv", "--split", "part", "--test", "t.csv", verb="run"), 2, "--split"),
+    "every cell too large": Cause(data(f"text,label\n{'a' * 10_000_000},bad\n", verb="run"), 2, "line 2",
+                                  "Split the long"),
+    "unbalanced quotes all over": Cause(data('text,label\n"no end,bad\n"nor here,good\n', verb="run"), 2,
+                                        "(line 2", "quot"),
+    "a delimiter of two characters": Cause(data("text,label\n" + ROWS, "data.csv", "--delimiter", "||", verb="run"),
+                                           2, "'||'"),
+    "an encoding that there is not": Cause(data("text,label\n" + ROWS, "data.csv", "--encoding", "utf-99",
+                                                verb="run"), 2, "utf-99"),
     "no such run": Cause(line("runs", "show", "nope"), 2, "nope"),
     "no such bundle": Cause(line("predict", "nope", "a text"), 2, "nope"),
     "bundle of a newer format": Cause(newer_bundle, 2, "format 999", "upgrade"),

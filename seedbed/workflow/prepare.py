@@ -86,8 +86,8 @@ def prepare(source: str, config: RunConfig, training: TrainConfig, progress: Pro
     else:
         dataset = split(dataset, fractions=SPLITS_WITH_TEST if splits["test"] else SPLITS, seed=config.seed,
                         clusters=clusters)
-    health = check(replace(reading, dataset=dataset), tokenizer=_tokenizer(config, progress), max_tokens=training.max_tokens,
-                   seed=config.seed, duplicates=found, progress=progress)
+    health = check(replace(reading, dataset=dataset), tokenizer=_tokenizer(config, progress),
+                   max_tokens=training.max_tokens, seed=config.seed, duplicates=found, progress=progress)
     dataset = dataset.with_column("cluster", clusters)
     data = as_data(dataset, config)
     if data.small:

@@ -66,7 +66,7 @@ def conclude(job: Job, data: Data, health: Health, trainer: Trainer, tried: list
         rows={"train": len(data.train), **({} if data.small else {"validation": len(data.selection)}),
               **({"test": len(data.test)} if len(data.test) else {})},
         health=health, candidates=records, curve=curve,
-        verdict=Verdict(candidate=choice.candidate, rule=choice.rule, headline=headline(choice, best, refuse),
+        verdict=Verdict(candidate=choice.candidate, rule=choice.rule, headline=headline(choice, refuse),
                         cautions=cautions(choice, best, refuse, worse, health, untried)),
         coverage=risk_coverage(task, truth, winner.judged, heat), abstention=refuse, slices=worse,
         mistakes=mistakes(task, data.judged, truth, winner.judged, heat), baseline_note=_baseline(records, best),
@@ -92,7 +92,7 @@ def _curve(trainer: Trainer, trained: dict[str, Tried], winner: str, plans: dict
     return learning_curve(trainer.curve(plans[name], trained[name]), candidate=name)
 
 
-def headline(choice: Choice, best: Candidate, refuse: Abstention | None) -> str:
+def headline(choice: Choice, refuse: Abstention | None) -> str:
     """One sentence of at most 90 characters that a manager can act on; the figures stand below it."""
     if not choice.learned:
         return "Not usable yet: nothing is proven better than always giving the commonest label."

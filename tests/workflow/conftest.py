@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from made_tables import table, use_tiny
+from made_tables import Table, table, use_tiny
 
 from seedbed.workflow import candidates
-
-Table = Callable[..., Path]
 
 
 @pytest.fixture(scope="session")

@@ -12,8 +12,7 @@ from typing import Any
 
 import pytest
 import tiny
-from conftest import Table
-from made_tables import QUICK
+from made_tables import QUICK, Table
 
 from seedbed.data.freeze import open_splits
 from seedbed.errors import DataError, UserError

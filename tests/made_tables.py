@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import random
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,8 @@ from seedbed.settings import settings
 from seedbed.train import ladder
 from seedbed.train.config import TrainConfig
 
+Table = Callable[..., Path]
+"""Writes a table of so many rows."""
 SEEDBED = [sys.executable, "-m", "seedbed"]
 QUICK = TrainConfig(epochs=3, train_layers=2, rank=4, batch_texts=32, checkpoint_seconds=0)
 TIMES = {"created", "seconds", "speed", "energy", "peak_memory", "run", "command", "runtime"}

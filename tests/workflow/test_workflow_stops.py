@@ -1,0 +1,323 @@
+"""Runs that are stopped: killed, interrupted, out of disk or memory, two at once, offline; and gone on with."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import random
+import resource
+import signal
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from made_tables import QUICK, SEEDBED, Table, lasting, make_cards, table
+
+from seedbed.data import freeze
+from seedbed.errors import Busy, CorruptFile, Interrupted, NoResources, Offline, UserError
+from seedbed.settings import settings
+from seedbed.store import hold, open_store
+from seedbed.train import ladder
+from seedbed.workflow import RunConfig, candidates, job, resume, run
+
+LORA = ["--model", "tiny-llama", "--candidates", "majority,tfidf,lora", "--epochs", "8", "--patience", "8",
+        "--train-layers", "2", "--batch-texts", "8", "--checkpoint-seconds", "0", "--no-learning-curve", "--quiet"]
+Environment = dict[str, str]
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory, tiny_models: Path) -> tuple[Path, Environment]:
+    """A table, and the environment of child processes that know the tiny models."""
+    folder = tmp_path_factory.mktemp("stops")
+    table(folder / "data.csv", 260, noise=0.2)
+    make_cards(folder / "home")
+    return folder, {**os.environ, "SEEDBED_HOME": str(folder / "home"), "SEEDBED_MODELS": str(tiny_models),
+                    "SEEDBED_THREADS": "1"}
+
+
+@pytest.fixture(scope="module")
+def straight(place: tuple[Path, Environment]) -> dict[str, Any]:
+    """The result of a run that nothing stopped, in a child process."""
+    folder, environment = place
+    done = subprocess.run([*SEEDBED, "run", "data.csv", *LORA, "--out", "straight"], cwd=folder, env=environment,
+                          capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return read(folder / "straight")
+
+
+def read(folder: Path) -> dict[str, Any]:
+    values: dict[str, Any] = json.loads((folder / "result.json").read_text())
+    return values
+
+
+def stopped(words: list[str], place: tuple[Path, Environment], when: Callable[[], bool],
+            sign: signal.Signals) -> tuple[int, str]:
+    """Start `seedbed`, send the signal as soon as `when()`; its exit code and what it said."""
+    folder, environment = place
+    child = subprocess.Popen([*SEEDBED, *words], cwd=folder, env=environment, text=True, stdout=subprocess.PIPE,
+                             stderr=subprocess.PIPE)
+    until = time.monotonic() + 120
+    while not when() and child.poll() is None and time.monotonic() < until:
+        time.sleep(0.002)
+    child.send_signal(sign)
+    _, said = child.communicate(timeout=120)
+    return child.returncode, said
+
+
+def same(folder: Path, straight: dict[str, Any]) -> None:
+    """The run ended as the one that nothing stopped."""
+    assert lasting(read(folder)) == lasting(straight)
+    both = (folder, folder.parent / "straight")
+    logits = [dict(np.load(one / "candidates" / "lora" / "logits.npz")) for one in both]
+    assert all(np.array_equal(logits[0][part], logits[1][part]) for part in ("selection", "test"))
+
+
+def _kill_and_go_on(name: str, moments: list[Callable[[Path], bool]], place: tuple[Path, Environment],
+                    straight: dict[str, Any]) -> None:
+    folder = place[0] / name
+    words = ["run", "data.csv", *LORA, "--out", name]
+    kept: dict[Path, int] = {}
+    frozen = None
+    for moment in moments:
+        code, said = stopped(words, place, lambda moment=moment: moment(folder), signal.SIGKILL)  # type: ignore[misc]
+        assert code == -signal.SIGKILL, said
+        if (folder / "config.yaml").exists():
+            words = ["run", "--resume", name, "--quiet"]
+            frozen = frozen or (folder / "data.parquet").read_bytes()
+            assert (folder / "data.parquet").read_bytes() == frozen
+        for one, written in kept.items():
+            assert one.stat().st_mtime_ns == written, "a finished candidate was trained again"
+        kept = {one: one.stat().st_mtime_ns for one in folder.glob("candidates/*/candidate.json")
+                if not one.parent.name.endswith(".part")}
+    done = subprocess.run([*SEEDBED, *words], cwd=place[0], env=place[1], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert all(one.stat().st_mtime_ns == written for one, written in kept.items())
+    same(folder, straight)
+
+
+def trained_for(steps: int) -> Callable[[Path], bool]:
+    """True when the checkpoint of LoRA is past that many steps."""
+    def when(folder: Path) -> bool:
+        try:
+            state = json.loads((folder / "candidates" / "lora" / "checkpoint" / "state.json").read_text())
+            return bool(state["step"] >= steps)
+        except (OSError, ValueError):
+            return False
+    return when
+
+
+def test_killed_again_and_again_it_ends_as_if_nothing_had_happened(place: tuple[Path, Environment],
+                                                                   straight: dict[str, Any]) -> None:
+    moments = [lambda f: (f / "data.json").exists(), trained_for(3), trained_for(40)]
+    _kill_and_go_on("killed", moments, place, straight)
+
+
+@pytest.mark.slow
+def test_killed_at_random(place: tuple[Path, Environment], straight: dict[str, Any]) -> None:
+    pick = random.Random(5)
+    for number in range(5):
+        begun: list[float] = []
+
+        def when(folder: Path, wait: float = pick.uniform(0, 4), begun: list[float] = begun) -> bool:
+            if not begun and (folder / "health.json").exists():
+                begun.append(time.monotonic())
+            return bool(begun) and time.monotonic() - begun[0] > wait
+        _kill_and_go_on(f"random-{number}", [when], place, straight)
+
+
+def test_interrupted_it_says_how_to_go_on(place: tuple[Path, Environment], straight: dict[str, Any]) -> None:
+    folder, environment = place
+    code, said = stopped(["run", "data.csv", *LORA, "--out", "stopped"], place,
+                         lambda: trained_for(5)(folder / "stopped"), signal.SIGINT)
+    assert code == 130
+    assert said.splitlines() == ["error: Stopped; what was done is kept in stopped.",
+                                 "  try: Go on with: seedbed run --resume stopped"]
+    listed = subprocess.run([*SEEDBED, "runs", "--json"], env=environment, capture_output=True, text=True, check=True)
+    assert {one["name"]: one["state"] for one in json.loads(listed.stdout)}["stopped"] == "interrupted"
+    done = subprocess.run([*SEEDBED, "run", "--resume", "stopped", "--quiet"], cwd=folder, env=environment,
+                          capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    same(folder / "stopped", straight)
+
+
+def test_a_full_disk_is_told_and_gone_on_from(place: tuple[Path, Environment], straight: dict[str, Any]) -> None:
+    """The limit on a file's size stands for a full disk: what TF-IDF has learned does not fit."""
+    folder, environment = place
+
+    def limit() -> None:
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (180_000, resource.RLIM_INFINITY))
+    environment = {**environment, "SEEDBED_DATABASE": f"sqlite:///{folder / 'small.sqlite'}"}
+    with open_store(environment["SEEDBED_DATABASE"]):
+        pass
+    done = subprocess.run([*SEEDBED, "run", "data.csv", *LORA, "--out", "full"], cwd=folder, env=environment,
+                          capture_output=True, text=True, preexec_fn=limit, check=False)
+    assert done.returncode == 5, done.stderr
+    first, second = done.stderr.splitlines()
+    assert first.startswith("error: ") and "disk is full" in first
+    assert second == "  try: Free some space and go on with: seedbed run --resume full"
+    done = subprocess.run([*SEEDBED, "run", "--resume", "full", "--quiet"], cwd=folder, env=environment,
+                          capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    same(folder / "full", straight)
+
+
+CHEAP = RunConfig(candidates=("majority", "tfidf"), learning_curve=False)
+
+
+@pytest.mark.parametrize("where", ["freeze", "config", "candidate", "bundle", "result"])
+def test_a_full_disk_at_every_step(where: str, make_table: Table, tmp_path: Path,
+                                   monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*given: Any, **named: Any) -> Any:
+        raise OSError(errno.ENOSPC, "No space left on device", "somewhere")
+    data, out = make_table(60), tmp_path / "out"
+    with monkeypatch.context() as patch:
+        if where == "freeze":
+            patch.setattr(freeze.Dataset, "write", full)
+        else:
+            module, name = {"config": (job, "write_config"), "candidate": (candidates.np, "savez"),
+                            "bundle": (job, "_bundle"), "result": (job, "write")}[where]
+            patch.setattr(module, name, full)
+        with pytest.raises(NoResources) as caught:
+            run(data, CHEAP, QUICK, out=out)
+    assert "disk is full" in caught.value.message
+    if where in ("freeze", "config"):  # not a run yet: it is started again in the same place
+        assert "start" in caught.value.hint or "run it again" in caught.value.hint
+        done = run(data, CHEAP, QUICK, out=out)
+    else:
+        assert f"--resume {out}" in caught.value.hint
+        done = resume(out)
+    assert done.result.winner.selection is not None and done.report.is_file()
+
+
+def test_two_runs_in_one_folder(make_table: Table, tmp_path: Path) -> None:
+    data = make_table(60)
+    with hold(tmp_path / "out"), pytest.raises(Busy, match=str(os.getpid())):
+        run(data, CHEAP, QUICK, out=tmp_path / "out")
+    run(data, CHEAP, QUICK, out=tmp_path / "out")
+    with hold(tmp_path / "out"), pytest.raises(Busy):
+        resume(tmp_path / "out")
+    with pytest.raises(UserError, match="holds a run already"):
+        run(data, CHEAP, QUICK, out=tmp_path / "out")
+
+
+def test_ctrl_c_before_anything_is_kept(make_table: Table, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def stop(*given: Any, **named: Any) -> Any:
+        raise KeyboardInterrupt
+    monkeypatch.setattr("seedbed.data.duplicates.find", stop)
+    with pytest.raises(Interrupted, match="nothing was kept"):
+        run(make_table(60), CHEAP, QUICK, out=tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.fixture
+def stopped_in_lora(tiny_ladder: Path, make_table: Table, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A run that Ctrl-C stopped in the middle of LoRA."""
+    out = tmp_path / "out"
+    with monkeypatch.context() as patch:
+        steps: list[float] = []
+
+        class Stops:
+            def __getattr__(self, name: str) -> Any:
+                return lambda *given, **named: None
+
+            def advance(self, work: str, amount: float = 1) -> None:
+                if work == "fine-tune":
+                    steps.append(amount)
+                    if len(steps) == 9:
+                        raise KeyboardInterrupt
+        patch.setattr(candidates, "SPEED_SECONDS", 0.05)
+        with pytest.raises(Interrupted):
+            run(make_table(260), RunConfig(candidates=("tfidf", "lora"), learning_curve=False), QUICK, out=out,
+                progress=Stops())
+    return out
+
+
+def test_a_damaged_checkpoint_is_told(stopped_in_lora: Path) -> None:
+    checkpoint = stopped_in_lora / "candidates" / "lora" / "checkpoint"
+    weights = checkpoint / "weights.safetensors"
+    weights.write_bytes(weights.read_bytes()[:100])
+    with pytest.raises(CorruptFile) as caught:
+        resume(stopped_in_lora)
+    assert str(checkpoint) in caught.value.message and "Delete" in caught.value.hint
+
+
+@pytest.mark.parametrize(("name", "told"), [("data.parquet", "was changed after it was frozen"),
+                                            ("health.json", "cannot be read"), ("data.json", "cannot be read")])
+def test_frozen_rows_that_were_changed_are_refused(stopped_in_lora: Path, name: str, told: str) -> None:
+    path = stopped_in_lora / name
+    path.write_bytes(path.read_bytes()[:-20])
+    with pytest.raises(CorruptFile, match=told):
+        resume(stopped_in_lora)
+
+
+def test_going_on_needs_no_source(stopped_in_lora: Path) -> None:
+    source = stopped_in_lora.parent / "data.csv"
+    source.unlink()
+    lines = (stopped_in_lora / "metrics.jsonl").read_text()
+    done = resume(stopped_in_lora)
+    assert {c.name for c in done.result.candidates if c.status == "trained"} == {"tfidf", "lora"}
+    assert (stopped_in_lora / "metrics.jsonl").read_text().startswith(lines)
+    with open_store() as store:
+        assert store.run(str(stopped_in_lora)).state == "finished"
+
+
+def test_no_memory_skips_a_rung_and_refuses_one_that_was_asked_for(tiny_ladder: Path, make_table: Table,
+                                                                   tmp_path: Path,
+                                                                   monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SEEDBED_MEMORY_LIMIT", "200000000")
+    settings.cache_clear()
+    data = make_table(260)
+    result = run(data, RunConfig(learning_curve=False), QUICK, out=tmp_path / "out").result
+    skipped = {c.name: c.reason for c in result.candidates if c.status == "skipped"}
+    assert set(skipped) == {"embedding", "contrast", "encoder", "lora"}
+    assert all("0.2 GB are free" in skipped[name] for name in ("embedding", "contrast", "lora"))
+    assert sum(one.startswith("Not tried: ") for one in result.verdict.cautions) == 3
+    with pytest.raises(NoResources, match=r"tiny-llama needs about .* GB of memory to train"):
+        run(data, RunConfig(candidates=("tfidf", "lora")), QUICK, out=tmp_path / "asked")
+
+
+def test_a_rung_that_runs_out_of_memory_costs_the_run_that_rung_only(tiny_ladder: Path, make_table: Table,
+                                                                     tmp_path: Path,
+                                                                     monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_memory(lesson: Any) -> Any:
+        raise RuntimeError("[enforce fail at alloc_cpu.cpp:117] DefaultCPUAllocator: can't allocate memory")
+    method = ladder._method
+    monkeypatch.setattr(ladder, "_method", lambda name: no_memory if name == "embedding" else method(name))
+    monkeypatch.setattr(ladder, "RUNGS", ladder.RUNGS[:3])
+    data = make_table(60)
+    config = RunConfig(learning_curve=False)
+    result = run(data, config, QUICK, out=tmp_path / "out").result
+    assert [(c.status, c.reason) for c in result.candidates][2] == ("failed", "the memory did not suffice")
+    assert any("Not tried" in one and "memory" in one for one in result.verdict.cautions)
+    with pytest.raises(NoResources, match="memory of this machine did not suffice"):
+        run(data, RunConfig(learning_curve=False, candidates=("tfidf", "embedding")), QUICK, out=tmp_path / "asked")
+
+
+def test_offline_skips_a_rung_and_refuses_one_that_was_asked_for(make_table: Table, tmp_path: Path,
+                                                                 monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SEEDBED_OFFLINE", "1")
+    monkeypatch.setenv("SEEDBED_MODELS", str(tmp_path / "none"))
+    settings.cache_clear()
+    data = make_table(60)
+    result = run(data, RunConfig(learning_curve=False), QUICK, out=tmp_path / "out").result
+    by_name = {c.name: c for c in result.candidates}
+    assert by_name["tfidf"].status == "trained"
+    for name in ("embedding", "contrast"):
+        assert by_name[name].status == "skipped"
+        assert "seedbed models pull all-minilm-l6-v2" in by_name[name].reason
+    for asked in (RunConfig(candidates=("tfidf", "embedding")), RunConfig(model="all-minilm-l6-v2")):
+        with pytest.raises(Offline, match="all-minilm-l6-v2"):
+            run(data, asked, QUICK, out=tmp_path / f"asked-{asked.model}")
+
+
+def test_a_budget_that_ends_is_said(tiny_ladder: Path, make_table: Table, tmp_path: Path) -> None:
+    result = run(make_table(260), RunConfig(budget="0.2s"), QUICK, out=tmp_path / "out").result
+    late = [c.name for c in result.candidates if c.reason.startswith("the time budget had ended")]
+    assert "lora" in late and result.candidates[0].status == "trained"
+    assert any(one.startswith("Not tried: ") and "budget" in one for one in result.verdict.cautions)
