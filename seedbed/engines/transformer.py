@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..errors import CorruptFile
+from ..errors import CorruptFile, lacking
 from ..tasks.classify import Floats
 from .base import read_kind, write_kind
 
@@ -56,12 +56,19 @@ class TransformerHead:
         from safetensors import SafetensorError
         from safetensors.numpy import load_file
 
-        from ..models.backbone import Backbone
+        from ..models.backbone import DESCRIPTION, Backbone
         read_kind(folder)
         try:
             head = load_file(folder / HEAD)
-            return cls(Backbone.open(folder / BODY), head["weight"], head["bias"])
+            if not (folder / BODY / DESCRIPTION).is_file():  # it would open, and pool in another way
+                raise ValueError(f"{BODY}/{DESCRIPTION} is missing")
+            backbone = Backbone.open(folder / BODY)
+            if head["weight"].shape != (len(head["bias"]), backbone.width):
+                raise ValueError(f"the head is {head['weight'].shape}, the body's vectors have {backbone.width}")
+            return cls(backbone, head["weight"], head["bias"])
         except (OSError, KeyError, ValueError, RuntimeError, SafetensorError) as problem:
+            if lacking(problem):
+                raise
             raise CorruptFile(f"The model in {folder} cannot be read: {problem}.",
                               "Make the bundle again from its run.") from problem
 

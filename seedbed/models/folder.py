@@ -9,7 +9,7 @@ from pathlib import Path
 import filelock
 import torch
 
-from ..errors import CorruptFile, NotFound
+from ..errors import CorruptFile, NotFound, lacking
 
 CONVERTED = "converted"
 """Sub-folder beside a GGUF file that holds the same model as safetensors."""
@@ -45,7 +45,9 @@ def _convert(file: Path, target: Path) -> None:
     try:
         read = AutoModelForCausalLM.from_pretrained(file.parent, gguf_file=file.name, dtype=torch.float32)
         tokenizer = AutoTokenizer.from_pretrained(file.parent, gguf_file=file.name)
-    except (ValueError, OSError, KeyError, RuntimeError) as problem:
+    except Exception as problem:  # whatever a parser says of bytes that are no model
+        if lacking(problem):
+            raise
         raise CorruptFile(f"{file} cannot be read as a model: {problem}.",
                           "Fetch it again with `seedbed models pull ID --force`.") from problem
     # transformers refuses to save a model that was read from GGUF; a fresh model of the same config is saved instead

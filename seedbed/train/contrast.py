@@ -74,7 +74,8 @@ def contrast(lesson: Lesson) -> Fitted:
     y = lesson.task.encode([*lesson.targets, *lesson.held_targets])
     alike = _alike(y, lesson.task.multi_label)
     count = len(lesson.texts)
-    held = Mixed(_one_label(y[count:]), lesson.seed).epoch(0)[:LEAST_BATCHES] if lesson.held_texts else []
+    held = Mixed(_one_label(y[count:]), lesson.seed).epoch(0)[:LEAST_BATCHES] \
+        if len(lesson.held_texts) > 1 else []  # one text makes no pair
 
     def loss(places: list[int]) -> Tensor:
         vectors = F.normalize(body.vectors(places), dim=-1)

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from ..engines.constant import Constant
 from ..engines.linear import LinearText, coefficients
 from ..engines.transformer import TransformerHead
+from ..errors import DataError
 from .lesson import Fitted, Lesson
 
 MANY = 20_000
@@ -29,7 +30,11 @@ def majority(lesson: Lesson) -> Fitted:
 
 
 def tfidf(lesson: Lesson) -> Fitted:
-    """Word and character n-grams weighted by TF-IDF, and logistic regression (Joachims 1998; Wang & Manning 2012)."""
+    """Word and character n-grams weighted by TF-IDF, and logistic regression (Joachims 1998; Wang & Manning 2012).
+
+    Raises:
+        DataError: no text has a character, or every row has the same label.
+    """
     from scipy.sparse import hstack
     from sklearn.feature_extraction.text import TfidfVectorizer
     rows, note = _at_most(lesson, MOST)
@@ -40,12 +45,19 @@ def tfidf(lesson: Lesson) -> Fitted:
     vectorizers = [TfidfVectorizer(sublinear_tf=True, ngram_range=(1, 2), min_df=rare, max_features=300_000),
                    TfidfVectorizer(sublinear_tf=True, analyzer="char_wb", ngram_range=(2, 5), min_df=rare,
                                    max_features=300_000)]
-    features = []
+    features, useful = [], []
     for vectorizer in vectorizers:
-        features.append(vectorizer.fit_transform(texts))
+        try:
+            features.append(vectorizer.fit_transform(texts))
+            useful.append(vectorizer)
+        except ValueError as problem:  # no term at all: texts of single characters have no words
+            if not any(told in str(problem) for told in ("empty vocabulary", "no terms remain")):
+                raise
         lesson.progress.advance(work)
+    if not useful:
+        raise DataError("The training texts are empty.", "Name the column that holds the text with --text.")
     fitted, chosen = _logistic(hstack(features).tocsr(), y, lesson)
-    classifier = LinearText.from_sklearn(vectorizers, fitted, len(lesson.task.labels))
+    classifier = LinearText.from_sklearn(useful, fitted, len(lesson.task.labels))
     lesson.progress.done(work)
     count = sum(f.shape[1] for f in features) * len(lesson.task.labels)
     return Fitted(classifier, count, count, note=f"{chosen}{note}")
@@ -118,6 +130,9 @@ def _search(features: Any, y: NDArray[np.int64], lesson: Lesson) -> tuple[Any, s
     from sklearn.model_selection import KFold, StratifiedKFold
     from sklearn.multiclass import OneVsRestClassifier
     multi = lesson.task.multi_label
+    if not multi and len(np.unique(y)) < 2:
+        raise DataError(f"Every training row has the same label, {lesson.task.labels[int(y[0])]!r}.",
+                        "Add rows with other labels to the training split.")
 
     def make(strength: float, weight: str | None) -> Any:
         one = LogisticRegression(C=strength, class_weight=weight, max_iter=1000 if len(y) < MANY else 200)
