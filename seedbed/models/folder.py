@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import filelock
 import torch
@@ -39,7 +41,8 @@ def open_folder(folder: Path) -> Path:
 
 def _convert(file: Path, target: Path) -> None:
     """Dequantize to bf16 safetensors under a temporary name, then rename."""
-    from transformers import AutoModelForCausalLM, AutoTokenizer
+    from transformers import AutoModelForCausalLM, AutoTokenizer, modeling_gguf_pytorch_utils
+    modeling_gguf_pytorch_utils.tqdm = _no_bar  # rooms never print, and this bar has no switch
     temporary = target.with_name(CONVERTED + ".part")
     shutil.rmtree(temporary, ignore_errors=True)
     try:
@@ -57,6 +60,10 @@ def _convert(file: Path, target: Path) -> None:
     model.to(torch.bfloat16).save_pretrained(temporary)
     tokenizer.save_pretrained(temporary)
     temporary.rename(target)
+
+
+def _no_bar(items: Iterable[Any], **options: Any) -> Iterable[Any]:
+    return items
 
 
 def pooling_of(folder: Path) -> tuple[str, bool, int | None]:

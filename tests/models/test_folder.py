@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import shutil
 import subprocess
 import sys
@@ -40,7 +41,6 @@ def write_gguf(file: Path) -> None:
     out.add_tokenizer_pre("default")
     out.add_token_list(words)
     out.add_token_types([3 if w in tokenizer.all_special_tokens else 1 for w in words])
-    import json
     merges = json.loads(tokenizer.backend_tokenizer.to_str())["model"]["merges"]
     out.add_token_merges([" ".join(pair) for pair in merges])
     out.add_bos_token_id(1)

@@ -243,6 +243,7 @@ ODD_ADAPTERS: dict[str, dict[str, Any]] = {
     "trained bias of the base": {"bias": "lora_only"}}
 
 
+@pytest.mark.filterwarnings("ignore::FutureWarning")  # PEFT asks transformers by an old name
 @pytest.mark.parametrize("options", ODD_ADAPTERS.values(), ids=list(ODD_ADAPTERS))
 def test_adapters_beyond_plain_lora_keep_their_own_forward(options: dict[str, Any]) -> None:
     body = Backbone.open(tiny.model("qwen2"), dtype=torch.float32).body
