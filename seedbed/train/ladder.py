@@ -104,6 +104,8 @@ def plan(task: Classify, targets: Sequence[Any], config: TrainConfig, cards: Cal
     unknown = [name for name in wanted if name not in NAMES]
     if unknown:
         raise UserError(f"There is no candidate {unknown[0]!r}.", f"Known: {', '.join(NAMES)}.")
+    if model is not None:
+        _refuse(cards(model))
     rungs = [_with(rung, model, cards) for rung in RUNGS]
     out = []
     for rung in rungs:
@@ -123,6 +125,17 @@ def plan(task: Classify, targets: Sequence[Any], config: TrainConfig, cards: Cal
                                       _what_fits(rung, card, config, precision, len(task.labels), available))
         out.append(Plan(rung, card, need, reason))
     return out
+
+
+def _refuse(model: Card) -> None:
+    """Refuse what no rung can train.
+
+    Raises:
+        UserError: an encoder-decoder.
+    """
+    if model.architecture is not None and model.architecture.family == "t5":
+        raise UserError(f"{model.id} is an encoder-decoder, which no candidate for classification starts from.",
+                        "Name an encoder (all-minilm-l6-v2) or a generative model (smollm2-135m-instruct).")
 
 
 def _with(rung: Rung, model: str | None, cards: Callable[[str], Card]) -> Rung:

@@ -18,6 +18,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from ..errors import CorruptFile, NoResources, UserError, lacking
+from ..models.runtime import give_back_memory
 from ..progress import SILENT, Progress
 from .config import TrainConfig
 from .interrupt import held_back
@@ -141,6 +142,7 @@ def train(parameters: dict[str, Tensor], loss: Callable[[list[int]], Tensor], ba
                     late = True
                     break
             mode(False)
+            give_back_memory()  # batches of ever other lengths leave holes in the heap
             figure, others = validate()
             if figure is not None:
                 progress.metric(work, validation=figure)
