@@ -16,7 +16,7 @@ from ..catalog import fetch
 from ..data.dataset import Dataset
 from ..engines.base import Classifier, load_classifier
 from ..engines.constant import Constant
-from ..errors import CorruptFile, DataError, Interrupted, Offline, UserError, lacking
+from ..errors import CorruptFile, DataError, Interrupted, NoResources, Offline, UserError, lacking
 from ..evaluate.energy import Meter
 from ..evaluate.result import Candidate, CurvePoint, Scores
 from ..evaluate.scores import score
@@ -105,8 +105,8 @@ class Trainer:
             return left_out(LATE)
         except (UserError, MemoryError, RuntimeError) as problem:
             short = lacking(problem) == "memory"
-            # a damaged checkpoint is the run's, not the candidate's: without it the choice could be another
-            ours = isinstance(problem, CorruptFile) and home.as_posix() in problem.message
+            # a damaged or unwritable checkpoint is the run's, not the candidate's: the choice could be another
+            ours = isinstance(problem, CorruptFile | NoResources) and str(home) in problem.message
             if asked or ours or isinstance(problem, Interrupted) or not (short or isinstance(problem, UserError)):
                 raise
             reason = "the memory did not suffice" if short else str(problem).replace("\n", " ")

@@ -72,12 +72,12 @@ def test_what_is_no_budget(text: str) -> None:
     ("sqlite:///a.db?query=SELECT t, l FROM x", "sqlite:///a.db?query=SELECT t, l FROM x"),
     ("postgresql://me:Hunter2%21@h:5432/d?query=SELECT 1", "postgresql://me:***@h:5432/d?query=SELECT 1"),
     ("postgresql://h/d?user=me&password=Hunter2!&query=SELECT 1",
-     "postgresql://h/d?password=%2A%2A%2A&user=me&query=SELECT 1"),
+     "postgresql://h/d?password=...&user=me&query=SELECT 1"),
     ("postgresql://me:Hunter2!@h/d", "postgresql://..."),
     ("odd://me:Hunter2!", "odd://..."),
 ])
 def test_passwords_are_not_written_down(given: str, shown: str) -> None:
-    assert public(given) in (shown, shown.replace("%2A%2A%2A", "***"))
+    assert public(given) == shown
     assert "Hunter2" not in public(given)
 
 

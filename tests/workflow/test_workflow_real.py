@@ -86,8 +86,8 @@ def test_the_main_job_offline_on_real_reviews(tmp_path: Path, reviews: dict[str,
     assert by_name["majority"]["speed"] is None
     assert by_name["embedding"]["speed"]["texts_per_second"] > 1
     manifest = json.loads((tmp_path / "out" / "bundle" / "bundle.json").read_text())
-    assert manifest["engines"][0]["parity"]["texts"] >= 50
-    assert result["licences"].get("data")
+    parity = manifest["engines"][0]["parity"]
+    assert (parity["n"], parity["agreement"]) == (50, 1.0) and parity["max_probability_difference"] < 0.01
     bundle = seedbed.load(tmp_path / "out" / "bundle")
     labels = {one.label for one in bundle.predict(["It cured me, no side effects at all.", "It made me sick."])}
     assert labels <= {"positive", "neutral", "negative"}

@@ -25,8 +25,8 @@ from seedbed.store import hold, open_store
 from seedbed.train import ladder
 from seedbed.workflow import RunConfig, candidates, job, resume, run
 
-LORA = ["--model", "tiny-llama", "--candidates", "majority,tfidf,lora", "--epochs", "8", "--patience", "8",
-        "--train-layers", "2", "--batch-texts", "8", "--checkpoint-seconds", "0", "--no-learning-curve", "--quiet"]
+LORA = ["--model", "tiny-llama", "--candidates", "tfidf,lora", "--epochs", "4", "--patience", "8", "--rank", "64",
+        "--train-layers", "4", "--batch-texts", "8", "--checkpoint-seconds", "0", "--no-learning-curve", "--quiet"]
 Environment = dict[str, str]
 
 
@@ -113,7 +113,7 @@ def trained_for(steps: int) -> Callable[[Path], bool]:
 
 def test_killed_again_and_again_it_ends_as_if_nothing_had_happened(place: tuple[Path, Environment],
                                                                    straight: dict[str, Any]) -> None:
-    moments = [lambda f: (f / "data.json").exists(), trained_for(3), trained_for(40)]
+    moments = [lambda f: (f / "data.json").exists(), trained_for(30)]
     _kill_and_go_on("killed", moments, place, straight)
 
 
@@ -146,23 +146,21 @@ def test_interrupted_it_says_how_to_go_on(place: tuple[Path, Environment], strai
 
 
 def test_a_full_disk_is_told_and_gone_on_from(place: tuple[Path, Environment], straight: dict[str, Any]) -> None:
-    """The limit on a file's size stands for a full disk: what TF-IDF has learned does not fit."""
+    """The limit on a file's size stands for a full disk: the checkpoint of LoRA does not fit."""
     folder, environment = place
 
     def limit() -> None:
-        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-        resource.setrlimit(resource.RLIMIT_FSIZE, (180_000, resource.RLIM_INFINITY))
-    environment = {**environment, "SEEDBED_DATABASE": f"sqlite:///{folder / 'small.sqlite'}"}
-    with open_store(environment["SEEDBED_DATABASE"]):
-        pass
-    done = subprocess.run([*SEEDBED, "run", "data.csv", *LORA, "--out", "full"], cwd=folder, env=environment,
-                          capture_output=True, text=True, preexec_fn=limit, check=False)
-    assert done.returncode == 5, done.stderr
+        resource.setrlimit(resource.RLIMIT_FSIZE, (400_000, resource.RLIM_INFINITY))
+    stopped(["run", "data.csv", *LORA, "--out", "full"], place, lambda: (folder / "full" / "config.yaml").exists(),
+            signal.SIGKILL)
+    words = [*SEEDBED, "run", "--resume", "full", "--quiet"]
+    done = subprocess.run(words, cwd=folder, env=environment, capture_output=True, text=True, preexec_fn=limit,
+                          check=False)
     first, second = done.stderr.splitlines()
-    assert first.startswith("error: ") and "disk is full" in first
-    assert second == "  try: Free some space and go on with: seedbed run --resume full"
-    done = subprocess.run([*SEEDBED, "run", "--resume", "full", "--quiet"], cwd=folder, env=environment,
-                          capture_output=True, text=True, check=False)
+    assert done.returncode == 5
+    assert first.startswith("error: The disk is full: the checkpoint") and "resume" in second
+    assert (folder / "full" / "candidates" / "tfidf" / "candidate.json").is_file()
+    done = subprocess.run(words, cwd=folder, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     same(folder / "full", straight)
 

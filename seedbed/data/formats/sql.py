@@ -104,7 +104,7 @@ def public(given: str) -> str:
         url, query = parse(given)
     except DataError:  # a form that only its own reader knows
         return f"{given.split('://')[0]}://..."
-    hidden = url.set(query={name: "***" if SECRET.search(name) else value for name, value in url.query.items()})
+    hidden = url.set(query={name: "..." if SECRET.search(name) else value for name, value in url.query.items()})
     shown = hidden.render_as_string(hide_password=True)
     return f"{shown}{'&' if url.query else '?'}query={query}"
 
