@@ -138,7 +138,7 @@ def run(*arguments: str) -> list[dict[str, Any]]:
     points = []
     with subprocess.Popen([sys.executable, __file__, *arguments], stdout=subprocess.PIPE, text=True) as child:
         for line in child.stdout or ():
-            if line.startswith("{"):
+            if line.startswith('{"'):  # the peer prints dictionaries of its own
                 points.append(json.loads(line))
                 print("  ", {k: round(v, 3) for k, v in points[-1].items()}, flush=True)
     return points
