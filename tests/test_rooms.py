@@ -7,8 +7,8 @@ from pathlib import Path
 
 PACKAGE = Path(__file__).parent.parent / "seedbed"
 ORDER = ["errors", "records", "options", "settings", "progress", "plugins", "machine", "store", "catalog", "data",
-         "tasks", "models", "engines", "annotate", "train", "evaluate", "compress", "export", "workflow", "serve", "monitor",
-         "apps", "studio", "cli"]
+         "tasks", "models", "engines", "annotate", "train", "evaluate", "compress", "export", "workflow", "serve",
+         "monitor", "apps", "studio", "cli"]
 NO_TORCH = ("errors", "records", "options", "settings", "progress", "plugins", "machine", "store", "catalog", "data",
             "tasks", "evaluate", "serve", "cli")
 

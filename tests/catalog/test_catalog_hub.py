@@ -34,7 +34,7 @@ class Hub(BaseHTTPRequestHandler):
     break_after: int | None = None
     """Cut the weights' connection after that many bytes, and the ones that follow at once."""
     spoil = False
-    asked: list[tuple[str, str, str | None]] = []  # noqa: RUF012 - one server at a time, reset by the fixture
+    asked: list[tuple[str, str, str | None]] = []
 
     def log_message(self, *_: Any) -> None: ...
 
