@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 
 import torch
@@ -48,13 +49,17 @@ class Boundary:
             progress.advance(work, len(places))
         progress.done(work)
 
-    def pooled(self, places: Sequence[int]) -> Tensor:
-        """Vectors of the texts at these positions. -> [rows, width], fp32"""
+    def pooled(self, places: Sequence[int], weights: dict[str, Tensor] | None = None) -> Tensor:
+        """Vectors of the texts at these positions. -> [rows, width], fp32
+
+        Args:
+            weights: take the place of the backbone's own in this pass, by name.
+        """
         batch = self.backbone.batch([self.rows[i] for i in places])
-        if self.first == 0:
-            return self.backbone(batch)  # type: ignore[no-any-return]
-        with self.backbone.replaying(self._padded(places, batch), self.first):
-            return self.backbone(batch)  # type: ignore[no-any-return]
+        stored = nullcontext() if self.first == 0 else \
+            self.backbone.replaying(self._padded(places, batch), self.first)
+        with stored:
+            return torch.func.functional_call(self.backbone, weights or {}, (batch,))  # type: ignore[no-any-return]
 
     def _padded(self, places: Sequence[int], batch: Batch) -> Tensor:
         out = torch.zeros(*batch.ids.shape, self.backbone.width, dtype=self.backbone.dtype)

@@ -26,3 +26,9 @@ class TrainConfig:
     max_norm: float = option(1.0, "Gradients are clipped to this norm.", minimum=0)
     balance: bool = option(True, "Weigh rare labels up, by the square root of how rare they are.")
     checkpoint_seconds: float = option(30.0, "Least seconds between two checkpoints.", minimum=0)
+
+
+def upper_half(layers: int) -> int:
+    """How many of an encoder's layers are tuned by contrast: all of them take three times as long and score no better
+    (docs/LOG.md)."""
+    return (layers + 1) // 2

@@ -19,17 +19,19 @@ from torch.nn import functional as F
 
 from ..engines.transformer import TransformerHead
 from ..models.backbone import Backbone
+from .config import upper_half
 from .lesson import Fitted, Lesson
 from .linear import logistic_head
 from .loop import train
 from .trainable import Whole
 
-RATE = 3e-5
+RATE = 6e-5
+"""Peak learning rate when none is given. docs/LOG.md has what was tried, also of the numbers below."""
 TEXTS = 16
 MAX_TOKENS = 128
 """Texts are cut to this many tokens while the encoder is tuned: a step holds every activation of 16 texts, and the
 beginning of a text says what it is about. The head is fitted on the vectors of whole texts."""
-LEAST_BATCHES, MOST_BATCHES = 10, 60
+LEAST_BATCHES, MOST_BATCHES = 10, 30
 """Batches an epoch: few texts are seen often, in ever new company; many are not all needed."""
 MOST_EPOCHS = 4
 
@@ -65,12 +67,12 @@ class Mixed:
 
 
 def contrast(lesson: Lesson) -> Fitted:
-    """Tune the encoder on pairs, then fit logistic regression on its vectors."""
+    """Tune the upper half of the encoder's layers on pairs, then fit logistic regression on its vectors."""
     config = dataclasses.replace(lesson.config, epochs=min(lesson.config.epochs, MOST_EPOCHS), patience=2)
     torch.manual_seed(lesson.seed)
     backbone = Backbone.open(lesson.base, max_tokens=config.max_tokens)
     rows = [row[:MAX_TOKENS] for row in backbone.tokens([*lesson.texts, *lesson.held_texts])]
-    body = Whole(backbone, rows, lesson)
+    body = Whole(backbone, rows, lesson, upper_half(len(backbone.layers)))
     y = lesson.task.encode([*lesson.targets, *lesson.held_targets])
     alike = _alike(y, lesson.task.multi_label)
     count = len(lesson.texts)

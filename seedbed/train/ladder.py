@@ -11,7 +11,7 @@ from ..catalog import memory
 from ..catalog.cards import Card
 from ..errors import NoResources, UserError
 from ..tasks.classify import Classify
-from .config import TrainConfig
+from .config import TrainConfig, upper_half
 from .lesson import Fitted, Lesson
 
 ENCODER, GENERATOR = "all-minilm-l6-v2", "smollm2-135m-instruct"
@@ -166,7 +166,8 @@ def _memory(rung: Rung, card: Card, config: TrainConfig, precision: str, labels:
         return memory.to_run(card, precision, context=config.max_tokens, batch=8)  # type: ignore[arg-type]
     # one text longer than the step's tokens still stands alone, so a step is never smaller than one text
     tokens = max(config.max_tokens, min(config.batch_tokens, config.batch_texts * config.max_tokens))
-    layers = config.train_layers if rung.method == "lora" else None
+    depth = memory.shape(card).layers  # an encoder's word table is never trained, so not even `full` means None
+    layers = {"lora": config.train_layers, "contrast": upper_half(depth)}.get(rung.name, depth)
     return memory.to_train(card, rung.method, precision, tokens_per_batch=tokens,  # type: ignore[arg-type]
                            rank=config.rank, trained_layers=layers, labels=labels, length=config.max_tokens)
 

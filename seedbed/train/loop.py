@@ -86,14 +86,16 @@ def train(parameters: dict[str, Tensor], loss: Callable[[list[int]], Tensor], ba
         mode: told True before training steps and False before validation.
         work: the name that `progress` shows.
         folder: where checkpoints go; an existing one is resumed. None keeps none.
-        deadline: `time.monotonic()` after which training stops and the best weights are restored.
+        deadline: `time.monotonic()` after which training stops and the best weights are restored. The learning rate
+            then falls with the time that is used up where that is ahead of the steps, so that a run which is cut
+            short has settled (budgeted training, Li et al. 2020); such a run depends on the machine's speed.
 
     Raises:
         KeyboardInterrupt: Ctrl-C; the checkpoint is written first.
         NoResources: the disk is full; the checkpoint before stays whole.
         UserError: the loss is not a number; the batch is saved beside the checkpoint and named.
     """
-    optimizer = torch.optim.AdamW(_groups(parameters, config.weight_decay), lr=learning_rate, foreach=True)
+    optimizer = torch.optim.AdamW(_groups(parameters, config.weight_decay), lr=learning_rate, fused=True)
     per_epoch = max(1, len(batches.epoch(0)))
     total = per_epoch * config.epochs
     state, best = State(), {name: p.detach().clone() for name, p in parameters.items()}
@@ -104,6 +106,12 @@ def train(parameters: dict[str, Tensor], loss: Callable[[list[int]], Tensor], ba
     begin, saved, late = time.monotonic() - state.seconds, time.monotonic(), False
     progress.start(work, total, "steps")
     progress.advance(work, state.step)
+
+    def spent(steps: int) -> int:
+        """The step at which the learning rate would stand if steps were time."""
+        if deadline is None or deadline <= begin:
+            return 0
+        return int(steps * min(1.0, (time.monotonic() - begin) / (deadline - begin)))
 
     def checkpoint() -> None:
         state.seconds = time.monotonic() - begin
@@ -118,7 +126,7 @@ def train(parameters: dict[str, Tensor], loss: Callable[[list[int]], Tensor], ba
             while state.place < len(order):
                 rows = order[state.place]
                 torch.manual_seed(seed * 1_000_003 + state.step)
-                rate = learning_rate * _share(state.step, total, config.warmup)
+                rate = learning_rate * _share(max(state.step, spent(total)), total, config.warmup)
                 for group in optimizer.param_groups:
                     group["lr"] = rate
                 value = loss(rows)
@@ -156,7 +164,7 @@ def train(parameters: dict[str, Tensor], loss: Callable[[list[int]], Tensor], ba
                     state.epoch, state.place = state.epoch + 1, 0
                 if figure is None or figure < state.best:
                     state.best, state.bad, state.best_step = state.best if figure is None else figure, 0, state.step
-                    best = {name: p.detach().clone() for name, p in parameters.items()}
+                    _copy(parameters, best)
                 else:
                     state.bad += 1
             checkpoint()
@@ -165,9 +173,7 @@ def train(parameters: dict[str, Tensor], loss: Callable[[list[int]], Tensor], ba
         checkpoint()
         raise
     mode(False)
-    with torch.no_grad():
-        for name, parameter in parameters.items():
-            parameter.copy_(best[name])
+    _copy(best, parameters)
     progress.done(work)
     ended = "the time budget ended" if late else "all epochs done" if state.bad < config.patience else \
         f"no better for {config.patience} evaluations"
@@ -178,6 +184,12 @@ def _groups(parameters: dict[str, Tensor], decay: float) -> list[dict[str, Any]]
     """Biases and norms (one dimension) are not decayed."""
     return [{"params": [p for p in parameters.values() if p.ndim > 1], "weight_decay": decay},
             {"params": [p for p in parameters.values() if p.ndim <= 1], "weight_decay": 0.0}]
+
+
+@torch.no_grad()
+def _copy(source: dict[str, Tensor], target: dict[str, Tensor]) -> None:
+    for name, value in source.items():
+        target[name].copy_(value)
 
 
 def _share(step: int, total: int, warmup: float) -> float:

@@ -1,4 +1,4 @@
-"""A backbone of which some weights are trained: adapters on its top layers, or everything."""
+"""A backbone of which some weights are trained: adapters on its top layers, or the layers themselves."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from ..machine import memory_to_plan_for
 from ..models.adapters import add_lora, merge
@@ -35,10 +35,7 @@ class Adapted:
         self.backbone = backbone
         self.model = add_lora(backbone, rank=config.rank, alpha=config.alpha, layers=config.train_layers)
         self.parameters = {name: p for name, p in backbone.body.named_parameters() if p.requires_grad}
-        file = lesson.folder / "activations.bin" if lesson.folder else None
-        first = max(0, len(backbone.layers) - config.train_layers)
-        self.boundary = Boundary(backbone, rows, first, file=file, memory=memory_to_plan_for() // 4,
-                                 progress=lesson.progress)
+        self.boundary = _boundary(backbone, rows, max(0, len(backbone.layers) - config.train_layers), lesson)
 
     def vectors(self, places: Sequence[int]) -> Tensor:
         return self.boundary.pooled(places)
@@ -48,19 +45,37 @@ class Adapted:
 
 
 class Whole:
-    """Every weight, kept in fp32 for the optimizer and rounded to the machine's precision for each pass."""
+    """Every weight of the top layers (all when None): fp32 for the optimizer, rounded to the machine's precision for
+    each pass.
 
-    def __init__(self, backbone: Backbone, rows: Sequence[list[int]], lesson: Lesson) -> None:
-        self.backbone, self.rows = backbone, rows
+    The tables of words and positions are frozen: a small data set holds few of the words, and the table would take
+    half of an encoder's optimizer state.
+    """
+
+    def __init__(self, backbone: Backbone, rows: Sequence[list[int]], lesson: Lesson,
+                 layers: int | None = None) -> None:
+        self.backbone = backbone
+        first = 0 if layers is None else max(0, len(backbone.layers) - layers)
+        fixed = {id(p) for part in (*backbone.layers[:first], *_tables(backbone.body)) for p in part.parameters()}
         self.parameters = {name: p.detach().float().clone().requires_grad_()
-                           for name, p in backbone.body.named_parameters()}
+                           for name, p in backbone.body.named_parameters() if id(p) not in fixed}
+        self.boundary = _boundary(backbone, rows, first, lesson)
 
     def vectors(self, places: Sequence[int]) -> Tensor:
-        short = {f"body.{name}": p.to(self.backbone.dtype) for name, p in self.parameters.items()}
-        batch = self.backbone.batch([self.rows[i] for i in places])
-        return torch.func.functional_call(self.backbone, short, (batch,))  # type: ignore[no-any-return]
+        return self.boundary.pooled(places, {f"body.{name}": p.to(self.backbone.dtype)
+                                             for name, p in self.parameters.items()})
 
     def finish(self) -> None:
         with torch.no_grad():
             for name, parameter in self.backbone.body.named_parameters():
-                parameter.copy_(self.parameters[name])
+                if name in self.parameters:
+                    parameter.copy_(self.parameters[name])
+
+
+def _tables(body: nn.Module) -> list[nn.Module]:
+    return [module for module in body.modules() if isinstance(module, nn.Embedding)]
+
+
+def _boundary(backbone: Backbone, rows: Sequence[list[int]], first: int, lesson: Lesson) -> Boundary:
+    file = lesson.folder / "activations.bin" if lesson.folder else None
+    return Boundary(backbone, rows, first, file=file, memory=memory_to_plan_for() // 4, progress=lesson.progress)

@@ -22,6 +22,7 @@ from seedbed.train.boundary import Boundary
 from seedbed.train.config import TrainConfig
 from seedbed.train.contrast import Mixed
 from seedbed.train.lesson import Fitted, Lesson
+from seedbed.train.trainable import Whole
 
 QUICK = TrainConfig(epochs=4, learning_rate=5e-3, batch_texts=8, train_layers=2, rank=4, alpha=8.0, max_tokens=32)
 SLOW = dataclasses.replace(QUICK, epochs=12, patience=12, learning_rate=2e-3, train_layers=4)
@@ -159,6 +160,35 @@ def test_balance_is_the_root_of_rarity() -> None:
     many = np.zeros((20, 2), np.int64)
     many[:4, 0] = 1
     assert classify.balance(many, True).tolist() == pytest.approx([(16 / 4) ** 0.5, (19 / 1) ** 0.5])
+
+
+@pytest.mark.parametrize("layers", [None, 1])
+@pytest.mark.parametrize("family", ["gemma3", "bert"])
+def test_whole_trains_the_layers_it_is_told_and_no_table(family: str, layers: int | None) -> None:
+    one = lesson(family)
+    model = Backbone.open(tiny.model(family))
+    rows = model.tokens(one.texts[:6])
+    before = {name: p.detach().clone() for name, p in model.body.named_parameters()}
+    body = Whole(model, rows, one, layers)
+    frozen = 0 if layers is None else len(model.layers) - layers
+    assert body.boundary.first == frozen
+    inside = {id(p) for layer in model.layers[frozen:] for p in layer.parameters()}
+    below = {id(p) for layer in model.layers[:frozen] for p in layer.parameters()}
+    names = {name for name, p in model.body.named_parameters() if id(p) in inside}
+    assert names <= set(body.parameters)
+    assert not any("embeddings.weight" in name or "embed_tokens" in name for name in body.parameters)
+    assert not any(id(p) in below for name, p in model.body.named_parameters() if name in body.parameters)
+    assert torch.allclose(body.vectors([0, 1]), model(model.batch(rows[:2])), atol=1e-5)
+    body.vectors([0, 1]).square().sum().backward()
+    with torch.no_grad():
+        for parameter in body.parameters.values():
+            if parameter.grad is not None:
+                parameter -= parameter.grad
+    body.finish()
+    changed = {name for name, p in model.body.named_parameters() if not torch.equal(p, before[name])}
+    assert changed
+    assert changed <= set(body.parameters)
+    assert torch.allclose(body.vectors([0, 1]), model(model.batch(rows[:2])), atol=1e-5)
 
 
 @pytest.mark.parametrize("first", [0, 2])

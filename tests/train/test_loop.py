@@ -114,6 +114,25 @@ def test_the_deadline_ends_it_and_a_resumed_run_goes_on_where_it_stood(tmp_path:
     assert (rest.steps, rest.ended) == (16, "all epochs done")
 
 
+def test_with_a_deadline_the_learning_rate_falls_with_the_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    toy, clock, asked = Toy(), [1000.0], list[int]()
+    share = loop._share
+    monkeypatch.setattr(loop.time, "monotonic", lambda: clock[0])
+    monkeypatch.setattr(loop, "_share", lambda step, total, warmup: asked.append(step) or share(step, total, warmup))
+
+    def loss(rows: list[int]) -> Tensor:
+        clock[0] += 10
+        return toy.loss(rows)
+    done = toy.train(loss, epochs=10, deadline=1000 + 95)
+    assert (done.steps, done.ended) == (10, "the time budget ended")
+    assert asked == [int(40 * 10 * i / 95) for i in range(10)]  # of 40 steps: the tenth stands near the end
+    assert asked[-1] == 37
+    quick = Toy()
+    asked.clear()
+    quick.train(epochs=3, deadline=clock[0] + 1e6)
+    assert asked == list(range(12))  # the steps are ahead of the time: nothing changes
+
+
 @pytest.mark.parametrize("folder", [True, False])
 @pytest.mark.parametrize("bad", [math.nan, math.inf])
 def test_a_loss_that_is_no_number_names_its_rows(bad: float, folder: bool, tmp_path: Path) -> None:
