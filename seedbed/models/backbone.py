@@ -21,6 +21,10 @@ TOKENS_PER_BATCH = 2048
 """Tokens in one forward pass when nothing is trained: large enough for full matrix speed, small enough for the
 processor's cache (docs/LOG.md)."""
 
+FEW_LENGTHS = 16
+"""In bf16, batches are padded to a multiple of this: oneDNN builds and keeps a kernel for every shape of a product,
+some 7 MB for each new number of tokens (docs/LOG.md). fp32 products are not its work and are not padded further."""
+
 
 @dataclass(frozen=True)
 class Batch:
@@ -144,7 +148,10 @@ class Backbone(nn.Module):
         """Pad token ids on the right."""
         lengths = [len(row) for row in rows]
         pad = self.tokenizer.pad_token_id if self.tokenizer.pad_token_id is not None else 0
-        ids = torch.full((len(rows), max(lengths)), pad)
+        wide = max(lengths)
+        if self.dtype == torch.bfloat16:
+            wide = max(wide, min(-(-wide // FEW_LENGTHS) * FEW_LENGTHS, self.max_tokens))
+        ids = torch.full((len(rows), wide), pad)
         for i, row in enumerate(rows):
             ids[i, : len(row)] = torch.tensor(row)
         return Batch(ids, torch.tensor(lengths))

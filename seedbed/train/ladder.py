@@ -21,6 +21,10 @@ FEW = 500
 LEAST_FOR_LORA = 100
 """Training rows under which a generative model is not tried: its score would be noise."""
 
+RUN_BYTES, VARIED = 300 * 1024**2, 1.2
+"""Measured beyond `catalog.memory`, whose figures are of a bare process and batches of one shape: what a run holds
+besides (the rows, scikit-learn, pyarrow), and the holes that batches of ever other shapes leave (docs/LOG.md)."""
+
 
 @dataclass(frozen=True)
 class Rung:
@@ -162,6 +166,10 @@ def _unfit(rung: Rung, task: Classify, targets: Sequence[Any], small: bool) -> s
 
 
 def _memory(rung: Rung, card: Card, config: TrainConfig, precision: str, labels: int) -> int:
+    return RUN_BYTES + int(VARIED * _bare_memory(rung, card, config, precision, labels))
+
+
+def _bare_memory(rung: Rung, card: Card, config: TrainConfig, precision: str, labels: int) -> int:
     if rung.method is None:
         return memory.to_run(card, precision, context=config.max_tokens, batch=8)  # type: ignore[arg-type]
     # one text longer than the step's tokens still stands alone, so a step is never smaller than one text

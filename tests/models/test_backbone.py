@@ -216,3 +216,14 @@ def test_by_length_holds_every_place_once_within_the_bound(tokens: int) -> None:
     assert all(len(b) == 1 or len(b) * max(lengths[i] for i in b) <= tokens for b in batches)
     assert max(lengths[i] for i in batches[0]) == max(lengths)
     assert by_length([], tokens) == []
+
+
+@pytest.mark.parametrize(("dtype", "longest", "padded"), [
+    (torch.float32, 9, 9), (torch.bfloat16, 9, 16), (torch.bfloat16, 16, 16), (torch.bfloat16, 17, 24)])
+def test_in_bf16_batches_have_few_lengths(dtype: torch.dtype, longest: int, padded: int) -> None:
+    model = Backbone.open(tiny.model("llama"), dtype=dtype, max_tokens=24)  # never longer than the model's own limit
+    batch = model.batch([[1] * longest, [1] * 3])
+    assert tuple(batch.ids.shape) == (2, padded)
+    assert batch.lengths.tolist() == [longest, 3]
+    alone = model(model.batch([[1] * 3]))
+    assert torch.allclose(model(batch)[1:], alone, atol=0.05)
