@@ -23,8 +23,8 @@ NORMS = {"llama": 2 * tiny.LAYERS + 1, "qwen2": 2 * tiny.LAYERS + 1, "mistral": 
 
 
 def far(a: Tensor, b: Tensor) -> float:
-    """Largest difference, relative to the largest value, which in these tests is about 1 unless all of it is noise: the
-    gradient of a softmax over one score is 0, and torch's fused attention gives 1e-7."""
+    """Largest difference, relative to the largest value. Values are about 1 here, unless all is noise: the gradient
+    of a softmax over one score is 0, and torch's fused attention gives 1e-7."""
     return float((a.detach() - b.detach()).abs().max() / b.detach().abs().max().clamp(min=0.1))
 
 
