@@ -21,9 +21,10 @@ FEW = 500
 LEAST_FOR_LORA = 100
 """Training rows under which a generative model is not tried: its score would be noise."""
 
-RUN_BYTES, VARIED = 300 * 1024**2, 1.2
+RUN_BYTES, HOLES = 300 * 1024**2, 0.2
 """Measured beyond `catalog.memory`, whose figures are of a bare process and batches of one shape: what a run holds
-besides (the rows, scikit-learn, pyarrow), and the holes that batches of ever other shapes leave (docs/LOG.md)."""
+besides (the rows, scikit-learn, pyarrow), and the share that batches of ever other shapes add to all but the weights,
+by leaving holes in the heap (docs/LOG.md)."""
 
 
 @dataclass(frozen=True)
@@ -166,7 +167,8 @@ def _unfit(rung: Rung, task: Classify, targets: Sequence[Any], small: bool) -> s
 
 
 def _memory(rung: Rung, card: Card, config: TrainConfig, precision: str, labels: int) -> int:
-    return RUN_BYTES + int(VARIED * _bare_memory(rung, card, config, precision, labels))
+    bare = _bare_memory(rung, card, config, precision, labels)
+    return RUN_BYTES + bare + int(HOLES * (bare - memory.weights(card, precision)))  # type: ignore[arg-type]
 
 
 def _bare_memory(rung: Rung, card: Card, config: TrainConfig, precision: str, labels: int) -> int:
