@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,6 +13,9 @@ from seedbed.settings import VARIABLES, settings
 
 CACHE = Path(os.environ.get("SEEDBED_TEST_CACHE") or Path.home() / ".cache" / "seedbed-tests").absolute()
 """Holds `models` and `datasets`. What is in it was checked against the hashes in the catalog."""
+
+# A shell starts what stands in the background with Ctrl-C ignored, and the tests' child processes would inherit that.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def _environment(patch: pytest.MonkeyPatch, home: Path) -> None:
