@@ -99,7 +99,8 @@ def contrast(lesson: Lesson) -> Fitted:
     vectors = backbone.embed(lesson.texts).numpy()
     head, chosen = logistic_head(vectors, y[:count], lesson)
     trained = sum(p.numel() for p in body.parameters.values()) + head[0].size
-    return Fitted(TransformerHead(backbone, *head), trained, trained, done.history,
+    whole = sum(p.numel() for p in backbone.body.parameters()) + head[0].size
+    return Fitted(TransformerHead(backbone, *head), whole, trained, done.history,
                   f"{done.note}; head: {chosen}")
 
 

@@ -95,7 +95,7 @@ def train(parameters: dict[str, Tensor], loss: Callable[[list[int]], Tensor], ba
         NoResources: the disk is full; the checkpoint before stays whole.
         UserError: the loss is not a number; the batch is saved beside the checkpoint and named.
     """
-    optimizer = torch.optim.AdamW(_groups(parameters, config.weight_decay), lr=learning_rate, fused=True)
+    optimizer = torch.optim.AdamW(_groups(parameters, config.weight_decay), lr=learning_rate, foreach=True)
     per_epoch = max(1, len(batches.epoch(0)))
     total = per_epoch * config.epochs
     state, best = State(), {name: p.detach().clone() for name, p in parameters.items()}
