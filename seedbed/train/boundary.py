@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import nullcontext
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from ..progress import SILENT, Progress
 
 
 class Boundary:
-    """Stored activations of rows of tokens.
+    """Stored activations of rows of tokens, each computed when it is first asked for.
 
     Args:
         backbone: the model; its layers below `first` must not change.
@@ -26,8 +26,9 @@ class Boundary:
     """
 
     def __init__(self, backbone: Backbone, rows: Sequence[list[int]], first: int, *, file: Path | None = None,
-                 memory: int = 1 << 30, progress: Progress = SILENT, work: str = "frozen layers") -> None:
+                 memory: int = 1 << 30) -> None:
         self.backbone, self.rows, self.first = backbone, rows, first
+        self._there = set[int]()
         self.starts = [0]
         for row in rows:
             self.starts.append(self.starts[-1] + len(row))
@@ -41,13 +42,29 @@ class Boundary:
             self.stored = torch.from_file(str(file), shared=True, size=size, dtype=backbone.dtype).view(shape)
         else:
             self.stored = torch.empty(shape, dtype=backbone.dtype)
-        progress.start(work, len(rows), "texts")
-        for places in by_length([len(r) for r in rows], TOKENS_PER_BATCH):
-            hidden = backbone.boundary(backbone.batch([rows[i] for i in places]), first)
-            for i, one in zip(places, hidden, strict=True):
-                self.stored[self.starts[i]:self.starts[i + 1]] = one[: len(rows[i])]
-            progress.advance(work, len(places))
+
+    @property
+    def missing(self) -> int:
+        """Tokens whose activations are not stored yet."""
+        return 0 if self.first == 0 else self.starts[-1] - sum(len(self.rows[i]) for i in self._there)
+
+    def fill(self, places: Iterable[int] | None = None, progress: Progress = SILENT) -> None:
+        """Compute the activations of these rows (all when None) that are not stored yet."""
+        missing = [i for i in (range(len(self.rows)) if places is None else places) if i not in self._there]
+        if self.first == 0 or not missing:
+            return
+        work, training = "frozen layers", self.backbone.training
+        self.backbone.eval()
+        progress.start(work, len(missing), "texts")
+        for some in by_length([len(self.rows[i]) for i in missing], TOKENS_PER_BATCH):
+            batch = [missing[i] for i in some]
+            hidden = self.backbone.boundary(self.backbone.batch([self.rows[i] for i in batch]), self.first)
+            for i, one in zip(batch, hidden, strict=True):
+                self.stored[self.starts[i]:self.starts[i + 1]] = one[: len(self.rows[i])]
+            self._there.update(batch)
+            progress.advance(work, len(batch))
         progress.done(work)
+        self.backbone.train(training)
 
     def pooled(self, places: Sequence[int], weights: dict[str, Tensor] | None = None) -> Tensor:
         """Vectors of the texts at these positions. -> [rows, width], fp32
@@ -55,6 +72,7 @@ class Boundary:
         Args:
             weights: take the place of the backbone's own in this pass, by name.
         """
+        self.fill(places)
         batch = self.backbone.batch([self.rows[i] for i in places])
         stored = nullcontext() if self.first == 0 else \
             self.backbone.replaying(self._padded(places, batch), self.first)

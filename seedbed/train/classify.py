@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from torch.nn import functional as F
 from ..engines.transformer import TransformerHead
 from ..models.backbone import TOKENS_PER_BATCH, Backbone, by_length
 from .batches import Buckets
+from .forecast import forecast
 from .lesson import Fitted, Lesson
 from .loop import train
 from .trainable import Adapted, Trainable, Whole
@@ -31,7 +33,7 @@ def whole(lesson: Lesson) -> Fitted:
 
 
 def _finetune(lesson: Lesson, make: type[Adapted] | type[Whole], rate: float) -> Fitted:
-    config, task = lesson.config, lesson.task
+    config, task, begun = lesson.config, lesson.task, time.monotonic()
     torch.manual_seed(lesson.seed)
     backbone = Backbone.open(lesson.base, max_tokens=config.max_tokens)
     total = sum(p.numel() for p in backbone.body.parameters())
@@ -70,6 +72,9 @@ def _finetune(lesson: Lesson, make: type[Adapted] | type[Whole], rate: float) ->
 
     parameters = {**{f"head.{name}": p for name, p in head.named_parameters()}, **body.parameters}
     batches = Buckets([len(rows[i]) for i in train_places], config.batch_texts, config.batch_tokens, lesson.seed)
+    said = forecast(parameters, body.boundary, loss, batches, lesson, begun=begun, epochs=config.epochs,
+                    judged=sum(len(rows[i]) for i in held))
+    body.boundary.fill(progress=lesson.progress)
     done = train(parameters, loss, batches, validate, config, seed=lesson.seed,
                  learning_rate=config.learning_rate or rate, mode=mode, work="fine-tune",
                  folder=lesson.folder / "checkpoint" if lesson.folder else None, deadline=lesson.deadline,
@@ -77,7 +82,8 @@ def _finetune(lesson: Lesson, make: type[Adapted] | type[Whole], rate: float) ->
     body.finish()
     trained = sum(p.numel() for p in parameters.values())
     return Fitted(TransformerHead(backbone, head.weight.detach().numpy() / scale, head.bias.detach().numpy()),
-                  total + head.weight.numel() + head.bias.numel(), trained, done.history, done.note)
+                  total + head.weight.numel() + head.bias.numel(), trained, done.history, done.note,
+                  said.seconds(done.epochs))
 
 
 def balance(y: np.ndarray[Any, Any], multi_label: bool) -> Tensor:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import random
+import time
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,6 +21,7 @@ from torch.nn import functional as F
 from ..engines.transformer import TransformerHead
 from ..models.backbone import Backbone
 from .config import upper_half
+from .forecast import forecast
 from .lesson import Fitted, Lesson
 from .linear import logistic_head
 from .loop import train
@@ -69,6 +71,7 @@ class Mixed:
 def contrast(lesson: Lesson) -> Fitted:
     """Tune the upper half of the encoder's layers on pairs, then fit logistic regression on its vectors."""
     config = dataclasses.replace(lesson.config, epochs=min(lesson.config.epochs, MOST_EPOCHS), patience=2)
+    begun = time.monotonic()
     torch.manual_seed(lesson.seed)
     backbone = Backbone.open(lesson.base, max_tokens=config.max_tokens)
     rows = [row[:MAX_TOKENS] for row in backbone.tokens([*lesson.texts, *lesson.held_texts])]
@@ -91,8 +94,13 @@ def contrast(lesson: Lesson) -> Fitted:
             return None, {}
         return float(np.mean([float(loss([count + i for i in places])) for places in held])), {}
 
-    done = train(body.parameters, loss, Mixed(_one_label(y[:count]), lesson.seed), validate, config,
-                 seed=lesson.seed, learning_rate=config.learning_rate or RATE, mode=backbone.train, work="contrast",
+    batches = Mixed(_one_label(y[:count]), lesson.seed)
+    tokens = [len(row) for row in rows]
+    said = forecast(body.parameters, body.boundary, loss, batches, lesson, begun=begun, epochs=config.epochs,
+                    read=sum(tokens[:count]), judged=sum(tokens[count + i] for places in held for i in places))
+    body.boundary.fill(progress=lesson.progress)
+    done = train(body.parameters, loss, batches, validate, config, seed=lesson.seed,
+                 learning_rate=config.learning_rate or RATE, mode=backbone.train, work="contrast",
                  folder=lesson.folder / "checkpoint" if lesson.folder else None, deadline=lesson.deadline,
                  progress=lesson.progress)
     body.finish()
@@ -101,7 +109,7 @@ def contrast(lesson: Lesson) -> Fitted:
     trained = sum(p.numel() for p in body.parameters.values()) + head[0].size
     whole = sum(p.numel() for p in backbone.body.parameters()) + head[0].size
     return Fitted(TransformerHead(backbone, *head), whole, trained, done.history,
-                  f"{done.note}; head: {chosen}")
+                  f"{done.note}; head: {chosen}", said.seconds(done.epochs))
 
 
 def _alike(y: NDArray[np.int64], multi_label: bool) -> Any:

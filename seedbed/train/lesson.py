@@ -64,6 +64,7 @@ class Fitted:
         parameters, trained_parameters: how many it has, and how many were trained.
         history: one entry an evaluation in training.
         note: one clause on what was chosen on the way.
+        predicted_seconds: what its first seconds said that the training would take, for as many epochs as it had.
     """
 
     classifier: Classifier
@@ -71,3 +72,8 @@ class Fitted:
     trained_parameters: int
     history: list[dict[str, float]] = field(default_factory=list)
     note: str = ""
+    predicted_seconds: float | None = None
+
+
+class Late(Exception):
+    """The time budget does not allow a training that is worth its name; the text says why, as a clause."""

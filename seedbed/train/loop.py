@@ -64,6 +64,11 @@ class Trained:
     seconds: float
 
     @property
+    def epochs(self) -> float:
+        """Passes over the training texts, the last one perhaps in part."""
+        return self.history[-1]["epoch"] if self.history else 0.0
+
+    @property
     def note(self) -> str:
         """One clause for people."""
         return f"{self.ended}; the weights of step {self.best_step} of {self.steps} were kept"

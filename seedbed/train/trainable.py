@@ -19,6 +19,7 @@ class Trainable(Protocol):
     """What a method trains through: named fp32 parameters and vectors of texts."""
 
     parameters: dict[str, Tensor]
+    boundary: Boundary
 
     def vectors(self, places: Sequence[int]) -> Tensor:
         """Vectors of the texts at these positions. -> [texts, width], fp32"""
@@ -78,4 +79,4 @@ def _tables(body: nn.Module) -> list[nn.Module]:
 
 def _boundary(backbone: Backbone, rows: Sequence[list[int]], first: int, lesson: Lesson) -> Boundary:
     file = lesson.folder / "activations.bin" if lesson.folder else None
-    return Boundary(backbone, rows, first, file=file, memory=memory_to_plan_for() // 4, progress=lesson.progress)
+    return Boundary(backbone, rows, first, file=file, memory=memory_to_plan_for() // 4)

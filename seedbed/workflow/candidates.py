@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import shutil
@@ -24,13 +25,15 @@ from ..evaluate.speed import measure_speed
 from ..progress import SILENT
 from ..tasks.classify import Floats
 from ..train.ladder import Plan
-from ..train.lesson import Fitted, Lesson
+from ..train.lesson import Fitted, Late, Lesson
 from .config import Job, write
 from .journal import Journal
 from .prepare import Data, parts
 
 CURVE = (0.25, 0.5)
 """Parts of the training rows that the learning curve is measured at, besides all of them."""
+CURVE_SECONDS, CURVE_SHARE = 180.0, 1 / 8
+"""The longest that the learning curve may take; with a budget, that share of it, added to it."""
 SPEED_TEXTS, SPEED_SECONDS = 500, 2.0
 """How many texts at most, and how long, the speed of a candidate is measured with."""
 LATE = "the time budget had ended; raise it with --budget"
@@ -58,21 +61,18 @@ class Tried:
         return load_classifier(self.folder / "model")
 
 
-class Late(Exception):
-    """The time budget ended in the middle of a cross-validation: its scores would be of half-trained models."""
-
-
 class Trainer:
     """Trains the candidates of one run.
 
     Args:
         job: what the run was told.
         data: the splits.
-        deadline: `time.monotonic()` after which no candidate is started.
+        budget: seconds after which no candidate is started; None for no end.
     """
 
-    def __init__(self, job: Job, data: Data, deadline: float | None) -> None:
-        self.job, self.data, self.deadline = job, data, deadline
+    def __init__(self, job: Job, data: Data, budget: float | None) -> None:
+        self.job, self.data, self.budget = job, data, budget
+        self.deadline = None if budget is None else time.monotonic() + budget
         self.seed, self.progress = job.config.seed, job.progress
         self.journal = Journal(job.folder.metrics, job.progress)
 
@@ -101,8 +101,8 @@ class Trainer:
             return left_out(plan.skip or LATE)
         try:
             return self._train(plan, record, home)
-        except Late:
-            return left_out(LATE)
+        except Late as problem:
+            return left_out(str(problem))
         except (UserError, MemoryError, RuntimeError) as problem:
             short = lacking(problem) == "memory"
             # a damaged or unwritable checkpoint is the run's, not the candidate's: the choice could be another
@@ -122,15 +122,17 @@ class Trainer:
         give_back_memory()
         with Meter() as meter:
             fitted = plan.rung.fit(replace(self._lesson(self.data.train, base, home), progress=self.journal))
-            chosen = self._out_of_fold(plan, base, self.data.train, self.data.clusters) if self.data.small else \
-                fitted.classifier.logits(self.data.selection.texts)
+            chosen = self._out_of_fold(plan, base, self.data.train, self.data.clusters) if self.data.small else None
         history = [{name: value for name, value in one.items() if math.isfinite(value)} for one in fitted.history]
         seconds, energy = meter.seconds, meter.energy
         if resumed:  # the loop counts on over a stop, the meter saw only the last part
             seconds = max([seconds, *(one["seconds"] for one in history if "seconds" in one)])
             energy = energy and energy.model_copy(update={"source": f"{energy.source}; only since it was resumed"})
-        record = record.model_copy(update={"seconds": seconds, "energy": energy, "peak_memory": meter.peak_memory,
-                                           "history": history})
+        record = record.model_copy(update={
+            "seconds": seconds, "energy": energy, "peak_memory": meter.peak_memory, "history": history,
+            "predicted_seconds": None if self.data.small or resumed else fitted.predicted_seconds})
+        if chosen is None:
+            chosen = fitted.classifier.logits(self.data.selection.texts)
         return self._keep(record, fitted, chosen, home)
 
     def _lesson(self, rows: Dataset, base: Path | None, home: Path | None) -> Lesson:
@@ -146,8 +148,8 @@ class Trainer:
         self.progress.start(work, len(folds), "folds")
         for learn, held in folds:
             fitted = plan.rung.fit(self._lesson(rows.take(learn), base, None))
-            if self.late:
-                raise Late
+            if self.late:  # the scores would be of half-trained models
+                raise Late(LATE)
             out[held] = fitted.classifier.logits(rows.take(held).texts)
             self.progress.advance(work)
         self.progress.done(work)
@@ -181,9 +183,15 @@ class Trainer:
         task = self.data.task
         return score(task, task.encode(rows.targets), logits, split, seed=self.seed)  # type: ignore[arg-type]
 
+    @property
+    def curve_seconds(self) -> float:
+        """The most that a learning curve may cost, beside the budget."""
+        return CURVE_SECONDS if self.budget is None else self.budget * CURVE_SHARE
+
     def curve(self, plan: Plan, tried: Tried) -> list[CurvePoint]:
         """Scores of the same method on parts of the training rows, the last point being the candidate itself."""
         data, work = self.data, "learning curve"
+        self.deadline = None if self.budget is None else time.monotonic() + self.curve_seconds
         base = fetch.pull(plan.card, self.progress) if plan.card else None
         order = _mixed(data.train, self.seed)
         points: list[CurvePoint] = []
@@ -200,18 +208,16 @@ class Trainer:
         return [*points, CurvePoint(rows=len(data.train), score=last.score)]
 
     def _part_score(self, plan: Plan, base: Path | None, rows: list[int]) -> Scores | None:
-        """The score of a model that learned from these rows; None where they do not allow one."""
+        """The score of a model that learned from these rows; None where they or the time do not allow one."""
         some = self.data.train.take(rows)
-        if self.data.small and not len(self.data.test):
-            try:
+        with contextlib.suppress(Late, DataError):
+            if self.data.small and not len(self.data.test):
                 said = self._out_of_fold(plan, base, some, [self.data.clusters[i] for i in rows])
-            except (Late, DataError):
-                return None
-            return self._score(some, said, "cross-validation")
-        fitted = plan.rung.fit(self._lesson(some, base, None))
-        if self.late:
-            return None
-        return self._score(self.data.judged, fitted.classifier.logits(self.data.judged.texts), "test")
+                return self._score(some, said, "cross-validation")
+            fitted = plan.rung.fit(self._lesson(some, base, None))
+            if not self.late:
+                return self._score(self.data.judged, fitted.classifier.logits(self.data.judged.texts), "test")
+        return None
 
     def _lacks_labels(self, rows: list[int]) -> bool:
         """A part in which a label stands fewer than twice teaches nothing about it."""

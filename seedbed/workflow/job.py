@@ -176,7 +176,7 @@ def _conclude(job: Job, data: Data, health: Health) -> Result:
     plans = ladder.plan(data.task, data.train.targets, job.training, card, small=data.small,
                         available=memory_to_plan_for(), wanted=config.candidates, model=config.model,
                         precision={"torch.float32": "fp32"}.get(str(state.dtype), "bf16"))
-    trainer = Trainer(job, data, None if budget is None else time.monotonic() + budget)
+    trainer = Trainer(job, data, budget)
     tried = [trainer.attempt(one, one.rung.name in config.candidates or (
         config.model is not None and one.rung.base == config.model)) for one in plans]
     if not any(t.record.status == "trained" for t in tried):

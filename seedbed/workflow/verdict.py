@@ -25,12 +25,10 @@ from ..machine import machine
 from ..options import flag_of
 from ..tasks.classify import Floats
 from ..train.ladder import Plan
-from .candidates import Trainer, Tried
+from .candidates import CURVE, Trainer, Tried
 from .config import Job, plain
 from .prepare import Data
 
-CURVE_SECONDS = 240.0
-"""Longest time that the learning curve may cost; a dearer winner's curve is drawn with the best cheaper candidate."""
 PACKAGES = ("seedbed", "torch", "transformers", "peft", "tokenizers", "scikit-learn", "numpy")
 
 
@@ -86,8 +84,8 @@ def _final(one: Candidate) -> Scores:
 
 
 def _curve(trainer: Trainer, trained: dict[str, Tried], winner: str, plans: dict[str, Plan]) -> LearningCurve:
-    """Of the winner where that is affordable, else of the dearest candidate that is."""
-    budgeted = [name for name, t in trained.items() if t.record.seconds <= CURVE_SECONDS]
+    """Of the winner where the time allows it, else of the dearest candidate that it does."""
+    budgeted = [name for name, t in trained.items() if t.record.seconds * sum(CURVE) <= trainer.curve_seconds]
     name = winner if winner in budgeted or not budgeted else max(budgeted, key=lambda n: trained[n].record.cost_rank)
     return learning_curve(trainer.curve(plans[name], trained[name]), candidate=name)
 
