@@ -70,7 +70,7 @@ def ours() -> None:
     tokens = sum(map(len, Backbone.open(folder, max_tokens=LENGTH).tokens(texts)))
     begin = time.perf_counter()
     config = TrainConfig(max_tokens=LENGTH, rank=RANK)
-    fitted = classify.lora(Lesson(task, texts, targets, held, truth, config, 0, folder))
+    fitted = classify.lora(Lesson(task, texts, targets, held, truth, config=config, model=folder))
     total = time.perf_counter() - begin
     last = fitted.history[-1]
     start = total - last["seconds"]  # loading and the frozen layers come before the loop's own clock

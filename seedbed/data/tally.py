@@ -24,6 +24,8 @@ REASONS: dict[str, tuple[Severity, str, str]] = {
     "binary_file": ("error", "{n} held binary data instead of text.", "Remove them, or save them as plain text."),
     "empty_text": ("warning", "{n} had no text.", "Fill in the text, or delete the row."),
     "missing_label": ("warning", "{n} had no label.", "Label them, or leave them out; they teach nothing."),
+    "no_conversation": ("error", "{n} held nothing to learn to write.",
+                        "A row needs a question and an answer of the assistant; the examples say what is wrong."),
     # Rows that are kept.
     "undecodable": ("warning", "{n} did not fit the file's encoding and were read with a substitute.",
                     "Save the file as UTF-8 with one program and check the lines shown."),

@@ -23,34 +23,34 @@ def add_lora(backbone: Backbone, *, rank: int, alpha: float, layers: int | None 
     total = len(backbone.layers)
     first = total - min(layers or total, total)
     targets = [name for index, layer in enumerate(backbone.layers) if index >= first
-               for name in _linear_names(backbone.body, layer)]
+               for name in _linear_names(backbone.root, layer)]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)  # PEFT asks transformers by a name that it gave up
-        model = get_peft_model(backbone.body, LoraConfig(
+        model = get_peft_model(backbone.root, LoraConfig(
             r=rank, lora_alpha=alpha, lora_dropout=0.0, bias="none", target_modules=targets))
     for parameter in model.parameters():
         if parameter.requires_grad:
             parameter.data = parameter.data.to(torch.float32)
-    kernels.quicken(backbone.body)
+    kernels.quicken(backbone.root)
     return model
 
 
-def _linear_names(body: nn.Module, layer: nn.Module) -> list[str]:
+def _linear_names(root: nn.Module, layer: nn.Module) -> list[str]:
     inside = {id(m) for m in layer.modules() if isinstance(m, nn.Linear)}
-    return [name for name, module in body.named_modules() if id(module) in inside]
+    return [name for name, module in root.named_modules() if id(module) in inside]
 
 
 def merge(backbone: Backbone, model: Any) -> None:
-    """Fold the adapters into the weights of `backbone.body`; the adapters are gone afterwards.
+    """Fold the adapters into the weights of `backbone`; the adapters are gone afterwards.
 
     The sum is made in fp32 and rounded once.
     """
-    kernels.plain(backbone.body)
+    kernels.plain(backbone.root)
     dtype = backbone.dtype
-    backbone.body.to(torch.float32)
-    backbone.body = model.merge_and_unload()
-    backbone.body.to(dtype).requires_grad_(False)
-    kernels.quicken(backbone.body)
+    backbone.root.to(torch.float32)
+    model.merge_and_unload()  # in place
+    backbone.root.to(dtype).requires_grad_(False)
+    kernels.quicken(backbone.root)
 
 
 def save_adapter(model: Any, folder: Path) -> None:

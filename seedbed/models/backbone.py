@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
@@ -68,26 +68,31 @@ class Backbone(nn.Module):
         pooling: `mean` over real tokens, `cls` (first) or `last`.
         normalized: vectors are scaled to length 1.
         max_tokens: longer texts are cut.
+        root: the model that is saved and that adapters are put into, when it is more than the body: a causal language
+            model with its vocabulary.
     """
 
     body: Any
 
-    def __init__(self, body: Any, tokenizer: Any, pooling: str, normalized: bool, max_tokens: int) -> None:
+    def __init__(self, body: Any, tokenizer: Any, pooling: str, normalized: bool, max_tokens: int,
+                 root: Any = None) -> None:
         super().__init__()
         self.body, self.tokenizer = body, tokenizer
+        self._root = (body if root is None else root,)  # in a tuple: its weights are the body's, not counted twice
         self.pooling, self.normalized, self.max_tokens = pooling, normalized, max_tokens
         self.causal = is_causal(body.config)
 
     @classmethod
     def open(cls, folder: Path, *, dtype: torch.dtype | None = None, pooling: str | None = None,
-             max_tokens: int | None = None) -> Backbone:
+             max_tokens: int | None = None, vocabulary: bool = False) -> Self:
         """Open a model folder, a sentence-transformers folder, a GGUF folder, or what `save` wrote.
 
         Args:
             dtype: the type of weights; by default what `runtime` chose.
             pooling, max_tokens: override what the folder says.
+            vocabulary: keep the layer that scores words, with which the model writes.
         """
-        from transformers import AutoConfig, AutoModel, AutoTokenizer
+        from transformers import AutoConfig, AutoModel, AutoModelForCausalLM, AutoTokenizer
         folder = open_folder(folder)
         runtime()
         said, normalized, longest = pooling_of(folder)
@@ -99,30 +104,37 @@ class Backbone(nn.Module):
         for name in ("attention_probs_dropout_prob", "attention_dropout"):
             if getattr(config, name, 0.0):  # `Attend` keeps no mask of dropped ones: five times the time
                 setattr(config, name, 0.0)
-        body = AutoModel.from_pretrained(folder, config=config, dtype=dtype or runtime().dtype,
-                                         attn_implementation=kernels.ATTENTION, local_files_only=True)
-        body.config.use_cache = False
-        body.requires_grad_(False)
+        root = (AutoModelForCausalLM if vocabulary else AutoModel).from_pretrained(
+            folder, config=config, dtype=dtype or runtime().dtype, attn_implementation=kernels.ATTENTION,
+            local_files_only=True)
+        body = root.base_model
+        root.config.use_cache = body.config.use_cache = False
+        root.requires_grad_(False)
         tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
         tokenizer.padding_side = "right"
         kernels.quicken(body)
         window = int(getattr(config, "max_position_embeddings", 512) or 512)
         default = "mean" if is_encoder(config) else "last"
         return cls(body, tokenizer, pooling or said or default, normalized,
-                   min(window, max_tokens or longest or 512)).eval()
+                   min(window, max_tokens or longest or 512), root).eval()
 
     def save(self, folder: Path) -> None:
         """Write the body (no adapters), tokenizer and pooling."""
-        kernels.plain(self.body)
+        kernels.plain(self.root)
         implementation = self.body.config._attn_implementation
         try:
-            self.body.save_pretrained(folder)
+            self.root.save_pretrained(folder)
         finally:
-            self.body.config._attn_implementation = implementation
-            kernels.quicken(self.body)
+            self.root.config._attn_implementation = self.body.config._attn_implementation = implementation
+            kernels.quicken(self.root)
         self.tokenizer.save_pretrained(folder)
         (folder / DESCRIPTION).write_text(json.dumps(
             {"pooling": self.pooling, "normalized": self.normalized, "max_tokens": self.max_tokens}))
+
+    @property
+    def root(self) -> Any:
+        """The whole model: the body, with the vocabulary where that was kept."""
+        return self._root[0]
 
     @property
     def width(self) -> int:
@@ -174,9 +186,10 @@ class Backbone(nn.Module):
             pooled = torch.bmm(real[:, None], hidden)[:, 0].float() / lengths[:, None]
         return nn.functional.normalize(pooled, dim=-1) if self.normalized else pooled
 
-    def forward(self, batch: Batch) -> Tensor:
-        """One vector a text. -> [rows, width], fp32"""
-        return self.pool(self.hidden(batch), batch.lengths)
+    def forward(self, batch: Batch, pool: bool = True) -> Tensor:
+        """One vector a text -> [rows, width], fp32; or without pooling -> [rows, tokens, width]."""
+        hidden = self.hidden(batch)
+        return self.pool(hidden, batch.lengths) if pool else hidden
 
     @torch.inference_mode()
     def embed(self, texts: Sequence[str], on_batch: Callable[[int], None] | None = None) -> Tensor:

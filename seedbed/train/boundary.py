@@ -66,8 +66,10 @@ class Boundary:
         progress.done(work)
         self.backbone.train(training)
 
-    def pooled(self, places: Sequence[int], weights: dict[str, Tensor] | None = None) -> Tensor:
-        """Vectors of the texts at these positions. -> [rows, width], fp32
+    def pass_through(self, places: Sequence[int], weights: dict[str, Tensor] | None = None, *,
+                     pool: bool = True) -> Tensor:
+        """Vectors of the texts at these positions -> [rows, width], fp32; or without pooling activations after the
+        last layer -> [rows, tokens, width].
 
         Args:
             weights: take the place of the backbone's own in this pass, by name.
@@ -77,7 +79,8 @@ class Boundary:
         stored = nullcontext() if self.first == 0 else \
             self.backbone.replaying(self._padded(places, batch), self.first)
         with stored:
-            return torch.func.functional_call(self.backbone, weights or {}, (batch,))  # type: ignore[no-any-return]
+            return torch.func.functional_call(  # type: ignore[no-any-return]
+                self.backbone, weights or {}, (batch, pool))
 
     def _padded(self, places: Sequence[int], batch: Batch) -> Tensor:
         out = torch.zeros(*batch.ids.shape, self.backbone.width, dtype=self.backbone.dtype)

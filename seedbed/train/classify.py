@@ -77,7 +77,7 @@ def _finetune(lesson: Lesson, make: type[Adapted] | type[Whole], rate: float) ->
     body.boundary.fill(progress=lesson.progress)
     done = train(parameters, loss, batches, validate, config, seed=lesson.seed,
                  learning_rate=config.learning_rate or rate, mode=mode, work="fine-tune",
-                 folder=lesson.folder / "checkpoint" if lesson.folder else None, deadline=lesson.deadline,
+                 folder=lesson.checkpoint, deadline=lesson.deadline,
                  progress=lesson.progress)
     body.finish()
     trained = sum(p.numel() for p in parameters.values())

@@ -101,7 +101,7 @@ def contrast(lesson: Lesson) -> Fitted:
     body.boundary.fill(progress=lesson.progress)
     done = train(body.parameters, loss, batches, validate, config, seed=lesson.seed,
                  learning_rate=config.learning_rate or RATE, mode=backbone.train, work="contrast",
-                 folder=lesson.folder / "checkpoint" if lesson.folder else None, deadline=lesson.deadline,
+                 folder=lesson.checkpoint, deadline=lesson.deadline,
                  progress=lesson.progress)
     body.finish()
     vectors = backbone.embed(lesson.texts).numpy()

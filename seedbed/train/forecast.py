@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from .boundary import Boundary
-from .lesson import Late, Lesson
+from .lesson import Late, Session
 from .loop import Batches
 
 LEAST_EPOCHS = 0.5
@@ -39,7 +39,7 @@ class Forecast:
 
 
 def forecast(parameters: dict[str, Tensor], boundary: Boundary, loss: Callable[[list[int]], Tensor], batches: Batches,
-             lesson: Lesson, *, begun: float, epochs: int, judged: int, read: int = 0) -> Forecast:
+             lesson: Session, *, begun: float, epochs: int, judged: int, read: int = 0) -> Forecast:
     """Time two batches of middling size in the frozen layers and in a step, and say what follows.
 
     The activations that are computed stay in `boundary`; gradients are thrown away.

@@ -15,14 +15,11 @@ from ..tasks.classify import Classify
 from .config import TrainConfig
 
 
-@dataclass(frozen=True)
-class Lesson:
-    """One candidate's training.
+@dataclass(frozen=True, kw_only=True)
+class Session:
+    """Where and how something is trained.
 
     Args:
-        task: labels and metric.
-        texts, targets: the training split.
-        held_texts, held_targets: the validation split, for early stopping; empty in cross-validation.
         config: parameters of training.
         seed: fixes everything random.
         model: folder of the base model, for methods that need one.
@@ -31,11 +28,6 @@ class Lesson:
         progress: listener.
     """
 
-    task: Classify
-    texts: list[str]
-    targets: list[Any]
-    held_texts: list[str] = field(default_factory=list)
-    held_targets: list[Any] = field(default_factory=list)
     config: TrainConfig = field(default_factory=TrainConfig)
     seed: int = 0
     model: Path | None = None
@@ -44,15 +36,37 @@ class Lesson:
     progress: Progress = SILENT
 
     @property
+    def base(self) -> Path:
+        """The base model's folder; only methods that are given one ask for it."""
+        assert self.model is not None
+        return self.model
+
+    @property
+    def checkpoint(self) -> Path | None:
+        """Where checkpoints go."""
+        return self.folder / "checkpoint" if self.folder else None
+
+
+@dataclass(frozen=True)
+class Lesson(Session):
+    """One candidate's training.
+
+    Args:
+        task: labels and metric.
+        texts, targets: the training split.
+        held_texts, held_targets: the validation split, for early stopping; empty in cross-validation.
+    """
+
+    task: Classify
+    texts: list[str]
+    targets: list[Any]
+    held_texts: list[str] = field(default_factory=list)
+    held_targets: list[Any] = field(default_factory=list)
+
+    @property
     def y(self) -> NDArray[np.int64]:
         """Encoded training targets: [rows], or [rows, labels] for multi-label."""
         return self.task.encode(self.targets)
-
-    @property
-    def base(self) -> Path:
-        """The base model's folder; only methods that the ladder gives one ask for it."""
-        assert self.model is not None
-        return self.model
 
 
 @dataclass(frozen=True)

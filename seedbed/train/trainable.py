@@ -12,7 +12,7 @@ from ..machine import memory_to_plan_for
 from ..models.adapters import add_lora, merge
 from ..models.backbone import Backbone
 from .boundary import Boundary
-from .lesson import Lesson
+from .lesson import Session
 
 
 class Trainable(Protocol):
@@ -21,8 +21,9 @@ class Trainable(Protocol):
     parameters: dict[str, Tensor]
     boundary: Boundary
 
-    def vectors(self, places: Sequence[int]) -> Tensor:
-        """Vectors of the texts at these positions. -> [texts, width], fp32"""
+    def vectors(self, places: Sequence[int], *, pool: bool = True) -> Tensor:
+        """Vectors of the texts at these positions -> [texts, width], fp32; or without pooling activations after the
+        last layer -> [texts, tokens, width]."""
 
     def finish(self) -> None:
         """Fold what was trained into the backbone."""
@@ -31,15 +32,15 @@ class Trainable(Protocol):
 class Adapted:
     """LoRA on the top layers; the frozen layers below are computed once (`Boundary`)."""
 
-    def __init__(self, backbone: Backbone, rows: Sequence[list[int]], lesson: Lesson) -> None:
+    def __init__(self, backbone: Backbone, rows: Sequence[list[int]], lesson: Session) -> None:
         config = lesson.config
         self.backbone = backbone
         self.model = add_lora(backbone, rank=config.rank, alpha=config.alpha, layers=config.train_layers)
         self.parameters = {name: p for name, p in backbone.body.named_parameters() if p.requires_grad}
         self.boundary = _boundary(backbone, rows, max(0, len(backbone.layers) - config.train_layers), lesson)
 
-    def vectors(self, places: Sequence[int]) -> Tensor:
-        return self.boundary.pooled(places)
+    def vectors(self, places: Sequence[int], *, pool: bool = True) -> Tensor:
+        return self.boundary.pass_through(places, pool=pool)
 
     def finish(self) -> None:
         merge(self.backbone, self.model)
@@ -53,7 +54,7 @@ class Whole:
     half of an encoder's optimizer state.
     """
 
-    def __init__(self, backbone: Backbone, rows: Sequence[list[int]], lesson: Lesson,
+    def __init__(self, backbone: Backbone, rows: Sequence[list[int]], lesson: Session,
                  layers: int | None = None) -> None:
         self.backbone = backbone
         first = 0 if layers is None else max(0, len(backbone.layers) - layers)
@@ -62,9 +63,9 @@ class Whole:
                            for name, p in backbone.body.named_parameters() if id(p) not in fixed}
         self.boundary = _boundary(backbone, rows, first, lesson)
 
-    def vectors(self, places: Sequence[int]) -> Tensor:
-        return self.boundary.pooled(places, {f"body.{name}": p.to(self.backbone.dtype)
-                                             for name, p in self.parameters.items()})
+    def vectors(self, places: Sequence[int], *, pool: bool = True) -> Tensor:
+        rounded = {f"body.{name}": p.to(self.backbone.dtype) for name, p in self.parameters.items()}
+        return self.boundary.pass_through(places, rounded, pool=pool)
 
     def finish(self) -> None:
         with torch.no_grad():
@@ -77,6 +78,6 @@ def _tables(body: nn.Module) -> list[nn.Module]:
     return [module for module in body.modules() if isinstance(module, nn.Embedding)]
 
 
-def _boundary(backbone: Backbone, rows: Sequence[list[int]], first: int, lesson: Lesson) -> Boundary:
+def _boundary(backbone: Backbone, rows: Sequence[list[int]], first: int, lesson: Session) -> Boundary:
     file = lesson.folder / "activations.bin" if lesson.folder else None
     return Boundary(backbone, rows, first, file=file, memory=memory_to_plan_for() // 4)

@@ -22,7 +22,6 @@ from ..evaluate.energy import Meter
 from ..evaluate.result import Candidate, CurvePoint, Scores
 from ..evaluate.scores import score
 from ..evaluate.speed import measure_speed
-from ..progress import SILENT
 from ..tasks.classify import Floats
 from ..train.ladder import Plan
 from ..train.lesson import Fitted, Late, Lesson
@@ -138,7 +137,8 @@ class Trainer:
     def _lesson(self, rows: Dataset, base: Path | None, home: Path | None) -> Lesson:
         held = None if self.data.small else self.data.selection
         return Lesson(self.data.task, rows.texts, rows.targets, held.texts if held else [],
-                      held.targets if held else [], self.job.training, self.seed, base, home, self.deadline, SILENT)
+                      held.targets if held else [], config=self.job.training, seed=self.seed, model=base, folder=home,
+                      deadline=self.deadline)
 
     def _out_of_fold(self, plan: Plan, base: Path | None, rows: Dataset, clusters: list[int]) -> Floats:
         """What the method says about each row when it has not learned from it. -> [rows, labels]"""

@@ -31,13 +31,14 @@ SLOW = dataclasses.replace(QUICK, epochs=12, patience=12, learning_rate=2e-3, tr
 def lesson(family: str, rows: int = 64, config: TrainConfig = QUICK, **options: Any) -> Lesson:
     texts, targets = tiny.sentences(rows)
     held = tiny.sentences(24, seed=5)
-    return Lesson(Classify(("bad", "good")), texts, targets, *held, config, model=tiny.model(family), **options)
+    return Lesson(Classify(("bad", "good")), texts, targets, *held, config=config, model=tiny.model(family),
+                  **options)
 
 
 def several(family: str) -> Lesson:
     texts, kinds = tiny.sentences(66, kinds=3)
     targets: list[Any] = [["bad", "good"] if kind == "mixed" else [kind] for kind in kinds]
-    return Lesson(Classify(("bad", "good"), multi_label=True), texts, targets, texts[:20], targets[:20], SLOW,
+    return Lesson(Classify(("bad", "good"), multi_label=True), texts, targets, texts[:20], targets[:20], config=SLOW,
                   model=tiny.model(family))
 
 
@@ -97,14 +98,14 @@ def test_a_resumed_candidate_ends_as_an_undisturbed_one(tmp_path: Path, monkeypa
     """Ctrl-C in the middle of LoRA with dropout; the same lesson again."""
     config = dataclasses.replace(QUICK, epochs=2, dropout=0.3)
     straight = classify.lora(lesson("llama", 40, config, folder=tmp_path / "a"))
-    calls, real = [0], Boundary.pooled
+    calls, real = [0], Boundary.pass_through
 
-    def pooled(self: Boundary, places: Any) -> Any:
+    def pooled(self: Boundary, places: Any, **named: Any) -> Any:
         calls[0] += 1
         if calls[0] == 9:  # the scale and the forecast took five
             raise KeyboardInterrupt
-        return real(self, places)
-    monkeypatch.setattr(Boundary, "pooled", pooled)
+        return real(self, places, **named)
+    monkeypatch.setattr(Boundary, "pass_through", pooled)
     with pytest.raises(KeyboardInterrupt):
         classify.lora(lesson("llama", 40, config, folder=tmp_path / "b"))
     assert (tmp_path / "b" / "checkpoint" / "state.json").is_file()
@@ -209,10 +210,10 @@ def test_a_boundary_in_a_file_equals_one_in_memory(family: str, first: int, tmp_
         assert file.stat().st_size == sum(map(len, rows)) * 32 * 4
     for places in ([0, 4, 7], [28, 1], list(range(len(rows)))):
         straight = model(model.batch([rows[i] for i in places]))
-        assert torch.equal(kept.pooled(places), mapped.pooled(places))
-        assert float((kept.pooled(places) - straight).abs().max() / straight.abs().max()) < 1e-5
+        assert torch.equal(kept.pass_through(places), mapped.pass_through(places))
+        assert float((kept.pass_through(places) - straight).abs().max() / straight.abs().max()) < 1e-5
     again = Boundary(model, rows, first, file=file, memory=10)
-    assert torch.allclose(again.pooled([3]), kept.pooled([3]), atol=1e-5)  # filled when it is asked for
+    assert torch.allclose(again.pass_through([3]), kept.pass_through([3]), atol=1e-5)  # filled when it is asked for
 
 
 def test_a_boundary_on_a_full_disk_is_an_error_and_not_a_dead_process(tmp_path: Path,

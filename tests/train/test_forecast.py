@@ -35,7 +35,7 @@ class Heard:
 
 def lesson(family: str = "llama", **options: Any) -> Lesson:
     texts, targets = tiny.sentences(64)
-    return Lesson(Classify(("bad", "good")), texts, targets, *tiny.sentences(24, seed=5), CONFIG,
+    return Lesson(Classify(("bad", "good")), texts, targets, *tiny.sentences(24, seed=5), config=CONFIG,
                   model=tiny.model(family), **options)
 
 

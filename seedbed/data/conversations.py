@@ -1,0 +1,97 @@
+"""Read conversations, questions with answers, and plain texts into a dataset that a model learns to write from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from ..errors import DataError, NotFound
+from ..progress import SILENT, Progress
+from .columns import split_of
+from .dataset import Dataset, ids
+from .formats.source import Options
+from .gather import gather
+from .read import Given, Reading
+from .tally import Tally
+from .turns import FORMS, Conversation, Unfit, conversation, form_of, pair
+
+COLUMN = "conversation"
+"""The column of a dataset that holds each row's `Conversation` as JSON; `text` beside it holds the words alone."""
+
+
+def read_conversations(source: Given | Mapping[str, Given], *, ask: str | None = None, answer: str | None = None,
+                       group: str | None = None, encoding: str | None = None, delimiter: str | None = None,
+                       progress: Progress = SILENT) -> Reading:
+    """Read what a model shall learn to write.
+
+    The form is found by the names of the columns: OpenAI's `messages`, ShareGPT's `conversations`, Alpaca's
+    `instruction` and `output`, `prompt` and `completion`, or plain `text`.
+
+    Args:
+        source: what `seedbed.data.read.read` takes; or a source for each of train, validation and test.
+        ask, answer: names of two columns that hold a question (or a document) and its answer, in any table.
+        group: name of a column; rows with the same value are never in different splits.
+        encoding, delimiter: of delimited text and JSON; None finds out.
+
+    Returns:
+        A reading whose dataset has no targets and the further column `conversation`.
+
+    Raises:
+        NotFound, DataError: the source cannot be read, is in none of these forms, or no row is left.
+    """
+    import pyarrow as pa
+
+    if (ask is None) != (answer is None):
+        raise DataError("One column was named where a question and its answer are two.",
+                        "Name both: --ask COLUMN --answer COLUMN")
+    pairs = list[tuple[str | Path, str | None]]()
+    for name, given in (source.items() if isinstance(source, Mapping) else [("", source)]):
+        named: Sequence[str | Path] = [given] if isinstance(given, str | Path) else list(given)
+        pairs += [(one, split_of(name) if name else None) for one in named]
+    tally = Tally()
+    raw = gather(pairs, Options(encoding, delimiter, tuple(n for n in (ask, answer, group) if n)), tally, progress)
+    where, columns = ", ".join(raw.names), raw.table.column_names
+    for column in (ask, answer, group):
+        if column is not None and column not in columns:
+            raise NotFound(f"{where} has no column {column!r}.", f"It has: {', '.join(columns[:20]) or 'none'}.")
+    form = f"{ask} and {answer}" if ask else form_of(columns)
+    if form is None:
+        raise DataError(f"{where} has the columns {', '.join(columns[:12])}, which are no form of conversation.",
+                        "Name them with --ask and --answer, or use one of: " + "; ".join(
+                            " and ".join(needed) for needed, _ in FORMS.values()) + ".")
+    tally.detect("form", form)
+    kept, lines = list[Conversation](), raw.lines.to_pylist()
+    places = list[int]()
+    for place, row in enumerate(_rows(raw.table)):
+        try:
+            made = pair(row[ask], row[answer]) if ask and answer else conversation(row, form)
+        except Unfit as problem:
+            tally.skip("no_conversation", lines[place], str(problem))
+            continue
+        kept.append(made)
+        places.append(place)
+    found = len(lines) + sum(n for code, n in tally.skipped.items() if code != "no_conversation")
+    if not kept:
+        raise DataError(f"Not one of the {found:,} rows of {where} can be learned from"
+                        + (f": {tally.examples['no_conversation'][0]}." if tally.skipped else "."),
+                        f"They were read as {form}; see docs/data-formats.md for the forms.")
+    rows = pa.array(places, pa.int64())
+    stored = [one.to_json() for one in kept]
+    groups = raw.table.column(group).cast(pa.string()) if group else pa.chunked_array(
+        [pa.nulls(len(lines), pa.string())])
+    dataset = Dataset(pa.table({
+        "id": pa.array(ids(stored, [None] * len(stored)), pa.string()), "line": raw.lines.take(rows),
+        "source": raw.sources.take(rows), "group": groups.take(rows), "split": raw.given.take(rows),
+        "target": pa.nulls(len(stored), pa.string()),
+        "text": pa.array([one.plain for one in kept], pa.large_string()),
+        COLUMN: pa.array(stored, pa.large_string())}))
+    return Reading(dataset, where, found, dict(tally.skipped), dict(tally.detected), tally.findings())
+
+
+def conversations(dataset: Dataset) -> list[Conversation]:
+    """The conversations of a dataset that `read_conversations` made."""
+    return [Conversation.from_json(text) for text in dataset.column(COLUMN)]
+
+
+def _rows(table: object) -> list[dict[str, object]]:
+    return table.to_pylist()  # type: ignore[attr-defined,no-any-return]

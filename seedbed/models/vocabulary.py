@@ -1,0 +1,114 @@
+"""The layer that scores every word of the vocabulary, computed only where it is needed and a few tokens at a time."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+from ..errors import UserError
+from .backbone import Backbone
+
+TOKENS = 64
+"""Tokens whose scores are in memory at once: 64 x 49,152 words in fp32 are 12.6 MB, which stay in the cache."""
+TOLERANCE = 0.02
+"""Largest difference from the model's own logits that the self-test allows, relative to their spread: one rounding of
+bf16. Another kind of head is off by its factor or its bend, which is much more."""
+
+
+class TokenLoss(torch.autograd.Function):
+    """Cross-entropy of each token over a frozen vocabulary, with the gradient made in the same pass.
+
+    Neither logits nor probabilities of more than `TOKENS` tokens are ever held: the gradient of the hidden state
+    needs only softmax(logits) - target, times the weights (as in Hsu et al. 2024, "Liger Kernel", section 3.2).
+    """
+
+    @staticmethod
+    def forward(ctx: Any, hidden: Tensor, weight: Tensor, bias: Tensor | None, targets: Tensor, scale: float,
+                cap: float) -> Tensor:
+        # hidden: [tokens, width]; weight: [words, width]; targets: [tokens] -> [tokens], fp32
+        losses = torch.empty(len(hidden), dtype=torch.float32)
+        wanted = ctx.needs_input_grad[0]
+        grad = torch.empty_like(hidden) if wanted else None
+        for at in range(0, len(hidden), TOKENS):
+            h, t = hidden[at:at + TOKENS], targets[at:at + TOKENS, None]
+            scores = logits(h, weight, bias, scale, cap)
+            sums = scores.logsumexp(-1, keepdim=True)
+            losses[at:at + TOKENS] = (sums - scores.gather(1, t))[:, 0]
+            if grad is not None:
+                bent = None if not cap else 1 - (scores / cap).square_()
+                p = scores.sub_(sums).exp_().scatter_add_(1, t, torch.full_like(t, -1, dtype=torch.float32))
+                if bent is not None:
+                    p.mul_(bent)
+                torch.mm(p.mul_(scale).to(h.dtype), weight, out=grad[at:at + TOKENS])
+        ctx.save_for_backward(grad)
+        return losses
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, of_losses: Tensor) -> tuple[Tensor | None, ...]:
+        (grad,) = ctx.saved_tensors
+        return grad * of_losses[:, None].to(grad.dtype), None, None, None, None, None
+
+
+def logits(hidden: Tensor, weight: Tensor, bias: Tensor | None, scale: float, cap: float) -> Tensor:
+    """Scores of every word. [tokens, width] -> [tokens, words], fp32
+
+    Args:
+        scale: the product is multiplied by it (Granite, Cohere); 1 for most.
+        cap: scores are bent into -cap to cap by tanh (Gemma 2); 0 for most.
+    """
+    scores = torch.nn.functional.linear(hidden, weight, bias).float()
+    if scale != 1:
+        scores.mul_(scale)
+    return torch.tanh(scores.div_(cap)).mul_(cap) if cap else scores
+
+
+class Vocabulary:
+    """The head of a causal language model.
+
+    Args:
+        backbone: opened with `vocabulary=True`.
+
+    Raises:
+        UserError: the model has no head, or one that is computed in a way that is not known here: what this class
+            gives for a few tokens is held against the model's own.
+    """
+
+    def __init__(self, backbone: Backbone) -> None:
+        head, config = backbone.root.get_output_embeddings(), backbone.root.config
+        if head is None:
+            raise UserError(f"{type(backbone.root).__name__} has no vocabulary to write with.",
+                            "Take a generative model: seedbed models recommend --task chat")
+        self.backbone, self.weight, self.bias = backbone, head.weight, getattr(head, "bias", None)
+        text = config.get_text_config()
+        self.scale = float(getattr(text, "logit_scale", None) or getattr(text, "lm_head_multiplier", None)
+                           or 1 / (getattr(text, "logits_scaling", None) or 1))
+        self.cap = float(getattr(text, "final_logit_softcapping", None) or 0)
+        self._prove()
+
+    def losses(self, hidden: Tensor, targets: Tensor) -> Tensor:
+        """Cross-entropy of each target word in nats. [tokens, width], [tokens] -> [tokens], fp32"""
+        out: Tensor = TokenLoss.apply(  # type: ignore[no-untyped-call]
+            hidden, self.weight, self.bias, targets, self.scale, self.cap)
+        return out
+
+    def logits(self, hidden: Tensor) -> Tensor:
+        """[tokens, width] -> [tokens, words], fp32"""
+        return logits(hidden, self.weight, self.bias, self.scale, self.cap)
+
+    @torch.inference_mode()
+    def _prove(self) -> None:
+        ids = torch.arange(5, 13)[None] % len(self.weight)
+        training = self.backbone.root.training
+        self.backbone.root.eval()
+        own = self.backbone.root(input_ids=ids).logits[0].float()
+        mine = self.logits(self.backbone.body(input_ids=ids).last_hidden_state[0])
+        self.backbone.root.train(training)
+        off = float((own - mine).abs().max() / own.std())
+        if not off < TOLERANCE:
+            raise UserError(f"{type(self.backbone.root).__name__} scores its words in a way that is not known here "
+                            f"(logits differ by {off:.2g} of their spread).",
+                            "Take another model, and report this one.")
