@@ -10,7 +10,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from ..machine import machine
+from ..machine import BF16_FEATURES, machine
 from ..records import Record
 from ..settings import settings
 from .architecture import parameters
@@ -45,6 +45,11 @@ class Speed(Record):
     """Bytes read a second, in 10^9."""
     measured: str
     """UTC, ISO 8601."""
+
+    @property
+    def bf16(self) -> bool:
+        """The processor can compute in bf16, as far as its instructions tell."""
+        return self.bf16_gflops is not None or bool(BF16_FEATURES & set(self.features))
 
 
 def _file() -> Path:

@@ -9,7 +9,7 @@ from typing import Any, get_args
 import pytest
 
 from seedbed.catalog.cards import Card, Domain, Task, card, cards
-from seedbed.catalog.memory import to_run, to_train
+from seedbed.catalog.memory import Step, to_run, to_train
 from seedbed.catalog.recommend import OPEN, READING_PACE, SLOW_EPOCH, Recommendation, recommend
 from seedbed.catalog.speed import Speed
 from seedbed.errors import UserError
@@ -78,7 +78,7 @@ def test_a_slow_machine_rules_out_by_pace() -> None:
 
 
 def test_training_that_does_not_fit_is_a_reason_and_can_be_left_out() -> None:
-    memory = to_train(card("llama-3.2-3b-instruct"), "qlora", "bf16", tokens_per_batch=512, labels=2) - 1
+    memory = to_train(card("llama-3.2-3b-instruct"), "qlora", "bf16", Step(512), labels=2) - 1
     out = {r.card: r.why for r in recommend("classify", memory=memory).ruled_out}
     assert "to train even with qlora" in " ".join(out["llama-3.2-3b-instruct"])
     assert "llama-3.2-3b-instruct" in _names(recommend("classify", memory=memory, train=False))[0]
