@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -68,10 +70,10 @@ def saved() -> Speed | None:
 
 
 def save(speed: Speed) -> None:
-    """Keep a record; a reader never sees half of it."""
+    """Keep a record; a reader never sees half of it, and two writers do not meet."""
     path = _file()
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix(".partial")
+    partial = path.with_suffix(f".{os.getpid()}.partial")
     partial.write_text(speed.model_dump_json(indent=1) + "\n")
     partial.replace(path)
 
@@ -79,7 +81,8 @@ def save(speed: Speed) -> None:
 def probe(*, again: bool = False) -> Speed:
     """The speed of this machine: the kept record, or a new measurement when there is none.
 
-    Other work on the machine makes the figures lower. The best of several rounds is taken.
+    Other work on the machine makes the figures lower. The best of several rounds is taken. It is not kept where the
+    home folder cannot be written.
     """
     if not again and (kept := saved()):
         return kept
@@ -95,7 +98,8 @@ def probe(*, again: bool = False) -> Speed:
         gigabytes = values.nbytes / _best(lambda: values.dot(values)) / 1e9
     speed = Speed(processor=here.processor, cores=here.cores, features=here.features, fp32_gflops=round(gflops, 1),
                   memory_gb_s=round(gigabytes, 1), measured=datetime.now(UTC).isoformat(timespec="seconds"))
-    save(speed)
+    with contextlib.suppress(OSError):
+        save(speed)
     return speed
 
 
@@ -110,17 +114,15 @@ def _best(work: Callable[[], Any]) -> float:
     return best
 
 
-def flops_per_token(card: Card) -> int:
-    """Floating-point operations to read one token: 2 a parameter of the layers (look-ups of a table are free)."""
-    return 2 * parameters(shape(card)).linear
-
-
 def prefill(card: Card, precision: Precision, speed: Speed) -> float:
-    """Tokens read a second, predicted. Quantized weights compute in bf16 where it was measured."""
+    """Tokens read a second, predicted: 2 operations a parameter of the layers (look-ups of a table are free).
+
+    Quantized weights compute in bf16 where it was measured.
+    """
     reached = READING_SHARE["fp32"] * speed.fp32_gflops
     if precision != "fp32" and speed.bf16_gflops:
         reached = max(reached, READING_SHARE["bf16"] * speed.bf16_gflops)
-    return reached * 1e9 / flops_per_token(card)
+    return reached * 1e9 / (2 * parameters(shape(card)).linear)
 
 
 def decode(card: Card, precision: Precision, speed: Speed, *, context: int = 1024) -> float | None:

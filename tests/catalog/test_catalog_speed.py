@@ -45,6 +45,15 @@ def test_a_broken_record_is_measured_anew(home: Path, monkeypatch: pytest.Monkey
     assert probe() == saved()
 
 
+def test_a_home_that_cannot_be_written_is_no_reason_to_stop(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(_: Speed) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(room, "_best", lambda _: 1.0)
+    monkeypatch.setattr(room, "save", refuse)
+    assert probe().fp32_gflops > 0 and saved() is None
+
+
 def test_bf16_can_be_added_later() -> None:
     here = machine()
     mine = FIELD.model_copy(update={"processor": here.processor, "cores": here.cores, "features": here.features})
