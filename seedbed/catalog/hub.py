@@ -125,24 +125,22 @@ def _failure(repo: str, problem: Exception) -> UserError | None:
     from huggingface_hub import errors
 
     page = f"https://huggingface.co/{repo}"
+    accept = f"Accept the terms at {page}, then sign in with: hf auth login"
+    status = getattr(getattr(problem, "response", None), "status_code", None)
     if isinstance(problem, errors.GatedRepoError):
-        return UserError(f"{repo} is gated: its terms must be accepted first.",
-                         f"Accept them at {page}, then sign in with: hf auth login")
+        return UserError(f"{repo} is gated: its terms must be accepted first.", accept)
     if isinstance(problem, errors.RevisionNotFoundError):
         return NotFound(f"{repo} has no such revision.", f"Look at {page} and mend the model card.")
     if isinstance(problem, errors.RepositoryNotFoundError):
         return NotFound(f"The hub has no {repo}, or it is private.", "Check the name, or sign in with: hf auth login")
-    if isinstance(problem, errors.LocalEntryNotFoundError | errors.OfflineModeIsEnabled):
-        return Offline(f"The hub cannot be reached for {repo}.", "Check the connection.")
-    if isinstance(problem, errors.HfHubHTTPError):
-        status = problem.response.status_code if problem.response is not None else "no"
-        if status in (401, 403):
-            return UserError(f"The hub refuses {repo} (status {status}).",
-                             f"Accept the terms at {page}, then sign in with: hf auth login")
+    if status in (401, 403):
+        return UserError(f"The hub refuses {repo} (status {status}).", accept)
+    if status:
         return Offline(f"The hub answers {repo} with status {status}.", "Try again later.")
     if type(problem) is OSError and problem.errno is None:  # its words for a file of another length
         return Offline(f"The hub sent a file of {repo} only in part.", "Try again later.")
     no_answer = next(c for c in errors.HfHubHTTPError.__mro__ if c.__name__ == "HTTPError")  # its HTTP client's base
-    if isinstance(problem, no_answer | ConnectionError | TimeoutError):
+    if isinstance(problem, no_answer | ConnectionError | TimeoutError | errors.LocalEntryNotFoundError
+                  | errors.OfflineModeIsEnabled):
         return Offline(f"The hub cannot be reached for {repo}.", "Check the connection.")
     return None

