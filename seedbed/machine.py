@@ -41,6 +41,7 @@ class Machine:
 
 MATTERING = ("avx2", "avx512f", "avx512_bf16", "avx512_vnni", "avx_vnni", "amx_bf16", "amx_int8", "asimd", "bf16",
              "i8mm", "sve")
+BF16_FEATURES = frozenset(("avx512_bf16", "amx_bf16", "bf16"))
 
 
 @cache

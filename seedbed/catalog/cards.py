@@ -110,8 +110,9 @@ def read_card(path: Path) -> Card:
         where = f", line {mark.line + 1}, column {mark.column + 1}" if mark else ""
         raise DataError(f"{path}{where} is not YAML: {getattr(problem, 'problem', problem)}.",
                         "Mend the file; docs/models.md shows a whole card.") from problem
-    except UnicodeDecodeError as problem:
-        raise DataError(f"{path} is not UTF-8 text.", "Save the card as UTF-8.") from problem
+    except (OSError, UnicodeDecodeError) as problem:
+        raise DataError(f"{path} cannot be read: {problem}.", "Save the card as UTF-8 in a file that you may read."
+                        ) from problem
     except ValidationError as problem:
         first = problem.errors()[0]
         field = ".".join(str(part) for part in first["loc"]) or "the card"
@@ -131,7 +132,7 @@ def cards() -> dict[str, Card]:
         DataError: a user's card is wrong, or takes an id that is already there.
     """
     found = dict(_built_in())
-    for path in sorted((settings().home / "cards").glob("*.yaml")):
+    for path in sorted((settings().home / "cards").glob("*.y*ml")):
         one = read_card(path)
         if one.id in found:
             raise DataError(f"{path} takes the id {one.id!r}, which another card has.", "Give it another id.")

@@ -60,6 +60,16 @@ def _unpack(data: NamedData) -> Callable[[Path], None]:
     return finish
 
 
+def _parcel(name: str) -> tuple[Parcel, dict[str, Path]]:
+    """What to fetch, and the files by split that it becomes."""
+    if name not in DATASETS:
+        raise NotFound(f"There is no data set {name!r}.", f"Known: {', '.join(sorted(DATASETS))}.")
+    data, folder = DATASETS[name], settings().home / "datasets" / name
+    again = f"Delete the folder {folder} and run the command again."
+    parcel = Parcel(name, folder, (data.source,), again, "the same command again", _unpack(data))
+    return parcel, {split: folder / file for _, split, file, _ in data.members}
+
+
 def pull_dataset(name: str, progress: Progress = SILENT) -> dict[str, Path]:
     """The files of a named data set by split, fetched once and checked.
 
@@ -67,19 +77,12 @@ def pull_dataset(name: str, progress: Progress = SILENT) -> dict[str, Path]:
         NotFound: there is no such name.
         UserError: see `install.install`.
     """
-    if name not in DATASETS:
-        raise NotFound(f"There is no data set {name!r}.", f"Known: {', '.join(sorted(DATASETS))}.")
-    data = DATASETS[name]
-    folder = settings().home / "datasets" / name
-    again = f"Delete the folder {folder} and run the command again."
-    parcel = Parcel(name, folder, (data.source,), None, again, "the same command again", _unpack(data))
+    parcel, files = _parcel(name)
     install(parcel, progress)
-    return {split: folder / file for _, split, file, _ in data.members}
+    return files
 
 
 def local_dataset(name: str) -> dict[str, Path] | None:
     """The files of a named data set if they are here; None if not."""
-    data = DATASETS[name]
-    folder = settings().home / "datasets" / name
-    parcel = Parcel(name, folder, (data.source,), None, f"Delete the folder {folder}.", "")
-    return {split: folder / file for _, split, file, _ in data.members} if installed(parcel) else None
+    parcel, files = _parcel(name)
+    return files if installed(parcel) else None

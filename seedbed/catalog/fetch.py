@@ -17,9 +17,10 @@ def _parcel(card: Card, source: str | None = None) -> Parcel:
     if card.sources and not chosen:
         raise NotFound(f"{card.id} has no source {source!r}.",
                        f"It has: {', '.join(dict.fromkeys(s.kind for s in card.sources))}.")
+    if card.architecture:  # so that a disk that is too small is refused whatever the source
+        chosen = tuple(s.model_copy(update={"size": s.size or on_disk(card, s.stored)}) for s in chosen)
     command = f"seedbed models pull {card.id}"
-    size = on_disk(card, chosen[0].stored) if chosen and card.architecture else None
-    return Parcel(card.id, settings().models / card.id, chosen, size, f"{command} --force",
+    return Parcel(card.id, settings().models / card.id, chosen, f"{command} --force",
                   command if card.sources else f"seedbed models show {card.id}")
 
 

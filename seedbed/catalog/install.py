@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import errno
 import hashlib
-import json
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -18,12 +17,12 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from ..errors import CorruptFile, Interrupted, NoResources, NotFound, Offline, UserError
+from ..errors import CorruptFile, Interrupted, NoResources, NotFound, Offline, UserError, lacking
 from ..progress import SILENT, Progress
 from ..records import Record
 from ..settings import settings
 from .cards import Source
-from .sources import SOURCES, check, sha256
+from .sources import SOURCES, sha256
 
 MANIFEST = "seedbed.json"
 FREE_AFTER = 64 * 1024**2
@@ -56,7 +55,6 @@ class Parcel:
         name: its id, also the folder's name.
         folder: where it goes.
         sources: where it may come from, the preferred first.
-        size: bytes it will take; None when not known.
         again: the command, or what to do, to fetch it anew.
         first: the command that fetches it for the first time.
         finish: changes the fetched files before they are counted, for instance unpacks an archive.
@@ -65,10 +63,14 @@ class Parcel:
     name: str
     folder: Path
     sources: tuple[Source, ...]
-    size: int | None
     again: str
     first: str
     finish: Callable[[Path], None] | None = None
+
+    @property
+    def partial(self) -> Path:
+        """Where its files are until they are whole."""
+        return self.folder.parent / ".partial" / self.name
 
 
 def manifest(parcel: Parcel) -> Manifest | None:
@@ -110,19 +112,17 @@ def installed(parcel: Parcel) -> Path | None:
 
 def verified(parcel: Parcel, progress: Progress = SILENT) -> Path | None:
     """Like `installed`, but reads every file and compares its SHA-256."""
-    if installed(parcel) is None:
+    folder, known = installed(parcel), manifest(parcel)
+    if folder is None or known is None:
         return None
-    known = manifest(parcel)
-    assert known is not None
     work = f"verify {parcel.name}"
     progress.start(work, sum(r.size for r in known.files.values()), "bytes")
     for name, record in known.files.items():
-        if sha256(parcel.folder / name) != record.sha256:
-            raise CorruptFile(f"{parcel.folder / name} is damaged: its SHA-256 is not the recorded one.",
-                              parcel.again)
+        if sha256(folder / name) != record.sha256:
+            raise CorruptFile(f"{folder / name} is damaged: its SHA-256 is not the recorded one.", parcel.again)
         progress.advance(work, record.size)
     progress.done(work)
-    return parcel.folder
+    return folder
 
 
 def install(parcel: Parcel, progress: Progress = SILENT, *, force: bool = False) -> Path:
@@ -138,70 +138,96 @@ def install(parcel: Parcel, progress: Progress = SILENT, *, force: bool = False)
     """
     if not force and (found := installed(parcel)):
         return found
-    with _writing(parcel), _locked(parcel, progress):
+    with _in_words(parcel), _locked(parcel, progress):
         if not force and (found := installed(parcel)):
             return found
-        return _from_any(parcel, progress)
+        try:
+            return _from_any(parcel, progress)
+        except (NoResources, OSError) as problem:
+            if isinstance(problem, NoResources) or lacking(problem):
+                shutil.rmtree(parcel.partial, ignore_errors=True)  # under the lock: it is the next one's folder too
+            raise
 
 
 def _from_any(parcel: Parcel, progress: Progress) -> Path:
-    offline = settings().offline
     if not parcel.sources:
         raise NotFound(f"{parcel.name} has no source to fetch from.", f"See how to get it: {parcel.first}")
+    sources = [s for s in parcel.sources if not (settings().offline and SOURCES.get(s.kind).remote)]
+    if not sources:
+        raise Offline(f"{parcel.name} is not on this machine, and fetching is off.",
+                      f"Unset SEEDBED_OFFLINE and run: {parcel.first}")
     missed: list[UserError] = []
-    for source in parcel.sources:
-        kind = source.address.partition(":")[0]
-        if offline and SOURCES.get(kind).remote:
-            continue
+    for source in sources:
         try:
             return _from(parcel, source, progress)
         except (Offline, NotFound) as problem:
             missed.append(problem)
-            if len(parcel.sources) > 1:
+            if source is not sources[-1]:
                 progress.note(f"{problem.message} Trying the next source.")
-    if not missed:
-        raise Offline(f"{parcel.name} is not on this machine, and fetching is off.",
-                      f"Unset SEEDBED_OFFLINE and run: {parcel.first}")
-    other = next((p for p in missed if not isinstance(p, Offline)), None)
-    if other and len(missed) == 1:
-        raise other
+    if not any(isinstance(problem, Offline) for problem in missed):
+        raise missed[-1]
     raise Offline(f"{parcel.name} could not be fetched: {' '.join(p.message for p in missed)}",
                   f"When the connection is back, run: {parcel.first}")
 
 
 def _from(parcel: Parcel, source: Source, progress: Progress) -> Path:
-    mine = parcel.folder.parent / ".partial" / parcel.name
-    partial = mine / hashlib.sha256(source.address.encode()).hexdigest()[:12]
+    partial = parcel.partial / hashlib.sha256(source.address.encode()).hexdigest()[:12]
     files, work = partial / "files", partial / "work"
     for folder in (files, work):
         folder.mkdir(parents=True, exist_ok=True)
-    kind = source.address.partition(":")[0]
-    _room(parcel, source.size or parcel.size, partial, twice=kind == "pypi")
-    revision = SOURCES.get(kind).fetch(source, files, work, progress)
-    if kind not in ("pypi", "hub"):  # those two check as they fetch
-        check(source, files)
+    (files / MANIFEST).unlink(missing_ok=True)  # of a process that was killed on the last step
+    _room(parcel, source, partial)
+    revision = SOURCES.get(source.kind).fetch(source, files, work, progress)
+    records = _records(files)
+    try:
+        check(source, records)
+    except CorruptFile:
+        shutil.rmtree(partial, ignore_errors=True)
+        raise
     if parcel.finish:
         parcel.finish(files)
-    records = {path.relative_to(files).as_posix(): FileRecord(size=path.stat().st_size, sha256=sha256(path))
-               for path in sorted(files.rglob("*")) if path.is_file()}
+        records = _records(files)
     known = Manifest(name=parcel.name, address=source.address, revision=revision, stored=source.stored,
                      fetched=datetime.now(UTC).isoformat(timespec="seconds"), files=records)
-    (files / MANIFEST).write_text(json.dumps(known.model_dump(), indent=1) + "\n")
+    (files / MANIFEST).write_text(known.model_dump_json(indent=1) + "\n", encoding="utf-8")
     if parcel.folder.exists():
-        old = mine / "old"
+        old = parcel.partial / "old"
         shutil.rmtree(old, ignore_errors=True)
         parcel.folder.rename(old)
     files.rename(parcel.folder)
-    shutil.rmtree(mine, ignore_errors=True)
+    shutil.rmtree(parcel.partial, ignore_errors=True)
     return parcel.folder
 
 
-def _room(parcel: Parcel, size: int | None, partial: Path, *, twice: bool) -> None:
+def _records(files: Path) -> dict[str, FileRecord]:
+    return {path.relative_to(files).as_posix(): FileRecord(size=path.stat().st_size, sha256=sha256(path))
+            for path in sorted(files.rglob("*")) if path.is_file()}
+
+
+def check(source: Source, records: dict[str, FileRecord]) -> None:
+    """Hold the files against the hashes that the card states.
+
+    Raises:
+        CorruptFile: a file is missing or differs, or is in a wheel and not in the card.
+    """
+    for name, wanted in source.sha256.items():
+        if name not in records:
+            raise CorruptFile(f"{source.address} did not bring {name}.", "Tell the author of the model card.")
+        if records[name].sha256 != wanted:
+            raise CorruptFile(f"{name} from {source.address} does not have the SHA-256 that the card states.",
+                              "Fetch it again; if that gives the same, somebody changed the file: do not use it.")
+    unknown = [name for name in records if name not in source.sha256]
+    if source.kind == "pypi" and unknown:
+        raise CorruptFile(f"{source.address} brought {unknown[0]}, which the card has no hash for.",
+                          "Add its SHA-256 to the card: a wheel is only used when every file is known.")
+
+
+def _room(parcel: Parcel, source: Source, partial: Path) -> None:
     """Refuse before the first byte when the disk is too small. A wheel is there twice: packed and unpacked."""
-    if size is None:
+    if source.size is None:
         return
     there = sum(p.stat().st_size for p in partial.rglob("*") if p.is_file())
-    need = size * (2 if twice else 1) + FREE_AFTER - there
+    need = source.size * (2 if source.kind == "pypi" else 1) + FREE_AFTER - there
     free = shutil.disk_usage(partial).free
     if need > free:
         raise NoResources(f"{parcel.name} needs {need / 1e6:,.0f} MB on the disk of {parcel.folder.parent}, "
@@ -229,20 +255,15 @@ def _locked(parcel: Parcel, progress: Progress) -> Iterator[None]:
 
 
 @contextmanager
-def _writing(parcel: Parcel) -> Iterator[None]:
+def _in_words(parcel: Parcel) -> Iterator[None]:
     """Turn what the system says while files are written into words for the user."""
-    partial = parcel.folder.parent / ".partial" / parcel.name
     try:
         yield
     except KeyboardInterrupt as stop:
         raise Interrupted(f"Fetching {parcel.name} was stopped; what arrived is kept.",
                           f"Go on with: {parcel.first}") from stop
-    except NoResources:
-        shutil.rmtree(partial, ignore_errors=True)
-        raise
     except OSError as problem:
-        if problem.errno in (errno.ENOSPC, errno.EDQUOT):
-            shutil.rmtree(partial, ignore_errors=True)
+        if lacking(problem):
             raise NoResources(f"The disk became full while {parcel.name} was written; nothing half-written was kept.",
                               "Free some space, or set SEEDBED_MODELS to a folder on another disk.") from problem
         if problem.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST):

@@ -1,15 +1,18 @@
 """What a model needs: bytes on disk, memory to run, memory to train. One formula, with every constant named.
 
-    disk  = weights + vocabulary file
-    run   = runtime + weights + key-value cache + slack x widest layer's activations + last logits
-    train = runtime + weights + 16 bytes a trained parameter + held x saved activations + logits
+    disk     = weights + vocabulary file
+    run      = weights + runtime + key-value cache + slack x widest layer's activations + last logits
+    train    = weights + runtime + 16 bytes a trained parameter + held x saved activations + logits
+    in a run = weights + (1 + holes) x all the rest + what a run holds besides
 
 Constants marked "measured" come from resident memory (ru_maxrss) of SmolLM2-135M's and MiniLM's shapes under
-torch 2.13, transformers 5.23 and peft 0.21 on Linux with glibc's allocator, 256 to 2,048 tokens a batch.
+torch 2.13, transformers 5.23 and peft 0.21 on Linux with glibc's allocator, 256 to 2,048 tokens a batch. Those were
+bare processes with batches of one shape; `seedbed run` is the last line, which `models recommend` promises too.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Literal
 
 from ..errors import DataError, UserError
@@ -47,6 +50,29 @@ LOGIT_COPIES = 5
 """Measured: fp32 copies of the logits at the peak of a step (logits, shifted, log-softmax, gradient, one more)."""
 ATTENTION_COPIES = 3
 """Measured on BERT: with dropout, torch on a CPU writes out the attention matrix; scores, probabilities and mask."""
+RUN_HOLDS = 300 * MIB
+"""Measured: a run before any transformer is loaded holds 0.73 GB (rows, scikit-learn, pyarrow), RUNTIME is 0.44 of it
+(docs/LOG.md)."""
+HOLES = 0.2
+"""Measured: batches of ever other shapes leave holes in the heap, some fifth of all but the weights. With it and
+RUN_HOLDS the predictions were 3.75, 1.73 and 1.02 GB where runs peaked at 3.04, 1.50 and 1.15 (docs/LOG.md)."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """What a training step holds at once.
+
+    Args:
+        tokens: in one forward and backward pass, padding counted.
+        length: tokens of one text, for encoders, whose attention matrix is kept.
+        layers: only that many top layers are trained and keep activations; None means everything is trained.
+        rank: of LoRA.
+    """
+
+    tokens: int = 1024
+    length: int = 128
+    layers: int | None = None
+    rank: int = 16
 
 
 def shape(card: Card) -> Architecture:
@@ -91,12 +117,18 @@ def cache(card: Card, precision: Precision, *, context: int, batch: int = 1) -> 
     return 2 * a.key * (full * tokens + windowed) * batch * size
 
 
-def to_run(card: Card, precision: Precision, *, context: int = 2048, batch: int = 1) -> int:
+def _process(stored: float, rest: float, in_run: bool) -> int:
+    """Bytes of a process that holds those weights and all the rest: a bare one, or a whole run."""
+    return int(stored + rest * (1 + HOLES) + RUN_HOLDS if in_run else stored + rest)
+
+
+def to_run(card: Card, precision: Precision, *, context: int = 2048, batch: int = 1, in_run: bool = False) -> int:
     """Bytes of memory to run a model.
 
     Args:
         context: tokens of input and output of one text, at most what the model takes.
         batch: texts at once.
+        in_run: inside `seedbed run`, not in a process of its own.
 
     Raises:
         DataError: the card does not state the shape.
@@ -106,8 +138,8 @@ def to_run(card: Card, precision: Precision, *, context: int = 2048, batch: int 
     size = 4 if precision == "fp32" else 2
     wide = (3 if a.gated else 2) * a.intermediate + 2 * a.hidden + a.query + 2 * a.key
     logits = batch * a.vocabulary * 4 * 2 if a.generates else 0
-    return int(RUNTIME + weights(card, precision) + cache(card, precision, context=context, batch=batch)
-               + SLACK * tokens * wide * size + logits)
+    rest = RUNTIME + cache(card, precision, context=context, batch=batch) + SLACK * tokens * wide * size + logits
+    return _process(weights(card, precision), rest, in_run)
 
 
 def adapter_parameters(card: Card, rank: int, trained_layers: int | None = None) -> int:
@@ -140,21 +172,17 @@ def _saved(a: Architecture, block: Block, method: str, size: int, length: int) -
     return float(kept + norms + casts)
 
 
-def to_train(card: Card, method: Method, precision: Precision, *, tokens_per_batch: int = 1024, rank: int = 16,
-             trained_layers: int | None = None, labels: int | None = None, length: int = 128,
-             logit_tokens: int | None = None) -> int:
+def to_train(card: Card, method: Method, precision: Precision, step: Step = Step(), *, labels: int | None = None,
+             logit_tokens: int | None = None, in_run: bool = True) -> int:
     """Bytes of memory to train a model.
 
     Args:
         method: `full` (all weights), `lora` (adapters on frozen weights of that precision) or `qlora` (the same with
             the matrices at 4 bits).
         precision: of the frozen weights and of the activations (int8 and int4 compute in bf16).
-        tokens_per_batch: tokens in one forward and backward pass, padding counted.
-        rank: of LoRA.
-        trained_layers: only that many top layers are trained and keep activations; None means all.
         labels: a classification head of that many labels, no vocabulary logits; None means text is generated.
-        length: tokens of one text, for encoders, whose attention matrix is kept.
-        logit_tokens: tokens whose vocabulary is computed at once; None means the whole batch.
+        logit_tokens: tokens whose vocabulary is computed at once; None means the whole step.
+        in_run: by `seedbed run`; False means a bare loop over batches of one shape.
 
     Raises:
         DataError: the card does not state the shape.
@@ -164,24 +192,20 @@ def to_train(card: Card, method: Method, precision: Precision, *, tokens_per_bat
     if method == "full" and precision in ("int8", "int4"):
         raise UserError(f"Weights at {precision} cannot be trained whole.", "Take lora or qlora, or fp32 or bf16.")
     counts, size = parameters(a), 4 if precision == "fp32" else 2
-    head = a.hidden * labels if labels else 0
+    layers, stored = _trained(a, step.layers), _weights(counts, precision)
     if method == "full":
-        trained = sum(layers * (block.linear + block.small) for block, layers in _trained(a, trained_layers))
-        if trained_layers is None:
+        trained = sum(n * (block.linear + block.small) for block, n in layers)
+        if step.layers is None:
             trained = counts.total - counts.extra - (counts.head if labels else 0)
-        frozen = counts.total - trained
-        held = trained * (TRAINED_BYTES + (BF16_COPY_BYTES if precision == "bf16" else 0)) + frozen * size
+        states = trained * (TRAINED_BYTES + (BF16_COPY_BYTES if size == 2 else 0) - size)  # `size` of it are stored
     else:
-        held = adapter_parameters(card, rank, trained_layers) * TRAINED_BYTES
+        states = adapter_parameters(card, step.rank, step.layers) * TRAINED_BYTES
         if method == "qlora":  # matrices at 4 bits, everything else in bf16
-            held += int(counts.linear * LINEAR_BYTES["int4"] + (counts.total - counts.linear) * 2)
-        else:
-            held += int(_weights(counts, precision))
-    kind = "full" if method == "full" else "lora"
-    saved = tokens_per_batch * sum(layers * _saved(a, block, method, size, length)
-                                   for block, layers in _trained(a, trained_layers))
+            stored = counts.linear * LINEAR_BYTES["int4"] + (counts.total - counts.linear) * 2
+    saved = step.tokens * sum(n * _saved(a, block, method, size, step.length) for block, n in layers)
     logits = 0
     if labels is None and a.generates:
-        logits = LOGIT_COPIES * 4 * a.vocabulary * min(logit_tokens or tokens_per_batch, tokens_per_batch)
-    return int(RUNTIME + TRAINING_RUNTIME + held + head * TRAINED_BYTES
-               + HELD[kind, "fp32" if size == 4 else "bf16"] * saved + logits)
+        logits = LOGIT_COPIES * 4 * a.vocabulary * min(logit_tokens or step.tokens, step.tokens)
+    head = a.hidden * (labels or 0) * TRAINED_BYTES
+    held = HELD["full" if method == "full" else "lora", "fp32" if size == 4 else "bf16"]
+    return _process(stored, RUNTIME + TRAINING_RUNTIME + states + head + held * saved + logits, in_run)

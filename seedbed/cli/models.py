@@ -162,14 +162,18 @@ def recommend_model(
         probe_again: Annotated[bool, typer.Option("--probe", help="Measure this machine's speed anew.")] = False,
         json: Json = False) -> None:
     """Which model to take here, why, and why not the others."""
+    from ..catalog.memory import Step
     from ..catalog.recommend import recommend
     from ..catalog.speed import probe
     from ..machine import memory_to_plan_for
+    from ..train.config import TrainConfig
 
+    usual = TrainConfig()
+    step = Step(usual.step_tokens, usual.max_tokens, usual.train_layers, usual.rank)
     memory = size(ram) if ram else memory_to_plan_for()
     speed = probe(again=probe_again)
     found = recommend(task, memory=memory, languages=languages.split(","), licence=licence, speed=speed,
-                      domain=domain, train=not run_only)
+                      domain=domain, train=not run_only, step=step)
     if json:
         show.json(found)
         return

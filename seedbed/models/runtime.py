@@ -16,7 +16,7 @@ from functools import cache
 
 import torch
 
-from ..machine import machine
+from ..machine import BF16_FEATURES, machine
 from ..settings import settings
 
 TOLERANCE = 2e-2
@@ -88,7 +88,7 @@ def runtime() -> Runtime:
     threads = settings().threads
     torch.set_num_threads(threads)
     keep_memory()
-    if not {"avx512_bf16", "amx_bf16", "bf16"} & set(machine().features):
+    if not BF16_FEATURES & set(machine().features):
         return Runtime(torch.float32, threads, None, None, "fp32: the processor has no bf16 instructions")
     generator = torch.Generator().manual_seed(0)
     a = torch.randn(512, 576, generator=generator)

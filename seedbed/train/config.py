@@ -27,6 +27,11 @@ class TrainConfig:
     balance: bool = option(True, "Weigh rare labels up, by the square root of how rare they are.")
     checkpoint_seconds: float = option(30.0, "Least seconds between two checkpoints.", minimum=0)
 
+    @property
+    def step_tokens(self) -> int:
+        """Most tokens that a step can have. A text longer than `batch_tokens` still stands alone."""
+        return max(self.max_tokens, min(self.batch_tokens, self.batch_texts * self.max_tokens))
+
 
 def upper_half(layers: int) -> int:
     """How many of an encoder's layers are tuned by contrast: all of them take three times as long and score no better

@@ -21,11 +21,6 @@ FEW = 500
 LEAST_FOR_LORA = 100
 """Training rows under which a generative model is not tried: its score would be noise."""
 
-RUN_BYTES, HOLES = 300 * 1024**2, 0.2
-"""Measured beyond `catalog.memory`, whose figures are of a bare process and batches of one shape: what a run holds
-besides (the rows, scikit-learn, pyarrow), and the share that batches of ever other shapes add to all but the weights,
-by leaving holes in the heap (docs/LOG.md)."""
-
 
 @dataclass(frozen=True)
 class Rung:
@@ -167,19 +162,12 @@ def _unfit(rung: Rung, task: Classify, targets: Sequence[Any], small: bool) -> s
 
 
 def _memory(rung: Rung, card: Card, config: TrainConfig, precision: str, labels: int) -> int:
-    bare = _bare_memory(rung, card, config, precision, labels)
-    return RUN_BYTES + bare + int(HOLES * (bare - memory.weights(card, precision)))  # type: ignore[arg-type]
-
-
-def _bare_memory(rung: Rung, card: Card, config: TrainConfig, precision: str, labels: int) -> int:
     if rung.method is None:
-        return memory.to_run(card, precision, context=config.max_tokens, batch=8)  # type: ignore[arg-type]
-    # one text longer than the step's tokens still stands alone, so a step is never smaller than one text
-    tokens = max(config.max_tokens, min(config.batch_tokens, config.batch_texts * config.max_tokens))
+        return memory.to_run(card, precision, context=config.max_tokens, batch=8, in_run=True)  # type: ignore[arg-type]
     depth = memory.shape(card).layers  # an encoder's word table is never trained, so not even `full` means None
     layers = {"lora": config.train_layers, "contrast": upper_half(depth)}.get(rung.name, depth)
-    return memory.to_train(card, rung.method, precision, tokens_per_batch=tokens,  # type: ignore[arg-type]
-                           rank=config.rank, trained_layers=layers, labels=labels, length=config.max_tokens)
+    step = memory.Step(config.step_tokens, config.max_tokens, layers, config.rank)
+    return memory.to_train(card, rung.method, precision, step, labels=labels)  # type: ignore[arg-type]
 
 
 def _what_fits(rung: Rung, card: Card, config: TrainConfig, precision: str, labels: int, available: int) -> str:

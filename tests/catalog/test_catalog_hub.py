@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import sys
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -14,7 +15,7 @@ import pytest
 from conftest_catalog import Listener, MakeCard, sha
 
 from seedbed.catalog.fetch import local, pull, record, verify
-from seedbed.errors import CorruptFile, NotFound, Offline, UserError
+from seedbed.errors import CorruptFile, Interrupted, NotFound, Offline, UserError
 
 COMMIT = "1234567890" * 4
 WEIGHTS = bytes(range(256)) * 8192  # 2 MiB
@@ -34,6 +35,8 @@ class Hub(BaseHTTPRequestHandler):
     break_after: int | None = None
     """Cut the weights' connection after that many bytes, and the ones that follow at once."""
     spoil = False
+    short = False
+    """Send less of the weights than the record says, and call it all."""
     asked: list[tuple[str, str, str | None]] = []
 
     def log_message(self, *_: Any) -> None: ...
@@ -80,6 +83,8 @@ class Hub(BaseHTTPRequestHandler):
         content = REPO[name]
         if Hub.spoil and name == "model.safetensors":
             content = b"!" + content[1:]
+        if Hub.short and name == "model.safetensors":
+            content = content[:-9]
         etag = sha(REPO[name]) if name.endswith(".safetensors") else _blob(content)
         start = int((self.headers.get("Range") or "bytes=0-")[6:].split("-")[0])
         headers = {"ETag": f'"{etag}"', "X_Repo_Commit": COMMIT, "Accept_Ranges": "bytes"}
@@ -104,7 +109,7 @@ def _blob(content: bytes) -> str:
 
 @pytest.fixture
 def hub(models: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[type[Hub]]:
-    Hub.status, Hub.gated, Hub.break_after, Hub.spoil, Hub.asked = 200, False, None, False, []
+    Hub.status, Hub.gated, Hub.break_after, Hub.spoil, Hub.short, Hub.asked = 200, False, None, False, False, []
     server = ThreadingHTTPServer(("127.0.0.1", 0), Hub)
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
@@ -134,7 +139,7 @@ def test_only_what_is_needed_is_fetched_and_checked(hub: type[Hub], models: Path
     known = record(card)
     assert known is not None and known.revision == COMMIT and set(known.files) == WANTED
     assert listener.started == listener.finished == ["download a/b"]
-    assert listener.amounts["download a/b"] >= len(WEIGHTS)
+    assert listener.amounts["download a/b"] == sum(len(REPO[name]) for name in WANTED)
 
 
 def test_nothing_is_asked_once_it_is_here(hub: type[Hub], models: Path, make_card: MakeCard) -> None:
@@ -163,10 +168,69 @@ def test_a_broken_download_goes_on_where_it_stopped(hub: type[Hub], models: Path
     assert kept > 900_000, "what arrived is kept"
     hub.break_after = None
     hub.asked.clear()
-    pull(card)
+    listener = Listener()
+    pull(card, listener)
+    assert listener.amounts["download a/b"] == sum(len(REPO[name]) for name in WANTED), "what was kept is counted"
     ranges = [r for method, path, r in hub.asked if method == "GET" and path.endswith("model.safetensors")]
     assert ranges == [f"bytes={kept}-"], "the second fetch asks for the rest only"
     assert verify(card)
+
+
+def test_a_branch_that_moved_meanwhile_leaves_nothing_of_before(hub: type[Hub], models: Path, make_card: MakeCard,
+                                                                monkeypatch: pytest.MonkeyPatch) -> None:
+    card = make_card("hub:a/b@main", {})
+    monkeypatch.setitem(REPO, "a_first.json", b"{}")
+    monkeypatch.setattr(sys.modules[__name__], "REPO", dict(sorted(REPO.items(), key=lambda one: len(one[1]))))
+    hub.break_after = 1000
+    with monkeypatch.context() as patch:
+        patch.setattr("time.sleep", lambda _: None)  # its client waits before it tries again
+        with pytest.raises(Offline):
+            pull(card)
+    assert list((models / ".partial").rglob("config.json")) and list((models / ".partial").rglob("a_first.json"))
+    hub.break_after = None
+    monkeypatch.setitem(REPO, "config.json", b'{"model_type": "y"}')
+    monkeypatch.delitem(REPO, "a_first.json")
+    folder = pull(card)
+    assert (folder / "config.json").read_bytes() == b'{"model_type": "y"}' and not (folder / "a_first.json").exists()
+
+
+def test_a_stop_on_the_last_step(hub: type[Hub], models: Path, make_card: MakeCard,
+                                 monkeypatch: pytest.MonkeyPatch) -> None:
+    def stop(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    card = make_card(ADDRESS, {})
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "rename", stop)
+        with pytest.raises(Interrupted):
+            pull(card)
+    assert list((models / ".partial").rglob("seedbed.json"))
+    hub.asked.clear()
+    assert pull(card) and verify(card) and local(card)
+    assert not [path for _, path, _ in hub.asked if "resolve" in path], "nothing is fetched twice"
+
+
+def test_a_repository_without_the_weights(hub: type[Hub], models: Path, make_card: MakeCard,
+                                          monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(REPO, "model.safetensors")
+    with pytest.raises(NotFound, match="no file of the kind safetensors"):
+        pull(make_card(ADDRESS, {}))
+
+
+def test_a_name_that_leads_outside(hub: type[Hub], models: Path, make_card: MakeCard, tmp_path: Path,
+                                   monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(REPO, "../../../../../escaped.json", b"x")
+    with pytest.raises(CorruptFile, match="outside"):
+        pull(make_card(ADDRESS, {}))
+    assert not list(tmp_path.rglob("escaped.json"))
+
+
+def test_a_file_that_is_sent_in_part(hub: type[Hub], models: Path, make_card: MakeCard) -> None:
+    hub.short = True
+    with pytest.raises(Offline, match="only in part"):
+        pull(make_card(ADDRESS, {}))
+    hub.short = False
+    assert pull(make_card(ADDRESS, {})) and verify(make_card(ADDRESS, {}))
 
 
 def test_damage_on_the_way_is_found(hub: type[Hub], models: Path, make_card: MakeCard) -> None:
@@ -183,11 +247,14 @@ def test_a_card_that_knows_another_hash(hub: type[Hub], models: Path, make_card:
     with pytest.raises(CorruptFile, match=r"model\.safetensors"):
         pull(make_card(ADDRESS, {"model.safetensors": "0" * 64}))
     assert not (models / "tiny").exists()
+    assert not list((models / ".partial").rglob("*.safetensors")), "so that fetching again fetches it again"
 
 
 def test_one_file_by_name(hub: type[Hub], models: Path, make_card: MakeCard) -> None:
     folder = pull(make_card(f"{ADDRESS}!config.json", {}))
     assert sorted(p.name for p in folder.iterdir()) == ["config.json", "seedbed.json"]
+    other = pull(make_card(f"{ADDRESS}!onnx/model.onnx", {}, id="other"))
+    assert (other / "onnx" / "model.onnx").read_bytes() == REPO["onnx/model.onnx"], "a name is no pattern"
 
 
 @pytest.mark.parametrize(("address", "told"), [

@@ -7,7 +7,17 @@ from typing import Any
 import pytest
 
 from seedbed.catalog.cards import Card, card, cards
-from seedbed.catalog.memory import adapter_parameters, cache, on_disk, to_run, to_train, weights
+from seedbed.catalog.memory import (
+    HOLES,
+    RUN_HOLDS,
+    Step,
+    adapter_parameters,
+    cache,
+    on_disk,
+    to_run,
+    to_train,
+    weights,
+)
 from seedbed.errors import DataError, UserError
 
 MIB = 1024**2
@@ -33,9 +43,30 @@ def test_running_is_predicted_within_a_tenth(name: str, precision: Any, batch: i
 @pytest.mark.parametrize(("name", "method", "precision", "batch", "length", "layers", "labels", "measured"), TRAIN)
 def test_training_is_predicted_within_a_tenth(name: str, method: Any, precision: Any, batch: int, length: int,
                                               layers: int | None, labels: int | None, measured: int) -> None:
-    predicted = to_train(card(name), method, precision, tokens_per_batch=batch * length, trained_layers=layers,
-                         labels=labels, length=length)
+    predicted = to_train(card(name), method, precision, Step(batch * length, length, layers), labels=labels,
+                         in_run=False)
     assert predicted / MIB == pytest.approx(measured, rel=0.1)
+
+
+# GB of whole runs, each from its own log (docs/LOG.md): what was planned must hold, and not be far above.
+@pytest.mark.parametrize(("predicted", "peak"), [
+    (to_train(card(SMOL), "lora", "fp32", Step(2048, 256, 10), labels=3), 3.04),
+    (to_train(card(MINI), "full", "fp32", Step(2048, 256, 3), labels=3), 1.50),
+    (to_run(card(MINI), "fp32", context=256, batch=8, in_run=True), 1.15)])
+def test_a_run_needs_no_more_than_was_planned(predicted: int, peak: float) -> None:
+    assert 0.85 < predicted / 1e9 / peak < 1.3
+
+
+@pytest.mark.parametrize(("method", "precision"), [("full", "fp32"), ("full", "bf16"), ("lora", "bf16"),
+                                                   ("lora", "fp32"), ("qlora", "bf16")])
+def test_a_run_adds_what_it_holds_and_a_share_of_all_but_the_weights(method: Any, precision: Any) -> None:
+    one = card("llama-3-8b-instruct")
+    bare, run = (to_train(one, method, precision, labels=2, in_run=in_run) for in_run in (False, True))
+    stored = weights(one, "int4" if method == "qlora" else precision)
+    rest = (run - bare - RUN_HOLDS) / HOLES
+    assert rest == pytest.approx(bare - stored, rel=0.2 if method == "qlora" else 1e-6)
+    bare, run = (to_run(one, "bf16", in_run=in_run) for in_run in (False, True))
+    assert run - bare == pytest.approx(RUN_HOLDS + HOLES * (bare - weights(one, "bf16")))
 
 
 def test_disk_agrees_with_the_real_files() -> None:
@@ -67,15 +98,16 @@ def test_fewer_layers_tokens_and_logits_cost_less() -> None:
     whole = to_train(one, "lora", "bf16")
     assert to_train(one, "lora", "bf16", logit_tokens=128) < whole
     assert to_train(one, "lora", "bf16", labels=3) < to_train(one, "lora", "bf16", logit_tokens=128)
-    assert to_train(one, "lora", "bf16", trained_layers=8) < whole
-    assert to_train(one, "lora", "bf16", tokens_per_batch=256) < whole
-    assert to_train(one, "full", "fp32", trained_layers=8) < to_train(one, "full", "fp32")
+    assert to_train(one, "lora", "bf16", Step(layers=8)) < whole
+    assert to_train(one, "lora", "bf16", Step(tokens=256)) < whole
+    assert to_train(one, "full", "fp32", Step(layers=8)) < to_train(one, "full", "fp32")
 
 
 def test_a_window_keeps_the_cache_small_and_an_encoder_has_none() -> None:
     windowed = card("gemma-3-1b-it")
     assert cache(windowed, "bf16", context=32768) < cache(windowed, "bf16", context=512) * 64 / 4
-    assert cache(card("biomistral-7b"), "bf16", context=32768) == cache(card("biomistral-7b"), "bf16", context=4096)
+    every = card("biomistral-7b").model_copy(update={"context": 32768})  # every layer has a window of 4,096
+    assert cache(every, "bf16", context=32768) == cache(every, "bf16", context=4096)
     assert cache(card(MINI), "fp32", context=256) == 0
     assert cache(card("falcon-7b-instruct"), "bf16", context=2048) == 2 * 32 * 64 * 2048 * 2
 

@@ -9,10 +9,11 @@ from typing import Any, get_args
 import pytest
 
 from seedbed.catalog.cards import Card, Domain, Task, card, cards
-from seedbed.catalog.memory import to_run, to_train
+from seedbed.catalog.memory import Step, to_run, to_train
 from seedbed.catalog.recommend import OPEN, READING_PACE, SLOW_EPOCH, Recommendation, recommend
 from seedbed.catalog.speed import Speed
 from seedbed.errors import UserError
+from seedbed.settings import settings
 
 GB = 10**9
 FAST = Speed(processor="test", cores=2, features=(), fp32_gflops=279, bf16_gflops=1900, memory_gb_s=18,
@@ -78,7 +79,7 @@ def test_a_slow_machine_rules_out_by_pace() -> None:
 
 
 def test_training_that_does_not_fit_is_a_reason_and_can_be_left_out() -> None:
-    memory = to_train(card("llama-3.2-3b-instruct"), "qlora", "bf16", tokens_per_batch=512, labels=2) - 1
+    memory = to_train(card("llama-3.2-3b-instruct"), "qlora", "bf16", Step(512), labels=2) - 1
     out = {r.card: r.why for r in recommend("classify", memory=memory).ruled_out}
     assert "to train even with qlora" in " ".join(out["llama-3.2-3b-instruct"])
     assert "llama-3.2-3b-instruct" in _names(recommend("classify", memory=memory, train=False))[0]
@@ -93,6 +94,28 @@ def test_cautions_name_what_a_person_must_do() -> None:
     english = {c.card: " ".join(c.cautions) for c in recommend("classify", memory=64 * GB, languages=["en"],
                                                                domain="medical", train=False).chosen}
     assert "by hand from https://physionet.org" in english["me-llama-13b-chat"]
+
+
+def test_a_folder_that_is_damaged_or_not_ours_rules_nothing_out(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SEEDBED_MODELS", str(home / "models"))
+    settings.cache_clear()
+    (home / "models" / "smollm2-135m-instruct").mkdir(parents=True)
+    found = {c.card: c.fetched for c in recommend("classify", memory=8 * GB).chosen}
+    assert found["smollm2-135m-instruct"] is False
+
+
+def test_what_a_run_does_not_do_is_said() -> None:
+    one = card("llama-3.2-1b-instruct")
+    for method, step, told in (("lora", Step(), []), ("lora", Step(512), ["--batch-tokens 512"]),
+                               ("qlora", Step(512), ["does not train it with qlora"])):
+        memory = to_train(one, method, "bf16", step, labels=2)  # type: ignore[arg-type]
+        found = {c.card: c for c in recommend("classify", memory=memory).chosen}[one.id]
+        assert (found.method, found.step_tokens, found.train_bytes) == (method, step.tokens, memory)
+        assert [c for c in found.cautions if "train" in c] == [c for c in found.cautions if any(t in c for t in told)]
+    fp32 = {c.card: c for c in recommend("classify", memory=64 * GB,
+                                         speed=FAST.model_copy(update={"bf16_gflops": None})).chosen}
+    assert fp32["all-minilm-l6-v2"].train_precision == "fp32"
+    assert "does not train it" in " ".join(fp32["flan-t5-small"].cautions), "no candidate is an encoder-decoder"
 
 
 def test_a_users_card_without_a_shape_is_counted(home: Path) -> None:

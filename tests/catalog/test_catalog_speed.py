@@ -9,8 +9,10 @@ from pathlib import Path
 import pytest
 
 from seedbed.catalog import speed as room
+from seedbed.catalog.architecture import parameters
 from seedbed.catalog.cards import card
-from seedbed.catalog.speed import Speed, decode, prefill, probe, save, saved
+from seedbed.catalog.memory import shape, weights
+from seedbed.catalog.speed import DECODE_SHARE, Speed, decode, prefill, probe, save, saved
 from seedbed.machine import machine
 
 FIELD = Speed(processor="the field's", cores=2, features=("amx_bf16",), fp32_gflops=279, bf16_gflops=1950,
@@ -45,6 +47,15 @@ def test_a_broken_record_is_measured_anew(home: Path, monkeypatch: pytest.Monkey
     assert probe() == saved()
 
 
+def test_a_home_that_cannot_be_written_is_no_reason_to_stop(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(_: Speed) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(room, "_best", lambda _: 1.0)
+    monkeypatch.setattr(room, "save", refuse)
+    assert probe().fp32_gflops > 0 and saved() is None
+
+
 def test_bf16_can_be_added_later() -> None:
     here = machine()
     mine = FIELD.model_copy(update={"processor": here.processor, "cores": here.cores, "features": here.features})
@@ -66,3 +77,12 @@ def test_less_is_faster() -> None:
     paces = [decode(large, p, FIELD) or 0 for p in ("fp32", "bf16", "int8", "int4")]
     assert paces == sorted(paces) and decode(large, "int4", FIELD, context=8000) < paces[3]  # type: ignore[operator]
     assert decode(card("all-minilm-l6-v2"), "fp32", FIELD) is None
+
+
+def test_what_is_not_read_for_a_word_costs_nothing() -> None:
+    untied, counts = card("llama-3-8b-instruct"), parameters(shape(card("llama-3-8b-instruct")))
+    read = FIELD.memory_gb_s * 1e9 * DECODE_SHARE / (decode(untied, "int4", FIELD, context=1) or 0)
+    assert read == pytest.approx(weights(untied, "int4") - counts.tables * 34 / 32, rel=1e-3)
+    tower = card("gemma-3-4b-it")
+    without = tower.model_copy(update={"architecture": shape(tower).model_copy(update={"extra_parameters": 0})})
+    assert decode(tower, "bf16", FIELD) == pytest.approx(decode(without, "bf16", FIELD))

@@ -7,6 +7,9 @@ from typing import Any
 import pytest
 
 from seedbed.catalog.cards import card
+from seedbed.catalog.memory import Step
+from seedbed.catalog.recommend import recommend
+from seedbed.catalog.speed import Speed
 from seedbed.errors import NoResources, NotFound, UserError
 from seedbed.tasks.classify import Classify
 from seedbed.train import ladder
@@ -135,3 +138,24 @@ def test_a_rung_knows_its_method() -> None:
     assert {name: ladder._method(name).__name__ for name in NAMES} == {
         "majority": "majority", "tfidf": "tfidf", "embedding": "embedding", "contrast": "contrast",
         "encoder": "whole", "lora": "lora"}
+
+
+AMX = Speed(processor="test", cores=2, features=("amx_bf16",), fp32_gflops=279, memory_gb_s=18, measured="now")
+
+
+@pytest.mark.parametrize("speed", [AMX, AMX.model_copy(update={"features": ()})])
+@pytest.mark.parametrize("memory", [int(gb * 1e9) for gb in (1.2, 1.7, 2.4, 3, 4, 5.5, 7, 8, 10, 12, 16, 24, 64)])
+def test_what_is_recommended_is_not_refused(memory: int, speed: Speed) -> None:
+    usual = TrainConfig()
+    step = Step(usual.step_tokens, usual.max_tokens, usual.train_layers, usual.rank)
+    for choice in recommend("classify", memory=memory, speed=speed, step=step).chosen:
+        told = " ".join(choice.cautions)
+        if "`seedbed run` does not train it" in told:
+            continue
+        flags = dict(re.findall(r"--([a-z-]+) (\d+)", told))
+        assert choice.method != "qlora" and bool(flags) == (choice.step_tokens != usual.step_tokens)
+        config = replace(usual, **{k.replace("-", "_"): int(v) for k, v in flags.items()})
+        name = "encoder" if choice.method == "full" else "lora"
+        found = plans(wanted=(name,), model=choice.card, config=config, available=memory,
+                      precision=choice.train_precision)
+        assert found[name].memory == choice.train_bytes
