@@ -7,6 +7,9 @@ Same rows, same split, same tokens a text, rank 16 on every linear layer. The pe
 defaults: `AutoModelForSequenceClassification`, fp32 weights, batches of 8 padded to their longest, learning rate 5e-5
 falling to 0 over 3 epochs, all 30 layers. Both are judged by the same unweighted cross-entropy on the validation
 rows. Each runs in a process of its own, one after the other, and the second starts with a cold cache like the first.
+
+Other work on the machine may slow one side more than the other. So each side also says which share of the processor
+it had (`busy`, of all threads), and the ratios are of seconds times that share: what it would take alone.
 """
 
 from __future__ import annotations
@@ -48,6 +51,22 @@ def say(**values: Any) -> None:
     print(json.dumps(values), flush=True)
 
 
+class Watch:
+    """Seconds since it was made, and the share of the processor that this process had."""
+
+    def __init__(self) -> None:
+        self.begin, self.used = time.perf_counter(), time.process_time()
+
+    @property
+    def seconds(self) -> float:
+        return time.perf_counter() - self.begin
+
+    @property
+    def busy(self) -> float:
+        from seedbed.settings import settings
+        return (time.process_time() - self.used) / self.seconds / settings().threads
+
+
 def measure(task: Any, logits: Any, targets: list[str]) -> dict[str, float]:
     """Unweighted cross-entropy and macro-F1."""
     import numpy as np
@@ -68,15 +87,15 @@ def ours() -> None:
     task, texts, targets, held, truth = rows()
     folder = model_folder()
     tokens = sum(map(len, Backbone.open(folder, max_tokens=LENGTH).tokens(texts)))
-    begin = time.perf_counter()
+    watch = Watch()
     config = TrainConfig(max_tokens=LENGTH, rank=RANK)
     fitted = classify.lora(Lesson(task, texts, targets, held, truth, config=config, model=folder))
-    total = time.perf_counter() - begin
+    total, busy = watch.seconds, watch.busy
     last = fitted.history[-1]
     start = total - last["seconds"]  # loading and the frozen layers come before the loop's own clock
     for point in fitted.history:
         say(seconds=start + point["seconds"], loss=point["plain_loss"], macro_f1=point["score"])
-    say(done=True, seconds=total, peak_gb=peak_memory() / 1e9,
+    say(done=True, seconds=total, busy=busy, peak_gb=peak_memory() / 1e9,
         tokens_per_second=tokens * last["epoch"] / total, **measure(task, fitted.classifier.logits(held), truth))
 
 
@@ -100,7 +119,7 @@ def peer(minutes: float) -> None:
     task, texts, targets, held, truth = rows()
     folder = model_folder()
     tokenizer = AutoTokenizer.from_pretrained(folder)
-    begin = time.perf_counter()
+    watch = Watch()
     model = AutoModelForSequenceClassification.from_pretrained(folder, num_labels=len(task.labels),
                                                                dtype=torch.float32)
     model.config.pad_token_id = tokenizer.pad_token_id
@@ -115,7 +134,7 @@ def peer(minutes: float) -> None:
     class Points(TrainerCallback):
         def on_evaluate(self, args: Any, state: Any, control: Any, metrics: Any = None, **kwargs: Any) -> None:
             excluded[0] += metrics["eval_runtime"]
-            spent = time.perf_counter() - begin - excluded[0]  # its evaluations are not held against it
+            spent = watch.seconds - excluded[0]  # its evaluations are not held against it
             say(seconds=spent, loss=metrics["eval_loss"], macro_f1=metrics["eval_macro_f1"],
                 tokens_per_second=tokens * state.epoch / spent)
             control.should_training_stop = control.should_training_stop or spent > minutes * 60
@@ -130,7 +149,7 @@ def peer(minutes: float) -> None:
                           DataCollatorWithPadding(tokenizer), made[0], made[1], compute_metrics=figures,
                           callbacks=[Points()])
         trainer.train()
-    say(done=True, seconds=time.perf_counter() - begin - excluded[0], peak_gb=peak_memory() / 1e9)
+    say(done=True, seconds=watch.seconds - excluded[0], busy=watch.busy, peak_gb=peak_memory() / 1e9)
 
 
 def run(*arguments: str) -> list[dict[str, Any]]:
@@ -145,18 +164,18 @@ def run(*arguments: str) -> list[dict[str, Any]]:
 
 
 def compare(mine: list[dict[str, Any]], theirs: list[dict[str, Any]]) -> None:
-    """Ratios: tokens a second, and seconds to the loss that the peer reached at its best."""
-    rate = mine[-1]["tokens_per_second"] / theirs[-2]["tokens_per_second"]
-    print(f"\ntraining tokens a second: {mine[-1]['tokens_per_second']:.0f} against "
-          f"{theirs[-2]['tokens_per_second']:.0f}, {rate:.1f} times")
-    best = min(point["loss"] for point in theirs if "loss" in point)
-    reached = next((point for point in mine if point.get("loss", 9e9) <= best), None)
-    there = next(point for point in theirs if point.get("loss") == best)
-    if reached is None:
-        print(f"Seedbed did not reach the peer's best loss {best:.3f}")
-    else:
-        print(f"seconds to loss {best:.3f}: {reached['seconds']:.0f} against {there['seconds']:.0f}, "
-              f"{there['seconds'] / reached['seconds']:.1f} times")
+    """Ratios: tokens a second; seconds to the loss and to the macro-F1 that the peer reached at its best."""
+    for side in (mine, theirs):
+        for point in side:
+            point["seconds"] *= side[-1]["busy"]
+    rates = mine[-1]["tokens_per_second"] / mine[-1]["busy"], theirs[-2]["tokens_per_second"] / theirs[-1]["busy"]
+    print(f"\ntraining tokens a second: {rates[0]:.0f} against {rates[1]:.0f}, {rates[0] / rates[1]:.1f} times")
+    for figure, sign in (("loss", 1), ("macro_f1", -1)):
+        there = min((point for point in theirs if figure in point), key=lambda point: sign * point[figure])
+        reached = next((one for one in mine if figure in one and sign * one[figure] <= sign * there[figure]), None)
+        print(f"seconds to {figure} {there[figure]:.3f}, the peer's best: " + (
+            "Seedbed did not reach it" if reached is None else f"{reached['seconds']:.0f} against "
+            f"{there['seconds']:.0f}, {there['seconds'] / reached['seconds']:.1f} times"))
     print(f"peak memory: {mine[-1]['peak_gb']:.1f} GB against {theirs[-1]['peak_gb']:.1f} GB")
     print(f"machine: {platform.processor() or platform.machine()}, Python {platform.python_version()}")
 

@@ -17,6 +17,8 @@ from . import door, show
 
 VERBS = {
     "run": "From labelled text to a proven, running small model.",
+    "train": "Teach a model to write: answers, summaries, translations, fields, code.",
+    "generate": "Answer with a model that writes, word by word.",
     "predict": "Answer with a bundle: a text, a file or standard input.",
     "serve": "Answer over HTTP with a bundle.",
     "models": "The catalog of models: list, show, pull, recommend.",

@@ -8,13 +8,12 @@ from ..options import option
 
 
 @dataclass(frozen=True)
-class TrainConfig:
-    """How a model is trained. Flags, YAML and docs come from these fields."""
+class LoopConfig:
+    """What every training has. Flags, YAML and docs come from these fields."""
 
     epochs: int = option(5, "Most passes over the training texts; early stopping may end sooner.", minimum=1)
     learning_rate: float = option(0.0, "Peak learning rate; 0 takes the method's own default.", minimum=0)
     weight_decay: float = option(0.01, "Decoupled weight decay (AdamW).", minimum=0)
-    dropout: float = option(0.1, "Dropout before the classification head.", minimum=0, maximum=0.9)
     warmup: float = option(0.1, "Share of the steps in which the learning rate rises.", minimum=0, maximum=1)
     patience: int = option(2, "Evaluations without a better validation loss before training stops.", minimum=1)
     batch_texts: int = option(16, "Texts in one step.", minimum=1)
@@ -24,13 +23,27 @@ class TrainConfig:
     alpha: float = option(32.0, "LoRA's alpha: adapters are scaled by alpha / rank.", minimum=0)
     train_layers: int = option(10, "Top layers that get adapters; those below are computed once.", minimum=1)
     max_norm: float = option(1.0, "Gradients are clipped to this norm.", minimum=0)
-    balance: bool = option(True, "Weigh rare labels up, by the square root of how rare they are.")
     checkpoint_seconds: float = option(30.0, "Least seconds between two checkpoints.", minimum=0)
 
     @property
     def step_tokens(self) -> int:
         """Most tokens that a step can have. A text longer than `batch_tokens` still stands alone."""
         return max(self.max_tokens, min(self.batch_tokens, self.batch_texts * self.max_tokens))
+
+
+@dataclass(frozen=True)
+class TrainConfig(LoopConfig):
+    """How a model learns to give labels."""
+
+    dropout: float = option(0.1, "Dropout before the classification head.", minimum=0, maximum=0.9)
+    balance: bool = option(True, "Weigh rare labels up, by the square root of how rare they are.")
+
+
+@dataclass(frozen=True)
+class TextConfig(LoopConfig):
+    """How a model learns to write."""
+
+    max_tokens: int = option(1024, "Longer texts are cut to this many tokens.", minimum=8)
 
 
 def upper_half(layers: int) -> int:

@@ -18,6 +18,7 @@ from ..models.template import Row
 from ..models.vocabulary import Vocabulary
 from ..progress import SILENT, Progress
 from .batches import Buckets
+from .config import TextConfig
 from .forecast import forecast
 from .lesson import Session
 from .loop import Trained, train
@@ -40,6 +41,7 @@ class TextLesson(Session):
     rows: list[Row]
     held: list[Row] = field(default_factory=list)
     judged: list[Row] = field(default_factory=list)
+    config: TextConfig = field(default_factory=TextConfig, kw_only=True)
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from ..engines.base import Classifier
 from ..progress import SILENT, Progress
 from ..tasks.classify import Classify
-from .config import TrainConfig
+from .config import LoopConfig, TrainConfig
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,7 +28,7 @@ class Session:
         progress: listener.
     """
 
-    config: TrainConfig = field(default_factory=TrainConfig)
+    config: LoopConfig = field(default_factory=LoopConfig)
     seed: int = 0
     model: Path | None = None
     folder: Path | None = None
@@ -62,6 +62,7 @@ class Lesson(Session):
     targets: list[Any]
     held_texts: list[str] = field(default_factory=list)
     held_targets: list[Any] = field(default_factory=list)
+    config: TrainConfig = field(default_factory=TrainConfig, kw_only=True)
 
     @property
     def y(self) -> NDArray[np.int64]:

@@ -20,7 +20,7 @@ from torch import Tensor
 from ..errors import CorruptFile, NoResources, UserError, lacking
 from ..models.runtime import give_back_memory
 from ..progress import SILENT, Progress
-from .config import TrainConfig
+from .config import LoopConfig
 from .interrupt import held_back
 
 SLOTS = ("step", "exp_avg", "exp_avg_sq")
@@ -75,7 +75,7 @@ class Trained:
 
 
 def train(parameters: dict[str, Tensor], loss: Callable[[list[int]], Tensor], batches: Batches,
-          validate: Callable[[], tuple[float | None, dict[str, float]]], config: TrainConfig, *, seed: int,
+          validate: Callable[[], tuple[float | None, dict[str, float]]], config: LoopConfig, *, seed: int,
           learning_rate: float, mode: Callable[[bool], object] = lambda training: None, work: str = "train",
           folder: Path | None = None, deadline: float | None = None, progress: Progress = SILENT) -> Trained:
     """Minimize `loss` over `batches` with AdamW; the best weights by validation are in `parameters` afterwards.

@@ -23,9 +23,10 @@ from ..evaluate.result import Candidate, CurvePoint, Scores
 from ..evaluate.scores import score
 from ..evaluate.speed import measure_speed
 from ..tasks.classify import Floats
+from ..train.config import TrainConfig
 from ..train.ladder import Plan
 from ..train.lesson import Fitted, Late, Lesson
-from .config import Job, write
+from .config import Job, RunConfig, write
 from .journal import Journal
 from .prepare import Data, parts
 
@@ -69,7 +70,7 @@ class Trainer:
         budget: seconds after which no candidate is started; None for no end.
     """
 
-    def __init__(self, job: Job, data: Data, budget: float | None) -> None:
+    def __init__(self, job: Job[RunConfig, TrainConfig], data: Data, budget: float | None) -> None:
         self.job, self.data, self.budget = job, data, budget
         self.deadline = None if budget is None else time.monotonic() + budget
         self.seed, self.progress = job.config.seed, job.progress

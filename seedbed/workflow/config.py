@@ -6,7 +6,7 @@ import dataclasses
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
 import yaml
 
@@ -14,7 +14,7 @@ from .. import options
 from ..errors import CorruptFile, NotFound, UserError
 from ..options import flag_of, option
 from ..progress import Progress
-from ..train.config import TrainConfig
+from ..train.config import TextConfig, TrainConfig
 from ..train.ladder import NAMES
 
 
@@ -42,7 +42,28 @@ class RunConfig:
     seed: int = option(0, "Fixes everything random.", minimum=0)
 
 
-Config = TypeVar("Config", RunConfig, TrainConfig)
+@dataclass(frozen=True)
+class TuneConfig:
+    """Fine-tuning of a model that writes. Flags, YAML and docs come from these fields."""
+
+    model: str = option("smollm2-135m-instruct", "Base model: a card of `seedbed models`.")
+    method: str = option("lora", "lora: adapters, merged afterwards; full: the weights themselves.",
+                         choices=("lora", "full"))
+    ask: str | None = option(None, "Column with the questions or documents, in any table; with --answer.")
+    answer: str | None = option(None, "Column with what shall be written.")
+    group: str | None = option(None, "Column whose rows with the same value stay in one split.")
+    validation: Path | None = option(None, "File of validation rows, when you have made the splits.")
+    test: Path | None = option(None, "File of test rows, when you have made the splits.")
+    encoding: str | None = option(None, "Encoding of the files, such as cp1252; found out when not said.")
+    delimiter: str | None = option(None, "Character between columns (or `tab`); found out when not said.")
+    budget: str | None = option(None, "Most time for training, such as 90s, 10m or 2h.")
+    seed: int = option(0, "Fixes everything random.", minimum=0)
+
+
+Config = TypeVar("Config", RunConfig, TuneConfig, TrainConfig, TextConfig)
+Main = TypeVar("Main", RunConfig, TuneConfig)
+Training = TypeVar("Training", TrainConfig, TextConfig)
+VERBS: dict[type, str] = {RunConfig: "run", TuneConfig: "train"}
 
 
 def checked(kind: type[Config], values: dict[str, Any]) -> Config:
@@ -68,15 +89,15 @@ def checked(kind: type[Config], values: dict[str, Any]) -> Config:
     return made
 
 
-def check(run: RunConfig, training: TrainConfig) -> tuple[RunConfig, TrainConfig]:
+def check(run: Main, training: Training) -> tuple[Main, Training]:
     """The configuration, every value held against its type and bounds, and the values against each other.
 
     Raises:
         UserError, NotFound: what cannot be meant.
     """
-    run, training = checked(RunConfig, vars(run)), checked(TrainConfig, vars(training))
+    run, training = checked(type(run), vars(run)), checked(type(training), vars(training))
     seconds(run.budget)
-    if run.split and (run.validation or run.test):
+    if isinstance(run, RunConfig) and run.split and (run.validation or run.test):
         raise UserError("--split was given together with a file of its own for a split.",
                         "Name the column that says the split, or the files that are the splits.")
     if run.model:
@@ -143,6 +164,16 @@ class RunFolder:
     def bundle(self) -> Path:
         return self.path / "bundle"
 
+    @property
+    def model(self) -> Path:
+        """A model that writes, as transformers opens it."""
+        return self.path / "model"
+
+    @property
+    def adapter(self) -> Path:
+        """The same as what it adds to its base, as PEFT opens it."""
+        return self.path / "adapter"
+
     def candidate(self, name: str) -> Path:
         return self.path / "candidates" / name
 
@@ -155,7 +186,7 @@ class RunFolder:
 
 
 @dataclass(frozen=True)
-class Job:
+class Job(Generic[Main, Training]):
     """What every step of a run is told.
 
     Args:
@@ -164,11 +195,16 @@ class Job:
     """
 
     source: str
-    config: RunConfig
-    training: TrainConfig
+    config: Main
+    training: Training
     folder: RunFolder
     begin: float
     progress: Progress
+
+    @property
+    def verb(self) -> str:
+        """The verb that does it."""
+        return VERBS[type(self.config)]
 
 
 def write(path: Path, text: str) -> None:
@@ -178,30 +214,35 @@ def write(path: Path, text: str) -> None:
     part.replace(path)
 
 
-def write_config(job: Job) -> None:
+def write_config(job: Job[Main, Training]) -> None:
     """Write `config.yaml`, from which the run can be repeated or resumed."""
-    values = {"source": job.source, "run": plain(job.config), "training": plain(job.training)}
+    values = {"source": job.source, job.verb: plain(job.config), "training": plain(job.training)}
     write(job.folder.config, yaml.safe_dump(values, sort_keys=False, allow_unicode=True))
 
 
-def plain(config: RunConfig | TrainConfig) -> dict[str, Any]:
+def plain(config: RunConfig | TuneConfig | TrainConfig | TextConfig) -> dict[str, Any]:
     """The values as YAML and JSON hold them."""
     return {name: str(value) if isinstance(value, Path) else list(value) if isinstance(value, tuple) else value
             for name, value in dataclasses.asdict(config).items()}
 
 
-def read_config(folder: RunFolder) -> tuple[str, RunConfig, TrainConfig]:
-    """What `write_config` wrote.
+def read_config(folder: RunFolder, kind: type[Main], training: type[Training]) -> tuple[str, Main, Training]:
+    """What `write_config` wrote for a job of that kind.
 
     Raises:
         NotFound, CorruptFile: no run folder, or its config cannot be read.
+        UserError: it is a run of another verb.
     """
     if not folder.config.is_file():
         raise NotFound(f"{folder.path} is no run folder: config.yaml is missing.", "List runs with: seedbed runs")
     try:
         values = yaml.safe_load(folder.config.read_text(encoding="utf-8"))
-        return (str(values["source"]), checked(RunConfig, values["run"]), checked(TrainConfig, values["training"]))
+        if VERBS[kind] not in values and (other := next((v for v in VERBS.values() if v in values), None)):
+            raise UserError(f"{folder.path} was made by seedbed {other}.", f"seedbed {other} --resume {folder.path}")
+        return str(values["source"]), checked(kind, values[VERBS[kind]]), checked(training, values["training"])
     except UserError as problem:
+        if problem.message.startswith(str(folder.path)):
+            raise
         raise CorruptFile(f"{folder.config}: {problem.message}", problem.hint) from None
     except (yaml.YAMLError, KeyError, TypeError, ValueError) as problem:
         told = str(problem).splitlines()[0]

@@ -5,19 +5,17 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-import re
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..errors import Interrupted, NoResources, NotFound, UserError, lacking
+from ..errors import NotFound, UserError
 from ..machine import memory_to_plan_for
 from ..progress import SILENT, Progress
 from ..train.config import TrainConfig
 from .config import Job, RunConfig, RunFolder, check, read_config, seconds, write, write_config
+from .stops import folder_for, refuse, told
 
 if TYPE_CHECKING:
     from ..catalog.install import Manifest
@@ -73,14 +71,13 @@ def run(source: str | Path, config: RunConfig | None = None, training: TrainConf
 
     config, training = check(config or RunConfig(), training or TrainConfig())
     shown = public(str(source))
-    stem = re.sub(r"[^\w-]+", "-", Path(shown.split("?")[0]).name.split(".")[0]).strip("-") or "run"
-    folder = RunFolder(Path(out) if out else Path("runs") / f"{stem}-{datetime.now(UTC):%Y%m%d-%H%M%S}")
-    _refuse(folder)
+    folder = folder_for(shown, out)
+    refuse(folder, "run")
     job = Job(shown, config, training, folder, time.monotonic(), progress)
-    with _told(folder), open_store() as store:
+    with told(folder, "run"), open_store() as store:
         dataset, health = prepare(str(source), config, training, progress)
         with hold(folder.path):
-            _refuse(folder)  # another process may have run there in the meantime
+            refuse(folder, "run")  # another process may have run there in the meantime
             freeze(dataset, health, folder)
             write_config(job)  # the last of the three: from here on it is a run
             return _run(job, store, again=False)
@@ -97,42 +94,13 @@ def resume(folder: str | Path, *, progress: Progress = SILENT) -> Finished:
     folder = Path(folder)
     if not folder.is_dir():
         raise NotFound(f"There is no folder {folder}.", "List runs with: seedbed runs")
-    source, config, training = read_config(RunFolder(folder))
+    source, config, training = read_config(RunFolder(folder), RunConfig, TrainConfig)
     job = Job(source, config, training, RunFolder(folder), time.monotonic(), progress)
-    with _told(job.folder), open_store() as store, hold(folder):
+    with told(job.folder, "run"), open_store() as store, hold(folder):
         return _run(job, store, again=True)
 
 
-def _refuse(folder: RunFolder) -> None:
-    """Raises UserError where a run would write over something."""
-    if folder.config.exists():
-        raise UserError(f"{folder.path} holds a run already.",
-                        f"Go on with it (seedbed run --resume {folder.path}) or name another folder with --out.")
-    if not folder.free:
-        raise UserError(f"{folder.path} exists and is not an empty folder.", "Name another folder with --out.")
-
-
-@contextlib.contextmanager
-def _told(folder: RunFolder) -> Iterator[None]:
-    """Turn Ctrl-C, and a machine that ran out of something, into a line that says how to go on."""
-    try:
-        yield
-    except BaseException as problem:
-        short = lacking(problem)
-        if not isinstance(problem, KeyboardInterrupt) and not short:
-            raise
-        again = f"seedbed run --resume {folder.path}"
-        kept, then = (f"; what was done is kept in {folder.path}", f"go on with: {again}") \
-            if folder.config.exists() else ("; nothing was kept", "start it again.")
-        if short == "memory":
-            raise NoResources(f"The memory of this machine did not suffice{kept}.",
-                              f"Close other programs and {then}") from problem
-        if short:
-            raise NoResources(f"The disk is full{kept}.", f"Free some space and {then}") from problem
-        raise Interrupted(f"Stopped{kept}.", then[0].upper() + then[1:]) from None
-
-
-def _run(job: Job, store: Store, again: bool) -> Finished:
+def _run(job: Job[RunConfig, TrainConfig], store: Store, again: bool) -> Finished:
     """From the frozen rows to a result that the folder and the store hold; each step may have been done before."""
     from ..evaluate import report
     from .prepare import as_data, thaw
@@ -163,7 +131,7 @@ def _finished(folder: RunFolder) -> Result | None:
         return None
 
 
-def _conclude(job: Job, data: Data, health: Health) -> Result:
+def _conclude(job: Job[RunConfig, TrainConfig], data: Data, health: Health) -> Result:
     """Train every candidate that fits, cheapest first; choose; write the winner's bundle and the result."""
     from ..catalog.cards import card
     from ..models.runtime import runtime

@@ -24,15 +24,16 @@ from ..evaluate.slices import slices
 from ..machine import machine
 from ..options import flag_of
 from ..tasks.classify import Floats
+from ..train.config import TrainConfig
 from ..train.ladder import Plan
 from .candidates import CURVE, Trainer, Tried
-from .config import Job, plain
+from .config import Job, Main, RunConfig, Training, plain
 from .prepare import Data
 
 PACKAGES = ("seedbed", "torch", "transformers", "peft", "tokenizers", "scikit-learn", "numpy")
 
 
-def conclude(job: Job, data: Data, health: Health, trainer: Trainer, tried: list[Tried],
+def conclude(job: Job[RunConfig, TrainConfig], data: Data, health: Health, trainer: Trainer, tried: list[Tried],
              plans: dict[str, Plan]) -> Result:
     """Choose among the trained candidates and measure the winner."""
     config, task = job.config, data.task
@@ -68,7 +69,7 @@ def conclude(job: Job, data: Data, health: Health, trainer: Trainer, tried: list
                         cautions=cautions(choice, best, refuse, worse, health, untried)),
         coverage=risk_coverage(task, truth, winner.judged, heat), abstention=refuse, slices=worse,
         mistakes=mistakes(task, data.judged, truth, winner.judged, heat), baseline_note=_baseline(records, best),
-        environment=_environment(job), licences=_licences(best, job), seconds=time.monotonic() - job.begin)
+        environment=environment(job.config.seed), licences=_licences(best, job), seconds=time.monotonic() - job.begin)
 
 
 def _need(logits: Floats | None) -> Floats:
@@ -147,9 +148,9 @@ def _baseline(records: list[Candidate], best: Candidate) -> str:
             f"({wording.between(a, 'accuracy')}).")
 
 
-def command(job: Job) -> str:
+def command(job: Job[Main, Training]) -> str:
     """The line that repeats the run: the source and every flag that is not its default."""
-    words = ["seedbed", "run", job.source]
+    words = ["seedbed", job.verb, job.source]
     for one in (job.config, job.training):
         for field in type(one).__dataclass_fields__.values():
             value = getattr(one, field.name)
@@ -162,13 +163,13 @@ def command(job: Job) -> str:
     return shlex.join(words)
 
 
-def _environment(job: Job) -> dict[str, Any]:
+def environment(seed: int) -> dict[str, Any]:
     from ..models.runtime import runtime
     return {"versions": {name: version(name) for name in PACKAGES}, "python": platform.python_version(),
-            "machine": machine().to_dict(), "runtime": runtime().describe(), "seed": job.config.seed}
+            "machine": machine().to_dict(), "runtime": runtime().describe(), "seed": seed}
 
 
-def _licences(best: Candidate, job: Job) -> dict[str, str]:
+def _licences(best: Candidate, job: Job[RunConfig, TrainConfig]) -> dict[str, str]:
     """Of the base model, and of the data where Seedbed fetched it itself."""
     out = {}
     if best.model:

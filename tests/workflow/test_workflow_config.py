@@ -85,7 +85,7 @@ def written(folder: Path) -> dict[str, Any]:
     folder.mkdir(exist_ok=True)
     run = RunConfig(text="body", test=Path("t.csv"), candidates=("tfidf", "lora"), budget="10m", delimiter=";")
     write_config(Job("a.csv", run, TrainConfig(epochs=2), RunFolder(folder), 0.0, SILENT))
-    assert read_config(RunFolder(folder)) == ("a.csv", run, TrainConfig(epochs=2))
+    assert read_config(RunFolder(folder), RunConfig, TrainConfig) == ("a.csv", run, TrainConfig(epochs=2))
     values: dict[str, Any] = yaml.safe_load((folder / "config.yaml").read_text())
     assert values["run"] == plain(run)
     return values
@@ -104,7 +104,7 @@ def test_an_edited_config_is_refused(tmp_path: Path, part: str, name: str, value
     values[part][name] = value
     (tmp_path / "config.yaml").write_text(yaml.safe_dump(values))
     with pytest.raises(CorruptFile) as caught:
-        read_config(RunFolder(tmp_path))
+        read_config(RunFolder(tmp_path), RunConfig, TrainConfig)
     assert "config.yaml" in caught.value.message and told in caught.value.message
 
 
@@ -112,4 +112,4 @@ def test_an_edited_config_is_refused(tmp_path: Path, part: str, name: str, value
 def test_a_broken_config_is_refused(tmp_path: Path, text: str) -> None:
     (tmp_path / "config.yaml").write_text(text)
     with pytest.raises(CorruptFile, match=r"config\.yaml"):
-        read_config(RunFolder(tmp_path))
+        read_config(RunFolder(tmp_path), RunConfig, TrainConfig)

@@ -1,0 +1,67 @@
+"""`seedbed generate`"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ..errors import NotFound, UserError
+from . import show
+from .options import flags
+
+
+def _sampling() -> type:
+    from ..engines.writer import Sampling
+    return Sampling
+
+
+@flags(_sampling(), "sampling")
+def generate(
+    sampling: object,
+    model: Annotated[str, typer.Argument(metavar="MODEL", help="A run folder of `seedbed train`, a model folder, or "
+                                                               "a card of `seedbed models`.")],
+    prompt: Annotated[str | None, typer.Argument(help="What to answer; standard input when not given.")] = None,
+    system: Annotated[str | None, typer.Option(help="The system's message, before the prompt.")] = None,
+    raw: Annotated[bool, typer.Option("--raw", help="Go on with the text as it is, without a chat template.")] = False,
+) -> None:
+    """Answer with a model that writes, word by word on standard output."""
+    from ..engines.writer import Sampling, Writer
+
+    assert isinstance(sampling, Sampling)
+    folder = _folder(model)
+    text = prompt if prompt is not None else sys.stdin.read()
+    if not text.strip():
+        raise UserError("There is nothing to answer: the prompt is empty.", 'seedbed generate MODEL "..."')
+    writer = Writer.open(folder)
+    if raw or not writer.template.chats:
+        pieces = writer.go_on(text, sampling)
+    else:
+        asked = [{"role": "system", "content": system}] if system else []
+        pieces = writer.answer([*asked, {"role": "user", "content": text}], sampling)
+    for piece in pieces:
+        sys.stdout.write(piece)
+        sys.stdout.flush()
+    show.line()
+
+
+def _folder(model: str) -> Path:
+    """The model's folder.
+
+    Raises:
+        NotFound: there is none of that name.
+    """
+    from ..catalog import fetch
+    from ..catalog.cards import card
+
+    place = Path(model)
+    if (place / "model").is_dir():
+        return place / "model"
+    if place.is_dir():
+        return place
+    try:
+        return fetch.pull(card(model), show.bar())
+    except NotFound as problem:
+        raise NotFound(problem.message, f"{problem.hint} A folder of that name is not there either.") from None

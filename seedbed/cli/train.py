@@ -1,0 +1,79 @@
+"""`seedbed train`"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ..errors import UserError
+from ..train.config import TextConfig
+from ..workflow.config import TuneConfig
+from . import show
+from .options import flags
+
+if TYPE_CHECKING:
+    from ..evaluate.writing import WritingResult
+
+
+@flags(TextConfig, "training")
+@flags(TuneConfig)
+def train(
+    config: TuneConfig,
+    training: TextConfig,
+    source: Annotated[str | None, typer.Argument(
+        metavar="FILE", help="Conversations (messages, ShareGPT, Alpaca), prompts with completions, or plain texts, "
+                             "in any format that `seedbed run` reads; or any table with --ask and --answer.")] = None,
+    out: Annotated[Path | None, typer.Option(
+        help="The run folder, which must be new. [default: runs/NAME-TIME]")] = None,
+    resume: Annotated[Path | None, typer.Option(help="Go on with a run folder that was stopped or killed.")] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print the result as JSON for programs.")] = False,
+) -> None:
+    """Teach a model to write: answers, summaries, translations, fields, code.
+
+    Only the assistant's words are learned, unless a row is plain text. The model is judged on rows that it has not
+    seen, before and after. Ctrl-C keeps the state; --resume goes on.
+    """
+    from ..workflow import tune
+
+    if (source is None) == (resume is None):
+        raise UserError("Name either a file to learn from or a run to go on with.",
+                        "seedbed train FILE, or seedbed train --resume RUN_FOLDER")
+    if resume is not None:
+        if out is not None or (config, training) != (TuneConfig(), TextConfig()):
+            raise UserError("--resume was given together with other options, and a run goes on as it began.",
+                            f"seedbed train --resume {resume}")
+        done = tune.resume(resume, progress=show.bar())
+    else:
+        done = tune.finetune(str(source), config, training, out=out, progress=show.bar())
+    show.close()
+    if json:
+        show.json(done.result)
+    else:
+        tell(done.result, done.folder.path)
+
+
+def tell(result: WritingResult, folder: Path) -> None:
+    """Print the verdict, the figures and where everything is."""
+    from ..evaluate.report import wording as w
+
+    show.line(result.verdict)
+    show.line(f"{w.plural(result.rows['train'], 'row')} learned from, {result.tokens['learned']:,} of "
+              f"{result.tokens['all']:,} tokens learned" + (
+                  f", {result.tokens['cut']:,} cut off (--max-tokens)" if result.tokens["cut"] else "")
+              + f"; judged on {w.plural(result.judged, 'row')} of the test split.")
+    show.line(f"{result.note}; {w.seconds(result.seconds)} (predicted {w.seconds(result.predicted_seconds)}), "
+              f"{w.size(result.peak_memory)}" + (
+                  f" (predicted {w.size(result.predicted_memory)})" if result.predicted_memory else "") + ".")
+    show.line()
+    show.table(("", "before", "after"), [
+        (name, *(f"{e.value:.3f} ({e.low:.3f} to {e.high:.3f}, n {e.n})" for e in (
+            getattr(result.before, field), getattr(result.after, field))))
+        for name, field in (("loss, nats a token", "loss"), ("bits a byte", "bits_per_byte"),
+                            ("perplexity", "perplexity"))])
+    show.line()
+    for what, name in (("model", "model"), ("adapter", "adapter"), ("figures", "result.json")):
+        if (folder / name).exists():
+            show.line(f"{what}: {folder / name}")
+    show.line(f"try it: seedbed generate {folder} \"...\"")

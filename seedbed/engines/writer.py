@@ -1,0 +1,129 @@
+"""A causal language model that writes, run by torch: the reference for every other engine."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ..data.turns import Turn
+from ..errors import UserError
+from ..models.backbone import Backbone
+from ..models.template import Template
+from ..options import check, option
+
+HALF = "\ufffd"
+"""What a tokenizer gives for bytes that are not a whole character yet."""
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """How words are drawn. Flags and docs come from these fields."""
+
+    max_tokens: int = option(256, "Most tokens to write.", minimum=1)
+    temperature: float = option(0.0, "0 takes the likeliest token each time; 1 draws as the model says.", minimum=0,
+                                maximum=5)
+    top_p: float = option(1.0, "Draw from the likeliest tokens that hold this share of the probability.", minimum=0.01,
+                          maximum=1)
+    stop: tuple[str, ...] = option((), "Texts at which writing ends; they are not written.")
+    seed: int = option(0, "Fixes the draw.", minimum=0)
+
+
+class Writer:
+    """Writes one text at a time.
+
+    Args:
+        backbone: opened with its vocabulary.
+    """
+
+    def __init__(self, backbone: Backbone) -> None:
+        self.backbone = backbone
+        self.template = Template(backbone.tokenizer, backbone.max_tokens)
+        said = getattr(backbone.root.generation_config, "eos_token_id", None)
+        ends = said if isinstance(said, list) else [said]
+        self.ends = {one for one in (*ends, backbone.tokenizer.eos_token_id) if one is not None}
+
+    @classmethod
+    def open(cls, folder: Path) -> Writer:
+        """Open a model folder as transformers writes it, or a folder with a GGUF file.
+
+        Raises:
+            NotFound, CorruptFile: there is no model in it.
+        """
+        return cls(Backbone.open(folder, vocabulary=True, max_tokens=1 << 30))
+
+    def answer(self, messages: Sequence[Turn], sampling: Sampling = Sampling(),
+               tools: Sequence[dict[str, Any]] = ()) -> Iterator[str]:
+        """The assistant's next turn, in pieces as it is written. The prompt is rendered as in training.
+
+        Raises:
+            UserError: the model has no chat template, or the prompt fills its whole context.
+        """
+        if not self.template.chats:
+            raise UserError("The model has no chat template, so it cannot answer a conversation.",
+                            "Let it go on with a text instead: --raw")
+        return self.go_on(self.template.prompt(messages, tools), sampling, special=False)
+
+    def go_on(self, text: str, sampling: Sampling = Sampling(), *, special: bool = True) -> Iterator[str]:
+        """What follows a text, in pieces as it is written.
+
+        Args:
+            special: put the model's special tokens (a beginning) before it; a rendered prompt has them already.
+
+        Raises:
+            UserError: the text fills the model's whole context; a value is out of bounds.
+        """
+        check(sampling)
+        ids = self.backbone.tokenizer(text, add_special_tokens=special)["input_ids"]
+        room = self.backbone.max_tokens - len(ids)
+        if room < 1:
+            raise UserError(f"The text has {len(ids):,} tokens and the model takes {self.backbone.max_tokens:,}.",
+                            "Shorten it, or take a model with a longer context.")
+        return self._pieces(ids, sampling, min(room, sampling.max_tokens))
+
+    def _pieces(self, ids: list[int], sampling: Sampling, most: int) -> Iterator[str]:
+        """Text that is settled: whole characters that are not the beginning of a stop text."""
+        decode, held = self.backbone.tokenizer.decode, max(map(len, sampling.stop), default=1) - 1
+        made, shown = list[int](), 0
+        for token in self._tokens(ids, sampling, most):
+            made.append(token)
+            text = decode(made, skip_special_tokens=True)
+            at = min((place for one in sampling.stop if one and (place := text.find(one)) >= 0), default=-1)
+            if at >= 0:
+                yield text[shown:at]
+                return
+            settled = len(text.rstrip(HALF)) - held
+            if settled > shown:
+                yield text[shown:settled]
+                shown = settled
+        yield decode(made, skip_special_tokens=True)[shown:]
+
+    @torch.inference_mode()
+    def _tokens(self, ids: list[int], sampling: Sampling, most: int) -> Iterator[int]:
+        from transformers import DynamicCache
+        generator = torch.Generator().manual_seed(sampling.seed)
+        root = self.backbone.root
+        cache, new = DynamicCache(config=root.config), torch.tensor([ids])
+        for _ in range(most):
+            scores = root(input_ids=new, past_key_values=cache, use_cache=True, logits_to_keep=1).logits[0, -1].float()
+            token = _draw(scores, sampling, generator)
+            if token in self.ends:
+                return
+            yield token
+            new = torch.tensor([[token]])
+
+
+def _draw(scores: Tensor, sampling: Sampling, generator: torch.Generator) -> int:
+    """One token. scores: [words]"""
+    if sampling.temperature == 0:
+        return int(scores.argmax())
+    chances = (scores / sampling.temperature).softmax(-1)
+    if sampling.top_p < 1:  # nucleus sampling, Holtzman et al. 2020
+        ordered, places = chances.sort(descending=True)
+        kept = ordered.cumsum(0) - ordered < sampling.top_p
+        chances = torch.zeros_like(chances).scatter(0, places[kept], ordered[kept])
+    return int(torch.multinomial(chances, 1, generator=generator))

@@ -1,0 +1,47 @@
+"""How a run begins in a folder of its own, and how one that was stopped says what to do."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+from ..errors import Interrupted, NoResources, UserError, lacking
+from .config import RunFolder
+
+
+def folder_for(source: str, out: str | Path | None) -> RunFolder:
+    """The run folder: `out`, else `runs/<source>-<time>`."""
+    stem = re.sub(r"[^\w-]+", "-", Path(source.split("?")[0]).name.split(".")[0]).strip("-") or "run"
+    return RunFolder(Path(out) if out else Path("runs") / f"{stem}-{datetime.now(UTC):%Y%m%d-%H%M%S}")
+
+
+def refuse(folder: RunFolder, verb: str) -> None:
+    """Raises UserError where a run would write over something."""
+    if folder.config.exists():
+        raise UserError(f"{folder.path} holds a run already.",
+                        f"Go on with it (seedbed {verb} --resume {folder.path}) or name another folder with --out.")
+    if not folder.free:
+        raise UserError(f"{folder.path} exists and is not an empty folder.", "Name another folder with --out.")
+
+
+@contextlib.contextmanager
+def told(folder: RunFolder, verb: str) -> Iterator[None]:
+    """Turn Ctrl-C, and a machine that ran out of something, into a line that says how to go on."""
+    try:
+        yield
+    except BaseException as problem:
+        short = lacking(problem)
+        if not isinstance(problem, KeyboardInterrupt) and not short:
+            raise
+        again = f"seedbed {verb} --resume {folder.path}"
+        kept, then = (f"; what was done is kept in {folder.path}", f"go on with: {again}") \
+            if folder.config.exists() else ("; nothing was kept", "start it again.")
+        if short == "memory":
+            raise NoResources(f"The memory of this machine did not suffice{kept}.",
+                              f"Close other programs and {then}") from problem
+        if short:
+            raise NoResources(f"The disk is full{kept}.", f"Free some space and {then}") from problem
+        raise Interrupted(f"Stopped{kept}.", then[0].upper() + then[1:]) from None

@@ -1,0 +1,279 @@
+"""Fine-tune a model that writes, step by step: read, split, freeze, render, train, judge, write."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import shutil
+import time
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..errors import NoResources, NotFound, UserError
+from ..machine import memory_to_plan_for
+from ..progress import SILENT, Progress
+from ..train.config import TextConfig
+from .config import Job, RunFolder, TuneConfig, check, plain, read_config, seconds, write, write_config
+from .prepare import TAB
+from .stops import folder_for, refuse, told
+
+if TYPE_CHECKING:
+    from ..catalog.cards import Card
+    from ..data.dataset import Dataset
+    from ..evaluate.writing import WritingResult
+    from ..models.template import Row, Template
+    from ..train.generate import TextLesson, Tuned
+
+    TuneJob = Job[TuneConfig, TextConfig]
+
+SPLITS, SPLITS_WITH_TEST = (0.8, 0.1, 0.1), (0.9, 0.1, 0.0)
+MOST_HELD, MOST_JUDGED = 200, 500
+"""Rows that each validation reads, and that the figures are of, at most: more cost time and change little."""
+
+
+@dataclass(frozen=True)
+class FineTuned:
+    """What fine-tuning leaves.
+
+    Args:
+        folder: the run folder; `model/`, `adapter/` and `result.json` are in it.
+        result: all that was found.
+    """
+
+    folder: RunFolder
+    result: WritingResult
+
+
+def finetune(source: str | Path, config: TuneConfig | None = None, training: TextConfig | None = None, *,
+             out: str | Path | None = None, progress: Progress = SILENT) -> FineTuned:
+    """Teach a model to write like the texts or the assistant's answers in a file.
+
+    Args:
+        source: what `seedbed.data.conversations.read_conversations` takes.
+        config: the job.
+        training: parameters of training.
+        out: the run folder, which must be new; by default `runs/<source>-<time>`.
+        progress: listener.
+
+    Raises:
+        UserError: whatever the user can mend: the data, the folder, the memory, the network. Nothing is left behind
+            when the data cannot be used.
+        Interrupted: Ctrl-C; `resume` goes on where it stopped.
+    """
+    from ..data.formats.sql import public
+    from ..data.freeze import save_splits
+    from ..store import hold, open_store
+
+    config, training = check(config or TuneConfig(), training or TextConfig())
+    shown = public(str(source))
+    folder = folder_for(shown, out)
+    refuse(folder, "train")
+    job = Job(shown, config, training, folder, time.monotonic(), progress)
+    with told(folder, "train"), open_store() as store:
+        dataset, said = _read(str(source), config, progress)
+        lesson = _lesson(job, dataset, _fetched(job))  # what is wrong with a row is told before anything is written
+        with hold(folder.path):
+            refuse(folder, "train")
+            save_splits(dataset, folder.path)
+            write(folder.health, json.dumps(said, ensure_ascii=False, indent=1))
+            write_config(job)
+            return _run(job, store, dataset, lesson, again=False)
+
+
+def resume(folder: str | Path, *, progress: Progress = SILENT) -> FineTuned:
+    """Go on with a fine-tuning that was stopped or killed, on its frozen rows.
+
+    Raises:
+        NotFound, CorruptFile: no run folder, or what is in it was changed.
+    """
+    from ..data.freeze import open_splits
+    from ..store import hold, open_store
+
+    place = RunFolder(Path(folder))
+    if not place.path.is_dir():
+        raise NotFound(f"There is no folder {folder}.", "List runs with: seedbed runs")
+    source, config, training = read_config(place, TuneConfig, TextConfig)
+    job = Job(source, config, training, place, time.monotonic(), progress)
+    with told(place, "train"), open_store() as store, hold(place.path):
+        dataset = open_splits(place.path)
+        return _run(job, store, dataset, _lesson(job, dataset, _fetched(job)), again=True)
+
+
+def _read(source: str, config: TuneConfig, progress: Progress) -> tuple[Dataset, dict[str, Any]]:
+    """The rows with their splits, and what was said of them."""
+    from ..data import duplicates
+    from ..data.conversations import read_conversations
+    from ..data.split import split
+
+    given = {"train": source, "validation": config.validation, "test": config.test}
+    named = {name: one for name, one in given.items() if one}
+    reading = read_conversations(
+        named if len(named) > 1 else source, ask=config.ask, answer=config.answer, group=config.group,
+        encoding=config.encoding, delimiter=TAB.get(config.delimiter or "", config.delimiter), progress=progress)
+    progress.note(f"Read as {reading.detected['form']}: {reading.kept:,} of {reading.read:,} rows.")
+    for finding in reading.findings:
+        progress.note(f"{finding.message} {'; '.join(finding.examples[:2])}")
+    found = duplicates.find(reading.dataset.texts, seed=config.seed, progress=progress)
+    dataset = split(reading.dataset, fractions=SPLITS_WITH_TEST if config.test else SPLITS, seed=config.seed,
+                    clusters=[int(c) for c in found.near])
+    return dataset, {"form": reading.detected["form"], "skipped": reading.skipped, "read": reading.read}
+
+
+def _fetched(job: TuneJob) -> Path:
+    """The base model's folder.
+
+    Raises:
+        UserError: a model that does not write. NoResources: it will not fit the memory.
+    """
+    from ..catalog import fetch
+    from ..catalog.cards import card
+
+    base = card(job.config.model)
+    if base.architecture is not None and (not base.architecture.generates or base.architecture.family == "t5"):
+        raise UserError(f"{base.id} is not a causal language model, which is what can be taught to write here.",
+                        "Name one: seedbed models recommend --task chat")
+    need, free = _memory(job, base), memory_to_plan_for()
+    if need is not None and need > free:
+        raise NoResources(f"{base.id} needs about {need / 1e9:.1f} GB of memory to train, {free / 1e9:.1f} GB are "
+                          "free.", "Lower --batch-tokens, --max-tokens or --train-layers, or take a smaller model.")
+    return fetch.pull(base, job.progress)
+
+
+def _memory(job: TuneJob, base: Card) -> int | None:
+    from ..catalog import memory
+    from ..models.runtime import runtime
+    from ..models.vocabulary import TOKENS
+
+    if base.architecture is None:
+        return None
+    config = job.training
+    precision: memory.Precision = "fp32" if str(runtime().dtype) == "torch.float32" else "bf16"
+    step = memory.Step(config.step_tokens, config.max_tokens, config.train_layers, config.rank)
+    return memory.to_train(base, "lora" if job.config.method == "lora" else "full", precision, step,
+                           logit_tokens=TOKENS)
+
+
+def _lesson(job: TuneJob, dataset: Dataset, folder: Path) -> TextLesson:
+    """The rows as the model reads them; what would not be learned is told before any training."""
+    from ..models.folder import open_folder
+    from ..train.generate import TextLesson
+
+    template = _template(open_folder(folder), job.training.max_tokens)
+    parts = {name: _rows(template, dataset.part(name), most, job.config.seed) for name, most in (
+        ("train", None), ("validation", MOST_HELD), ("test", MOST_JUDGED))}
+    if not parts["train"] or not parts["test"]:
+        raise UserError("There are no rows to learn from, or none to judge by.", "Add rows, or give --test.")
+    budget = seconds(job.config.budget)
+    return TextLesson(parts["train"], parts["validation"], parts["test"], config=job.training, seed=job.config.seed,
+                      model=folder, folder=job.folder.path / "training", progress=job.progress,
+                      deadline=None if budget is None else time.monotonic() + budget)
+
+
+def _template(folder: Path, max_tokens: int) -> Template:
+    from transformers import AutoTokenizer
+
+    from ..models.template import Template
+    return Template(AutoTokenizer.from_pretrained(folder, local_files_only=True), max_tokens)
+
+
+def _rows(template: Template, part: Dataset, most: int | None, seed: int) -> list[Row]:
+    import numpy as np
+
+    from ..data.conversations import conversations
+    from ..models.template import rows_of
+
+    if most is not None and len(part) > most:
+        part = part.take(sorted(np.random.default_rng(seed).choice(len(part), most, replace=False).tolist()))
+    names = [f"{Path(source).name} line {line}" for source, line in zip(part.column("source"), part.column("line"),
+                                                                        strict=True)]
+    return rows_of(template, conversations(part), names)
+
+
+def _run(job: TuneJob, store: Any, dataset: Dataset, lesson: TextLesson, again: bool) -> FineTuned:
+    """From the frozen rows to a model and a result that the folder and the store hold."""
+    from ..evaluate.writing import WritingResult
+
+    counts = {name: len(dataset.part(name)) for name in ("train", "validation", "test")}
+    store.record_dataset(dataset.hash, job.source, counts)
+    path = job.folder.path.absolute()
+    id = store.start_run(path.name, path, "write", dataset.hash, {"source": job.source}, metric="loss", resume=again)
+    try:
+        if job.folder.result.is_file():
+            result = WritingResult.model_validate_json(job.folder.result.read_text(encoding="utf-8"))
+        else:
+            result = _train(job, dataset, counts, lesson)
+        for name, figures in (("before", result.before), ("after", result.after)):
+            e = figures.loss
+            store.record_scores(id, name, "test", "loss", e.value, e.low, e.high, e.n)
+        store.finish_run(id, "finished", "after", result.seconds, result.model_dump(mode="json"))
+    except BaseException as problem:
+        with contextlib.suppress(Exception):  # on a full disk this fails too; the first problem is the one to tell
+            store.finish_run(id, "interrupted" if isinstance(problem, KeyboardInterrupt) else "failed")
+        raise
+    return FineTuned(job.folder, result)
+
+
+def _train(job: TuneJob, dataset: Dataset, counts: dict[str, int], lesson: TextLesson) -> WritingResult:
+    from ..evaluate.energy import Meter
+    from ..models.runtime import runtime
+    from ..train import generate
+    from ..train.lesson import Late
+    from .journal import Journal
+
+    state = runtime()
+    job.progress.note(f"Runs with {state.reason}, {state.threads} thread{'s' * (state.threads != 1)}.")
+    journal = Journal(job.folder.metrics, job.progress)
+    journal.take(job.config.method)
+    kept, adapter = _fresh(job.folder.model), _fresh(job.folder.adapter)
+    try:
+        with Meter() as meter:
+            lesson = replace(lesson, progress=journal)
+            tuned = generate.lora(lesson, adapter) if job.config.method == "lora" else generate.whole(lesson)
+    except Late as problem:
+        raise NoResources(f"The budget is too short: {problem}.", "Or lower --train-layers.") from None
+    tuned.backbone.save(kept)
+    result = _result(job, dataset, counts, lesson, tuned, meter)
+    for part, whole in ((kept, job.folder.model), (adapter, job.folder.adapter)):
+        if part.exists():
+            part.rename(whole)
+    write(job.folder.result, result.model_dump_json(indent=1))
+    shutil.rmtree(job.folder.path / "training", ignore_errors=True)
+    return result
+
+
+def _fresh(folder: Path) -> Path:
+    """An empty place beside a folder, which gets its name when it is whole."""
+    part = folder.with_name(folder.name + ".part")
+    for old in (part, folder):
+        shutil.rmtree(old, ignore_errors=True)
+    return part
+
+
+def _result(job: TuneJob, dataset: Dataset, counts: dict[str, int], lesson: TextLesson, tuned: Tuned,
+            meter: Any) -> WritingResult:
+    import numpy as np
+
+    from ..catalog.cards import card
+    from ..evaluate.writing import WritingResult, ratio, verdict, writing
+    from .verdict import command, environment
+
+    said = json.loads(job.folder.health.read_text(encoding="utf-8"))
+    tokenizer, base = tuned.backbone.tokenizer, card(job.config.model)
+    size = np.array([len(tokenizer.decode([i for i, on in zip(row.ids, row.learned, strict=True) if on],
+                                          skip_special_tokens=True).encode()) for row in lesson.judged])
+    before, after = (writing(one.nats, one.tokens, size) for one in (tuned.before, tuned.after))
+    gain = ratio(tuned.before.nats - tuned.after.nats, tuned.before.tokens)
+    return WritingResult(
+        run=job.folder.path.absolute().name, created=datetime.now(UTC).isoformat(timespec="seconds"),
+        command=command(job), model=base.id, form=said["form"], data_hash=dataset.hash, rows=counts,
+        config={**plain(job.config), "training": plain(job.training)}, skipped=said["skipped"],
+        judged=len(lesson.judged), tokens={
+            "all": sum(len(row.ids) for row in lesson.rows), "learned": sum(row.count for row in lesson.rows),
+            "cut": sum(row.cut for row in lesson.rows)},
+        before=before, after=after, gain=gain, verdict=verdict(gain), note=tuned.trained.note,
+        parameters=tuned.parameters, trained_parameters=tuned.trained_parameters, history=tuned.trained.history,
+        seconds=meter.seconds, predicted_seconds=tuned.predicted_seconds, peak_memory=meter.peak_memory,
+        predicted_memory=_memory(job, base), environment=environment(job.config.seed),
+        licences={base.id: base.licence or "not known"})
