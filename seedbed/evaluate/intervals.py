@@ -98,4 +98,4 @@ def holm(p_values: Sequence[float]) -> list[float]:
     adjusted = np.empty(len(p_values))
     stepped = np.arange(len(p_values), 0, -1) * np.asarray(p_values, np.float64)[order]
     adjusted[order] = np.minimum(1, np.maximum.accumulate(stepped))
-    return adjusted.tolist()  # type: ignore[no-any-return]
+    return adjusted.tolist()

@@ -40,13 +40,6 @@ def scored(result: Result) -> list[tuple[Candidate, Scores]]:
     return [(c, s) for c in trained if (s := c.selection if chosen else c.test)]
 
 
-def cost(result: Result) -> tuple[str, Callable[[Candidate], str]]:
-    """What candidates are set against: seconds to train, or the size where no time was kept."""
-    if any(c.seconds > 0 for c in result.candidates):
-        return "time to train", lambda c: w.seconds(c.seconds)
-    return "size on disk", lambda c: w.size(c.size)
-
-
 def _forests(key: str, title: str, rows: list[Row], metric: str, **more: Any) -> Drawing:
     """The same forest plot for a screen and for a phone."""
     return Drawing(key, title, " ".join(says(r, metric) + "." for r in rows),
@@ -54,15 +47,16 @@ def _forests(key: str, title: str, rows: list[Row], metric: str, **more: Any) ->
 
 
 def candidates(result: Result) -> Drawing | None:
-    """All trained candidates, the cheapest first: score with interval, and what it cost."""
+    """All trained candidates, the cheapest first: score with interval, and time to train (else the size)."""
     found = scored(result)
     if not found:
         return None
-    metric, (cost_name, of) = found[0][1].metric, cost(result)
-    rows = [Row(w.tidy(c.title, 48), s.score, note=of(c), strong=c.name == result.verdict.candidate,
-                hollow=bool(c.comparison and c.comparison.worse))
+    metric, timed = found[0][1].metric, any(c.seconds > 0 for c in result.candidates)
+    rows = [Row(w.tidy(c.title, 48), s.score, note=w.seconds(c.seconds) if timed else w.size(c.size),
+                strong=c.name == result.verdict.candidate, hollow=bool(c.comparison and c.comparison.worse))
             for c, s in sorted(found, key=lambda one: one[0].cost_rank)]
-    return _forests("candidates", f"{w.metric_name(metric)} and {cost_name} of every candidate", rows, metric)
+    cost = "time to train" if timed else "size on disk"
+    return _forests("candidates", f"{w.metric_name(metric)} and {cost} of every candidate", rows, metric)
 
 
 def verdict(result: Result) -> Drawing | None:

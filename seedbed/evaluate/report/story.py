@@ -37,15 +37,16 @@ def actions(result: Result) -> list[str]:
         done.append(f"Mend the data first: {w.plural(sum(f.count for f in severe), 'row')} with an error, listed "
                     "under the data's health. Then run it again.")
     rest = result.abstention
-    if rest and (rest.threshold is None or rest.error is None):
-        done.append(f"Let a person check every answer that matters: no threshold is proven to bring its errors down "
-                    f"to {w.percent(rest.target_error)}." if rest.threshold is None else
-                    "Let a person read every text: it was sure enough of none.")
+    if rest and rest.threshold is None:
+        done.append("Let a person check every answer that matters: no threshold is proven to bring its errors down "
+                    f"to {w.percent(rest.target_error)}.")
+    elif rest and rest.threshold is not None and rest.error is None:
+        done.append("Let a person read every text: it was sure enough of none.")
+    elif rest and rest.threshold and rest.error:
+        done.append(f"Let it answer where it is at least {w.percent(rest.threshold)} sure. {_then(rest)} Let a "
+                    "person read the rest.")
     elif rest and rest.error:
-        done.append(f"Let it answer every text: it errs in {w.estimate(rest.error, 'accuracy')}."
-                    if rest.threshold == 0 else
-                    f"Let it answer where it is at least {w.percent(rest.threshold)} sure. {_then(rest)} "
-                    "Let a person read the rest.")
+        done.append(f"Let it answer every text: it errs in {w.estimate(rest.error, 'accuracy')}.")
     if result.curve:
         done.append(result.curve.verdict)
     scores = found(result)
