@@ -5,9 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
-
-from ..progress import Progress
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from rich.progress import TaskID
@@ -17,19 +15,6 @@ REDRAW_S = 0.1
 SHORT_S = 1.0
 """Work shorter than this leaves no line behind."""
 LINE_EVERY_S = 30.0
-
-
-class Listener(Progress, Protocol):
-    """A listener that draws."""
-
-    def pause(self) -> None:
-        """Take the drawing away, a result is about to be written."""
-
-    def go_on(self) -> None:
-        """Draw again."""
-
-    def close(self) -> None:
-        """Draw no more."""
 
 
 def duration(seconds: float) -> str:
@@ -51,7 +36,7 @@ class _Work:
     began: float = field(default_factory=lambda: time.monotonic())
     amount: float = 0.0
     shown_at: float = field(default_factory=lambda: time.monotonic())
-    shown_share: float = 0.0
+    shown_tenths: int = 0
     metrics: dict[str, float] = field(default_factory=dict)
     task: TaskID | None = None
 
@@ -60,8 +45,13 @@ class _Work:
         return time.monotonic() - self.began
 
     @property
-    def share(self) -> float | None:
-        return min(1.0, self.amount / self.total) if self.total else None
+    def share(self) -> float:
+        """Of the total, 0 where that is not known."""
+        return min(1.0, self.amount / self.total) if self.total else 0.0
+
+    @property
+    def indent(self) -> str:
+        return "  " * self.depth
 
     @property
     def figures(self) -> str:
@@ -70,19 +60,17 @@ class _Work:
     @property
     def counted(self) -> str:
         """`300 of 1,000 steps`"""
-        if self.unit == "bytes":
-            amounts = [f"{value / 1e6:.1f}" for value in (self.amount, self.total) if value is not None]
-            return f"{' of '.join(amounts)} MB"
-        amounts = [f"{value:,.0f}" for value in (self.amount, self.total) if value is not None]
-        return f"{' of '.join(amounts)} {self.unit}".rstrip()
+        scale, form, unit = (1e6, ".1f", "MB") if self.unit == "bytes" else (1, ",.0f", self.unit)
+        amounts = [format(value / scale, form) for value in (self.amount, self.total) if value is not None]
+        return f"{' of '.join(amounts)} {unit}".rstrip()
+
+    @property
+    def ended(self) -> str:
+        return f"{self.indent}{self.name}: done in {duration(self.seconds)} {self.figures}".rstrip()
 
 
-def _tenths(share: float | None) -> int:
-    return int((share or 0.0) * 10 + 1e-6)
-
-
-class _Works:
-    """The works under way; work that starts inside other work is shown under it."""
+class Listener:
+    """A `Progress` that draws. Work that starts inside other work is shown under it."""
 
     def __init__(self) -> None:
         self._works: dict[str, _Work] = {}
@@ -102,6 +90,9 @@ class _Works:
         one.metrics.update(values)
         self._moved(one)
 
+    def note(self, text: str) -> None:
+        raise NotImplementedError
+
     def done(self, work: str) -> None:
         one = self._works.pop(work, None)
         if one is not None:
@@ -112,41 +103,44 @@ class _Works:
             self.start(work)
         return self._works[work]
 
+    def pause(self) -> None:
+        """Take the drawing away, a result is about to be written."""
+
+    def go_on(self) -> None:
+        """Draw again."""
+
+    def close(self) -> None:
+        """Draw no more."""
+
     def _started(self, one: _Work) -> None: ...
     def _moved(self, one: _Work) -> None: ...
     def _ended(self, one: _Work) -> None: ...
 
 
-class Lines(_Works):
+class Lines(Listener):
     """A line each 10 % and at least each 30 s, for a log or a pipe."""
 
     def note(self, text: str) -> None:
         self._say(f"note: {text}")
 
-    def pause(self) -> None: ...
-    def go_on(self) -> None: ...
-    def close(self) -> None: ...
-
     def _moved(self, one: _Work) -> None:
-        since, share = time.monotonic() - one.shown_at, one.share
-        enough = since >= SHORT_S and _tenths(share) > _tenths(one.shown_share)
-        if not enough and since < LINE_EVERY_S:
+        since, tenths = time.monotonic() - one.shown_at, int(one.share * 10 + 1e-6)
+        if since < LINE_EVERY_S and (since < SHORT_S or tenths <= one.shown_tenths):
             return
-        one.shown_at, one.shown_share = time.monotonic(), share or 0.0
-        left = ""
-        if share:
-            left = f"{share:.0%}, {duration(one.seconds * (1 - share) / share)} left, "
-        self._say(f"{'  ' * one.depth}{one.name}: {left}{one.counted} {one.figures}")
+        one.shown_at, one.shown_tenths = time.monotonic(), tenths
+        share = one.share
+        left = f"{share:.0%}, {duration(one.seconds * (1 - share) / share)} left, " if share else ""
+        self._say(f"{one.indent}{one.name}: {left}{one.counted} {one.figures}")
 
     def _ended(self, one: _Work) -> None:
         if one.seconds >= SHORT_S:
-            self._say(f"{'  ' * one.depth}{one.name}: done in {duration(one.seconds)} {one.figures}")
+            self._say(one.ended)
 
     def _say(self, text: str) -> None:
         print(text.rstrip(), file=sys.stderr, flush=True)
 
 
-class Bars(_Works):
+class Bars(Listener):
     """Live bars with the time left and the latest figures; finished work leaves one line."""
 
     def __init__(self) -> None:
@@ -178,7 +172,7 @@ class Bars(_Works):
         self._bars.stop()
 
     def _started(self, one: _Work) -> None:
-        one.task = self._bars.add_task(one.name, total=one.total, indent="  " * one.depth, counted="", figures="")
+        one.task = self._bars.add_task(one.name, total=one.total, indent=one.indent, counted="", figures="")
         self.go_on()
 
     def _moved(self, one: _Work) -> None:
@@ -191,7 +185,6 @@ class Bars(_Works):
         if one.task is not None:
             self._bars.remove_task(one.task)
         if one.seconds >= SHORT_S and one.depth < 2:
-            text = f"{'  ' * one.depth}{one.name}: done in {duration(one.seconds)} {one.figures}"
-            self._bars.console.print(text.rstrip(), markup=False)
+            self._bars.console.print(one.ended, markup=False)
         if not self._works:
             self._bars.stop()

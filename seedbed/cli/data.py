@@ -81,10 +81,14 @@ def _tokenizer(model: str) -> Path:
     return folder
 
 
+def _tell_counts(read: Health | Reading) -> None:
+    left_out = ", ".join(f"{n:,} {reason.replace('_', ' ')}" for reason, n in read.skipped.items())
+    show.line(f"{read.source}: {read.read:,} rows read, {read.kept:,} kept"
+              + (f", {read.read - read.kept:,} left out ({left_out})" if left_out else ""))
+
+
 def _tell(health: Health, several_sources: bool) -> None:
-    left_out = ", ".join(f"{n:,} {reason.replace('_', ' ')}" for reason, n in health.skipped.items())
-    show.line(f"{health.source}: {health.read:,} rows read, {health.kept:,} kept"
-              + (f", {health.read - health.kept:,} left out ({left_out})" if left_out else ""))
+    _tell_counts(health)
     show.line("; ".join(f"{what}: {value}" for what, value in health.detected.items()))
     if health.labels:
         most = list(health.labels.items())[:12]
@@ -101,15 +105,12 @@ def _tell(health: Health, several_sources: bool) -> None:
         show.line("tokens a word: " + ", ".join(f"{code} {n:.2f}" for code, n in health.tokens_per_word.items()))
     for one in health.findings:
         _tell_one(one, several_sources)
-    counts = {severity: sum(f.severity == severity for f in health.findings)
-              for severity in ("error", "warning", "info")}
+    found: list[str] = [one.severity for one in health.findings]
+    counts = {name: found.count(severity) for severity, name in
+              (("error", "error"), ("warning", "warning"), ("info", "note"))}
     show.line()
-    show.line(f"{_n(counts['error'], 'error')}, {_n(counts['warning'], 'warning')}, {_n(counts['info'], 'note')}"
-              if health.findings else "Nothing found: the data is ready.")
-
-
-def _n(count: int, what: str) -> str:
-    return f"{count} {what}{'' if count == 1 else 's'}"
+    show.line(", ".join(f"{n} {name}{'' if n == 1 else 's'}" for name, n in counts.items())
+              if found else "Nothing found: the data is ready.")
 
 
 def _tell_one(one: Finding, several_sources: bool) -> None:
@@ -156,9 +157,7 @@ def split(file: File, out: Annotated[Path, typer.Option(help="Folder for the spl
         show.json({"folder": out, "read": reading.read, "kept": reading.kept, "skipped": reading.skipped,
                    "files": files, **frozen.model_dump()})
         return
-    left_out = ", ".join(f"{n:,} {reason.replace('_', ' ')}" for reason, n in reading.skipped.items())
-    show.line(f"{reading.source}: {reading.read:,} rows read, {reading.kept:,} kept"
-              + (f", {reading.read - reading.kept:,} left out ({left_out})" if left_out else ""))
+    _tell_counts(reading)
     names = list(frozen.counts.rows)
     show.table(["label", *names], [*([label, *(by.get(name, 0) for name in names)]
                                      for label, by in frozen.counts.labels.items()),

@@ -90,5 +90,6 @@ def tell(result: Result, folder: Path) -> None:
         if (folder / name).exists():
             show.line(f"{what}: {folder / name}")
     if (folder / "bundle").exists():
-        show.line(f"answer: seedbed predict {folder / 'bundle'} \"...\"")
-        show.line(f"serve: seedbed serve {folder / 'bundle'}")
+        answer, serve = story.commands(str(folder / "bundle"))
+        show.line(f"answer: {answer}")
+        show.line(f"serve: {serve}")

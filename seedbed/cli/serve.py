@@ -44,5 +44,4 @@ def serve(
     if host not in ("127.0.0.1", "localhost", "::1"):
         show.bar().note("There are no keys: whoever reaches this address can use the model.")
     sys.stdout.flush()
-    sys.stdout.flush()
     run(make_app(opened, limits), listening)

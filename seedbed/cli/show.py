@@ -5,11 +5,8 @@ A result stays readable in a pipe: nothing is cut or coloured there.
 
 from __future__ import annotations
 
-import dataclasses
-import json as _json
 import sys
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from ..progress import SILENT, Progress
@@ -33,8 +30,10 @@ def line(text: str = "") -> None:
 
 
 def json(value: Any) -> None:
-    """A result for programs: dataclasses, records, paths and sets are turned into plain JSON."""
-    _write(_json.dumps(value, default=_plain, ensure_ascii=False, indent=2) + "\n")
+    """A result for programs: dataclasses, records, paths and arrays are turned into plain JSON."""
+    from pydantic_core import to_json
+
+    _write(to_json(value, indent=2, inf_nan_mode="constants", fallback=lambda array: array.tolist()).decode() + "\n")
 
 
 def table(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
@@ -93,19 +92,3 @@ def _write(text: str) -> None:
     sys.stdout.write(text)
     for listener in _open:
         listener.go_on()
-
-
-def _plain(value: Any) -> Any:
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
-    if hasattr(value, "model_dump"):
-        return value.model_dump(mode="json")
-    if isinstance(value, Path):
-        return str(value)
-    if isinstance(value, Mapping):
-        return dict(value)
-    if isinstance(value, set | frozenset):
-        return sorted(value)
-    if hasattr(value, "tolist"):  # NumPy
-        return value.tolist()
-    raise TypeError(f"{type(value).__name__} cannot be shown as JSON")

@@ -106,8 +106,8 @@ def _threshold(confidence: NDArray[np.float32], wrong: NDArray[np.bool_], target
             best, step = max(best, step), step + 1
     if best < 0:
         answered, errors = counts[starts[0]]
-        return None, (f"No threshold gives {promise}: among the surest {answered} of {n} validation rows "
-                      f"{errors} are wrong.")
+        return None, (f"No threshold is proven to give {promise}: of the {n} validation rows the surest {answered} "
+                      f"hold {errors} wrong {'answer' if errors == 1 else 'answers'}.")
     answered, errors = counts[best]
     return (0.0 if answered == n else grid[best]), (
         f"{promise[0].upper()}{promise[1:]}: {errors} of the {answered} answered validation rows are wrong (of {n}).")

@@ -106,9 +106,9 @@ def _body(result: Result) -> str:
         parts += ["## How good it is", f"Judged on {story.basis(scores)}.", _figures(scores), _classes(scores)]
     if winner.speed:
         speed = winner.speed
-        parts.append(f"One text takes {w.milliseconds(speed.median_ms)} (95 of 100 within "
-                     f"{w.milliseconds(speed.p95_ms)}; {w.plural(speed.texts, 'text')} timed); in bulk it reads "
-                     f"{w.rate(speed.texts_per_second)} texts a second on the machine named below.")
+        parts.append(f"One text takes {w.milliseconds(speed.median_ms)} ({story.latency(speed)}); in bulk it reads "
+                     f"{w.rate(speed.texts_per_second)} texts a second ({w.plural(speed.texts, 'text')} timed) on "
+                     "the machine named below.")
     parts += ["## How it was chosen", _plain(result.verdict.rule),
               "## What it learned from", _plain(story.health(result)),
               f"Split: {', '.join(f'{w.count(n)} {name}' for name, n in result.rows.items())}. "

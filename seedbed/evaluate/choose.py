@@ -87,9 +87,8 @@ def choose(task: Classify, y: NDArray[Any], logits_by_candidate: Mapping[str, Fl
     rival = winner if winner != best else max(others, key=lambda name: scores[name], default=None)
     power = NormalDist().inv_cdf(1 - ALPHA) + NormalDist().inv_cdf(POWER)
     detectable = power * found[rival][1] if rival is not None else None
-    words = _Words(METRICS[metric], len(y), scores, best, winner, names, comparisons, passed, learned, margin,
-                   detectable)
-    return Choice(candidate=winner, rule=words.rule(), comparisons=comparisons, best=best, detectable=detectable,
+    rule = _rule(METRICS[metric], len(y), scores, best, winner, passed, learned, comparisons, margin, detectable)
+    return Choice(candidate=winner, rule=rule, comparisons=comparisons, best=best, detectable=detectable,
                   learned=bool(learned), tentative=winner not in learned or len(y) < TENTATIVE_BELOW)
 
 
@@ -114,64 +113,48 @@ def _learned(task: Classify, y: NDArray[Any], decided: dict[str, NDArray[Any]], 
     return {name for name, p in zip(varied, holm(p_values), strict=True) if p < ALPHA}
 
 
-class _Words:
-    """Puts the figures into the rule."""
-
-    def __init__(self, metric: str, rows: int, scores: dict[str, float], best: str, winner: str, names: list[str],
-                 comparisons: dict[str, Comparison], passed: set[str], learned: set[str], margin: float,
-                 detectable: float | None) -> None:
-        self.metric, self.rows, self.scores, self.best, self.winner = metric, rows, scores, best, winner
-        self.names, self.comparisons, self.passed, self.learned = names, comparisons, passed, learned
-        self.margin, self.detectable = margin, detectable
-
-    def rule(self) -> str:
-        if len(self.names) == 1:
-            parts = [f"There was one candidate, {self.winner}: {self.metric} {self.scores[self.winner]:.3f} "
-                     f"on {self.rows:,} rows."]
-        else:
-            parts = [f"The cheapest candidate wins that is not statistically worse than the best "
-                     f"(paired randomization test on the same {self.rows:,} rows, one-sided at {ALPHA:.0%}"
-                     f"{self._corrected()}), scores at most {self.margin:g} below it, and is proven to have learned "
-                     f"something.", f"Best: {self.best}, {self.metric} {self.scores[self.best]:.3f}."]
-        if not self.learned:
-            parts.append(f"But no candidate is proven better than {FLOOR}: {self.rows:,} rows do not show that "
-                         f"anything was learned. {self.winner} has the best score and is taken as tentative; label "
-                         f"more rows before relying on it.")
-        elif self.winner != self.best:
-            parts.append(f"Chosen: {self.winner}, {self.scores[self.winner]:.3f}, which is cheaper and "
-                         f"{self._against(self.winner)}.")
-        elif len(self.names) > 1:
-            parts.append("Chosen: the best itself.")
-        cheaper = self.names[:self.names.index(self.winner)]
-        reasons = [f"{name} ({self.scores[name]:.3f}) {self._why_not(name)}" for name in cheaper]
-        if reasons and self.learned:
-            parts.append(f"Cheaper, but not chosen: {'; '.join(reasons)}.")
-        if self.winner == self.best and self.winner not in self.learned and self.learned:
-            parts.append(f"{self.winner} itself is not proven better than {FLOOR}; treat it as tentative.")
-        return " ".join([*parts, *self._power()])
-
-    def _corrected(self) -> str:
-        count = len(self.comparisons)
-        return f", corrected for {count} comparisons by Holm's method" if count > 1 else ""
-
-    def _against(self, name: str) -> str:
-        one = self.comparisons[name]
+def _rule(metric: str, rows: int, scores: dict[str, float], best: str, winner: str, passed: set[str],
+          learned: set[str], comparisons: dict[str, Comparison], margin: float, detectable: float | None) -> str:
+    """The rule with the figures put in; `scores` are in order of cost."""
+    def against(name: str) -> str:
+        one = comparisons[name]
         if not one.difference.value and not one.difference.low and not one.difference.high:
             return "scores the same"
+        p_value = f"= {one.p_value:.3f}" if one.p_value >= 0.001 else "< 0.001"
         return (f"{one.difference.value:.3f} lower (95 % interval of the difference {one.difference.low:.3f} to "
-                f"{one.difference.high:.3f}, p {f'= {one.p_value:.3f}' if one.p_value >= 0.001 else '< 0.001'})")
+                f"{one.difference.high:.3f}, p {p_value})")
 
-    def _why_not(self, name: str) -> str:
-        if name not in self.passed and self.comparisons[name].worse:
-            return f"is worse, {self._against(name)}"
-        if name not in self.passed:
-            return f"is not proven worse, but is {self._against(name)}, more than {self.margin:g}"
-        return f"is not proven better than {FLOOR}"
+    def why_not(name: str) -> str:
+        if name in passed:
+            return f"is not proven better than {FLOOR}"
+        if comparisons[name].worse:
+            return f"is worse, {against(name)}"
+        return f"is not proven worse, but is {against(name)}, more than {margin:g}"
 
-    def _power(self) -> list[str]:
-        if self.detectable is None:
-            return []
-        if self.detectable < 1e-9:
-            return ["It and its closest rival answered alike on every row."]
-        return [f"What {self.rows:,} rows can show: a true difference of {self.detectable:.3f} would be found four "
-                f"times in five, a smaller one less often."]
+    if len(scores) == 1:
+        parts = [f"There was one candidate, {winner}: {metric} {scores[winner]:.3f} on {rows:,} rows."]
+    else:
+        several = f", corrected for {len(comparisons)} comparisons by Holm's method" if len(comparisons) > 1 else ""
+        parts = [f"The cheapest candidate wins that is not statistically worse than the best (paired randomization "
+                 f"test on the same {rows:,} rows, one-sided at {ALPHA:.0%}{several}), scores at most {margin:g} "
+                 f"below it, and is proven to have learned something.",
+                 f"Best: {best}, {metric} {scores[best]:.3f}."]
+    if not learned:
+        parts.append(f"But no candidate is proven better than {FLOOR}: {rows:,} rows do not show that anything was "
+                     f"learned. {winner} has the best score and is taken as tentative; label more rows before "
+                     f"relying on it.")
+    elif winner != best:
+        parts.append(f"Chosen: {winner}, {scores[winner]:.3f}, which is cheaper and {against(winner)}.")
+    elif len(scores) > 1:
+        parts.append("Chosen: the best itself.")
+    names = list(scores)
+    reasons = [f"{name} ({scores[name]:.3f}) {why_not(name)}" for name in names[:names.index(winner)]]
+    if reasons and learned:
+        parts.append(f"Cheaper, but not chosen: {'; '.join(reasons)}.")
+    if learned and winner not in learned:
+        parts.append(f"{winner} itself is not proven better than {FLOOR}; treat it as tentative.")
+    if detectable is not None:
+        parts.append("It and its closest rival answered alike on every row." if detectable < 1e-9 else
+                     f"What {rows:,} rows can show: a true difference of {detectable:.3f} would be found four times "
+                     f"in five, a smaller one less often.")
+    return " ".join(parts)

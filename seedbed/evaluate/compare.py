@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from ..records import Estimate
 from ..tasks.classify import Classify, Floats
-from .counts import Array, Patterns, Totals, blocks, checked, decisions, known_metric, patterns
+from .counts import Array, Patterns, Totals, blocks, known_metric, patterns
 from .intervals import difference_interval
 from .result import Comparison
 from .scores import RESAMPLES, estimate, redraw
@@ -18,9 +18,10 @@ ALPHA = 0.05
 EXCHANGES = 5000
 
 
-def compare(task: Classify, y: NDArray[Any], best_logits: Floats, other_logits: Floats, *, best: str,
-            metric: str | None = None, seed: int = 0, resamples: int = EXCHANGES) -> Comparison:
-    """Compare a candidate with the best one, paired by row.
+def compare_decisions(task: Classify, y: NDArray[Any], best_decided: NDArray[Any], other_decided: NDArray[Any], *,
+                      best: str, metric: str | None = None, seed: int = 0,
+                      resamples: int = EXCHANGES) -> tuple[Comparison, float]:
+    """Compare a candidate with the best one, paired by row; also the standard error of the difference.
 
     The test is the paired randomization test (Fisher 1935; for F1, Yeh 2000, "More accurate tests for the
     statistical significance of result differences"): were the two equally good, each row's two answers could be
@@ -29,25 +30,14 @@ def compare(task: Classify, y: NDArray[Any], best_logits: Floats, other_logits: 
     at 5 % and the interval two-sided at 95 %, so a candidate can be worse while its interval just reaches 0.
 
     Args:
-        y: [rows] class indices, or [rows, labels] 0/1.
-        best_logits, other_logits: [rows, labels].
+        y, best_decided, other_decided: [rows] class indices, or [rows, labels] 0/1.
         best: name of the best candidate, for the record.
         metric: by default the task's.
         seed, resamples: of the exchanges.
 
     Raises:
-        DataError: no rows, or logits that are not numbers.
         UserError: unknown metric.
     """
-    checked(task, y, [(best, best_logits), ("The candidate", other_logits)])
-    return compare_decisions(task, y, decisions(task, best_logits), decisions(task, other_logits), best=best,
-                             metric=metric, seed=seed, resamples=resamples)[0]
-
-
-def compare_decisions(task: Classify, y: NDArray[Any], best_decided: NDArray[Any], other_decided: NDArray[Any], *,
-                      best: str, metric: str | None = None, seed: int = 0,
-                      resamples: int = EXCHANGES) -> tuple[Comparison, float]:
-    """As `compare`, from decisions in the shape of `y`; also the standard error of the difference."""
     metric = known_metric(metric or task.metric)
     rng = np.random.default_rng(seed)
     rows = patterns(task, y, best_decided, other_decided)

@@ -7,6 +7,7 @@ import logging
 import os
 import re
 import threading
+from importlib.metadata import version
 from pathlib import Path
 from time import perf_counter
 from types import TracebackType
@@ -105,7 +106,8 @@ class Meter:
             with contextlib.suppress(Exception):  # another package's estimate must never end a training
                 self._tracker.stop()
                 return Energy(watt_hours=float(self._tracker.final_emissions_data.energy_consumed) * 1000,
-                              source=f"estimated by codecarbon {_version()} offline, from processor load and memory")
+                              source=f"estimated by codecarbon {version('codecarbon')} offline, from processor load "
+                                     "and memory")
         return Energy(watt_hours=cpu_seconds * WATTS_A_CORE / 3600,
                       source=f"estimated from processor time at {WATTS_A_CORE:g} W a core")
 
@@ -124,8 +126,7 @@ class Meter:
 
 def _cpu_seconds() -> float:
     """Processor time of this process and of children that ended."""
-    times = os.times()
-    return times.user + times.system + times.children_user + times.children_system
+    return sum(os.times()[:4])
 
 
 def _tracker() -> Any:
@@ -143,8 +144,3 @@ def _tracker() -> Any:
     except Exception:  # not installed, or not able to run here: the estimate from processor time stands in
         return None
     return tracker
-
-
-def _version() -> str:
-    from importlib.metadata import version
-    return version("codecarbon")

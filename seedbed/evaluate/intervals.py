@@ -94,19 +94,8 @@ def clopper_pearson_upper(wrong: int, n: int, delta: float) -> float:
 
 def holm(p_values: Sequence[float]) -> list[float]:
     """Adjusted p-values: no false alarm at all among these tests, save with probability alpha (Holm 1979)."""
-    adjusted, highest = [0.0] * len(p_values), 0.0
-    order = np.argsort(np.asarray(p_values), kind="stable").tolist()
-    for rank, i in enumerate(order):
-        highest = max(highest, min(1.0, (len(p_values) - rank) * p_values[i]))
-        adjusted[i] = highest
-    return adjusted
-
-
-def benjamini_hochberg(p_values: Sequence[float]) -> list[float]:
-    """Adjusted p-values: of the alarms, a share alpha is false on average (Benjamini and Hochberg 1995)."""
-    adjusted, lowest = [1.0] * len(p_values), 1.0
-    order = np.argsort(np.asarray(p_values), kind="stable").tolist()
-    for back, i in enumerate(reversed(order)):
-        lowest = min(lowest, p_values[i] * len(p_values) / (len(p_values) - back))
-        adjusted[i] = lowest
-    return adjusted
+    order = np.argsort(p_values, kind="stable")
+    adjusted = np.empty(len(p_values))
+    stepped = np.arange(len(p_values), 0, -1) * np.asarray(p_values, np.float64)[order]
+    adjusted[order] = np.minimum(1, np.maximum.accumulate(stepped))
+    return adjusted.tolist()

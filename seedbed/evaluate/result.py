@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
+from pydantic import model_validator
+
 from ..data.health import Health
 from ..records import Estimate, Record
 
@@ -216,6 +218,12 @@ class Result(Record):
     licences: dict[str, str] = {}
     """Base model and data, as far as known."""
     seconds: float = 0.0
+
+    @model_validator(mode="after")
+    def _names_a_candidate(self) -> Result:
+        if not any(c.name == self.verdict.candidate for c in self.candidates):
+            raise ValueError(f"the verdict names {self.verdict.candidate!r}, which is no candidate of this run")
+        return self
 
     @property
     def winner(self) -> Candidate:

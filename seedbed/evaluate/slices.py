@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 from ..tasks.classify import Classify, Floats
 from .compare import ALPHA
 from .counts import Array, Patterns, Totals, checked, decisions, known_metric, patterns
-from .intervals import benjamini_hochberg
 from .result import SliceScore
 from .scores import RESAMPLES, estimate, redraw
 
@@ -56,14 +55,16 @@ def slices(task: Classify, dataset: Dataset, y: NDArray[Any], logits: Floats, *,
         return []
     rng = np.random.default_rng(seed)
     rows = patterns(task, y, decisions(task, logits))
-    p_values = benjamini_hochberg(_worse(rows, metric, [mask for _, _, mask in found], rng))
+    from scipy.stats import false_discovery_control
+
+    p_values = false_discovery_control(_worse(rows, metric, [mask for _, _, mask in found], rng))
     out = []
     for (dimension, value, mask), p in zip(found, p_values, strict=True):
         part = Patterns(np.bincount(rows.place[mask], minlength=len(rows.counts)), rows.truth, rows.decided,
                         rows.place[mask])
         (redrawn,) = redraw(part, RESAMPLES, rng)
         out.append(SliceScore(dimension=dimension, value=value, score=estimate(metric, part.totals(), redrawn),
-                              worse=p < ALPHA))
+                              worse=bool(p < ALPHA)))
     return out
 
 
@@ -100,7 +101,7 @@ def _thirds(words: NDArray[np.int64]) -> list[tuple[str, NDArray[np.bool_]]]:
             (f"long (over {high} words)", words > high)]
 
 
-def _worse(rows: Patterns, metric: str, masks: list[NDArray[np.bool_]], rng: np.random.Generator) -> list[float]:
+def _worse(rows: Patterns, metric: str, masks: list[NDArray[np.bool_]], rng: np.random.Generator) -> Array:
     """One-sided p-value of "this part is no worse than the rest" for each mask.
 
     One shuffle serves every part: its first m rows are a random part of m rows.
@@ -119,7 +120,8 @@ def _worse(rows: Patterns, metric: str, masks: list[NDArray[np.bool_]], rng: np.
     sizes, which = np.unique([int(mask.sum()) for mask in masks], return_inverse=True)
     seen = np.stack([np.bincount(rows.place[mask], minlength=cells) for mask in masks]) @ columns
     observed = gap(seen.astype(np.float64))
-    draws = int(np.clip(20_000_000 // rows.rows, 500, 2000))
+    # So many that one bad part alone can pass the correction: the smallest p-value is 1 / (draws + 1).
+    draws = max(int(np.clip(20_000_000 // rows.rows, 500, 2000)), 40 * len(masks))
     segment = np.repeat(np.arange(len(sizes)), np.diff(sizes, prepend=0)) * cells  # rows between two sizes
     as_bad = np.zeros(len(masks))
     for _ in range(draws):
@@ -127,4 +129,4 @@ def _worse(rows: Patterns, metric: str, masks: list[NDArray[np.bool_]], rng: np.
         counts = np.bincount(shuffled + segment, minlength=len(sizes) * cells).reshape(len(sizes), cells)
         dealt = np.cumsum(counts.astype(np.float32) @ columns, axis=0, dtype=np.float64)
         as_bad += gap(dealt)[which] <= observed + 1e-12
-    return [float(p) for p in (1 + as_bad) / (1 + draws)]
+    return (1 + as_bad) / (1 + draws)

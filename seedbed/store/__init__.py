@@ -42,5 +42,3 @@ def open_store(url: str | None = None) -> Store:
         store.close()
         raise
     return store
-
-

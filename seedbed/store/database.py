@@ -211,10 +211,10 @@ def now(connection: Connection) -> datetime:
 
 
 def put(connection: Connection, table: Table, **values: Any) -> None:
-    """Insert a row, or replace what is not key in the row with the same primary key."""
+    """Insert a row, or replace what is not key in the row with the same primary key; a row that is all key stays."""
     insert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
     keys = [column.name for column in table.primary_key]
     rest = {name: value for name, value in values.items() if name not in keys}
     new = insert(table).values(**values)
     connection.execute(new.on_conflict_do_update(index_elements=keys, set_=rest) if rest else
-                       new.on_conflict_do_nothing(index_elements=keys))
+                       new.on_conflict_do_nothing())

@@ -77,7 +77,7 @@ def _kind(c: Connection, name: str) -> str | None:
 
 
 def _register(c: Connection, name: str, kind: str) -> None:
+    put(c, actors, name=name, kind=kind)  # first: two who ask at once are told apart by the database
     known = _kind(c, name)
-    if known not in (None, kind):
+    if known != kind:
         raise UserError(f"{name!r} is the name of a {known}, not of a {kind}.", "Choose another name.")
-    put(c, actors, name=name, kind=kind)

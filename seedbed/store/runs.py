@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Row, delete, insert, or_, select, update
+from sqlalchemy import Connection, Row, Select, delete, insert, or_, select, update
 
 from ..errors import NotFound
 from ..records import Estimate
@@ -105,8 +105,9 @@ class Runs(Database):
     def runs(self, limit: int | None = None) -> list[Run]:
         """Runs, the newest first."""
         with self._read() as c:
-            rows = c.execute(select(runs).order_by(runs.c.started.desc(), runs.c.id.desc()).limit(limit)).all()
-            found = _scores(c, [row.id for row in rows])
+            wanted = select(runs).order_by(runs.c.started.desc(), runs.c.id.desc()).limit(limit)
+            rows = c.execute(wanted).all()
+            found = _scores(c, wanted.with_only_columns(runs.c.id))  # not ids: a query may hold only so many
         return [Run(**_line(row, found[row.id])) for row in rows]
 
     def run(self, name: str) -> RunDetail:
@@ -133,7 +134,7 @@ class Runs(Database):
                          bundles=[StoredBundle(**one._mapping) for one in made])
 
 
-def _scores(c: Connection, ids: Sequence[int]) -> dict[int, list[Score]]:
+def _scores(c: Connection, ids: Sequence[int] | Select[int]) -> dict[int, list[Score]]:
     found: dict[int, list[Score]] = defaultdict(list)
     t = scores.c
     for row in c.execute(select(scores).where(t.run_id.in_(ids)).order_by(t.candidate, t.split, t.metric)):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import shlex
 from contextlib import redirect_stdout
 from dataclasses import fields
 from pathlib import Path
@@ -32,9 +33,9 @@ def ran(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
         patch.setenv("SEEDBED_HOME", str(place / "home"))
         settings.cache_clear()
         assert main(["run", "data.csv", "--text", "words", "--label", "verdict", "--candidates", "majority,tfidf",
-                     "--no-learning-curve", "--seed", "5", "--rank", "4", "--out", "out"]) == 0
+                     "--no-learning-curve", "--seed", "5", "--rank", "4", "--out", "my out"]) == 0
     settings.cache_clear()
-    return place / "out", said.getvalue()
+    return place / "my out", said.getvalue()
 
 
 def test_a_run_prints_the_verdict_every_candidate_and_where_things_are(ran: tuple[Path, str]) -> None:
@@ -49,7 +50,7 @@ def test_a_run_prints_the_verdict_every_candidate_and_where_things_are(ran: tupl
             continue
         assert rows[one["title"]].startswith("*") == (one["name"] == result["verdict"]["candidate"])
     for name in ("report.html", "result.json", "bundle"):
-        assert str(Path("out") / name) in said
+        assert str(Path("my out") / name) in said
         assert (folder / name).exists()
 
 
@@ -62,8 +63,12 @@ def test_flags_reach_the_run(ran: tuple[Path, str]) -> None:
     assert written["training"]["rank"] == 4
 
 
-def test_the_printed_command_answers(ran: tuple[Path, str], capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["predict", str(ran[0] / "bundle"), "--json", "the tripod is superb after 9 days"]) == 0
+def test_the_printed_command_answers(ran: tuple[Path, str], capsys: pytest.CaptureFixture[str],
+                                     monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ran[0].parent)
+    [line] = [line for line in ran[1].splitlines() if line.startswith("answer: seedbed ")]
+    words = shlex.split(line.removeprefix("answer: seedbed "))
+    assert main([*words[:-1], "--json", "the tripod is superb after 9 days"]) == 0
     [answer] = json.loads(capsys.readouterr().out)
     assert answer["label"] == "good"
 

@@ -45,13 +45,13 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     return made
 
 
-def test_json_takes_records_dataclasses_paths_sets_and_numpy(capsys: pytest.CaptureFixture[str]) -> None:
+def test_json_takes_records_dataclasses_paths_and_numpy(capsys: pytest.CaptureFixture[str]) -> None:
     @dataclass
     class Thing:
         path: Path
-        names: frozenset[str]
+        names: tuple[str, ...]
 
-    show.json({"estimate": Estimate(value=0.5, low=0.4, high=0.6, n=9), "thing": Thing(Path("a"), frozenset("ba")),
+    show.json({"estimate": Estimate(value=0.5, low=0.4, high=0.6, n=9), "thing": Thing(Path("a"), ("a", "b")),
                "array": np.arange(2), "text": "Größe"})
     out = capsys.readouterr().out
     assert "Größe" in out

@@ -117,7 +117,8 @@ def make(labels: list[str] | None = None, *, n: int = 379, multi_label: bool = F
         made.append(Candidate(
             name=name, title=title, cost_rank=rank, status="trained", model=model, selection=chosen_on,
             test=None if protocol == "cross-validation" else test,
-            speed=None if bare else Speed(median_ms=ms, p95_ms=ms * 1.7, texts_per_second=tps, texts=200),
+            speed=None if bare else Speed(median_ms=ms, p95_ms=ms * 1.7, texts_per_second=tps, texts=200,
+                                               calls=500, median_low_ms=ms * 0.95, median_high_ms=ms * 1.04),
             seconds=secs, size=size, peak_memory=0 if bare else int(4e8 + size * 9),
             energy=None if bare or rank == 0 else Energy(watt_hours=secs * 0.012, source="processor counters (RAPL)"),
             parameters=size // 4, trained_parameters=size // 40, predicted_seconds=secs * 1.1,

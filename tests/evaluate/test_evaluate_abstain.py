@@ -71,7 +71,7 @@ def test_too_few_rows_or_too_many_errors_say_so() -> None:
     rng = np.random.default_rng(0)
     noise = (rng.integers(0, 2, 500), rng.normal(size=(500, 2)).astype(np.float32))
     poor = abstention(TWO, noise, noise, 1.0)
-    assert poor.threshold is None and "No threshold gives" in poor.reason
+    assert poor.threshold is None and "No threshold is proven to give" in poor.reason
 
 
 def test_multi_label_counts_whole_rows() -> None:

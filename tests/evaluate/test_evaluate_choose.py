@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from coverage_study import TASK, answers, rule_loss
 
+from seedbed.errors import DataError
 from seedbed.evaluate.choose import Choice, choose
 from seedbed.tasks.classify import Classify
 
@@ -101,6 +102,9 @@ def test_multi_label_and_empty() -> None:
     assert choose(task, y, logits, RANKS).candidate == "linear"
     with pytest.raises(ValueError, match="no candidates"):
         choose(task, y, {}, {})
+    broken = {"linear": np.full((300, 2), np.inf, np.float32)}
+    with pytest.raises(DataError, match="linear gave scores that are not numbers for 300 of 300"):
+        choose(task, y, broken, RANKS)
 
 
 def test_detectable_is_what_the_test_finds_four_times_in_five() -> None:

@@ -54,6 +54,15 @@ def test_a_bad_slice_is_flagged_and_no_other() -> None:
     assert pt.score.n == 200 and pt.score.value < .7
 
 
+def test_one_bad_slice_is_found_among_many() -> None:
+    rng = np.random.default_rng(2)
+    y, language = rng.integers(0, 2, 600), np.array(["en", "pt"] + ["en"] * 4)[np.arange(600) % 6]
+    many = {f"k{j:02}": rng.integers(0, 12, 600).tolist() for j in range(12)}
+    wrong = rng.random(600) < np.where(language == "pt", .6, .05)
+    found = slices(TWO, data(y, language=language.tolist(), **many), y, right(y, wrong))
+    assert len(found) > 140 and "pt" in [one.value for one in found if one.worse]
+
+
 def test_false_flags_are_rare() -> None:
     flagged = 0
     for seed in range(40):

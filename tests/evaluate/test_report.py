@@ -12,11 +12,12 @@ from typing import Any
 
 import pytest
 from browser import Browser, find
+from rich.cells import cell_len
 from sample_result import make
 
-from seedbed.evaluate.report import drawings, html, write
+from seedbed.evaluate.report import charts, drawings, html, story, write
 from seedbed.evaluate.report import wording as w
-from seedbed.evaluate.result import Candidate, Result
+from seedbed.evaluate.result import Candidate, Result, Speed
 from seedbed.records import Estimate
 
 EVIL = '<script>alert(1)</script>"\'><img src=x onerror=alert(2)>'
@@ -203,6 +204,72 @@ def test_one_candidate_alone() -> None:
     assert "the winner is the cheapest itself" in parsed.words
 
 
+def test_what_the_threshold_gives_is_said_whatever_it_is() -> None:
+    def said(**of: Any) -> str:
+        rest = make().abstention
+        assert rest
+        result = make(abstention=rest.model_copy(update=of))
+        return " ".join([*story.actions(result), story.coverage(result)]).replace(w.THIN, " ")
+
+    every = said(threshold=0.0)
+    assert "Let it answer every text: it errs in 11 %" in every and "it may answer every text" in every
+    assert "0 % sure" not in every.replace("90 % sure", "")
+    few = said(threshold=None, coverage=None, error=None, reason="9 validation rows cannot show it.")
+    assert "no threshold is proven to bring its errors down to 10 %" in few and few.endswith("rows cannot show it.")
+    none = said(coverage=Estimate(value=0, low=0, high=0.1, n=40), error=None)
+    assert "it was sure enough of none" in none and none.endswith("It then answers none of the held-out texts.")
+
+
+def test_classes_that_no_text_has_are_not_called_weak() -> None:
+    result = make(n=400)
+    scores = result.winner.test
+    assert scores
+    absent = scores.per_class[0].model_copy(update={
+        "label": "never seen", "support": 0, "f1": Estimate(value=0, low=0, high=1, n=0)})
+    scores = scores.model_copy(update={"per_class": [absent, *scores.per_class[1:]]})
+    assert "never seen" not in story.classes(scores)
+    drawn = charts.classes(scores)
+    assert drawn and "never seen" not in drawn.text
+    assert story.classes(scores.model_copy(update={"per_class": [absent]})).startswith("Too few classes")
+
+
+def test_latency_has_the_interval_and_the_texts_it_was_timed_on() -> None:
+    speed = Speed(median_ms=40, median_low_ms=38, median_high_ms=43, p95_ms=70, calls=25, texts_per_second=9,
+                  texts=64)
+    assert story.latency(speed).replace(w.THIN, " ") == \
+        "95 % interval 38.0 ms to 43.0 ms, 95 of 100 within 70.0 ms, 25 texts timed one by one"
+    result = make()
+    mine = [c.model_copy(update={"speed": speed}) for c in result.candidates]
+    assert "25 texts timed one by one" in page(result.model_copy(update={"candidates": mine}))[1].words
+
+
+def test_without_test_texts_nothing_is_called_held_out() -> None:
+    result = make()
+    mine = [c.model_copy(update={"test": None}) for c in result.candidates]
+    _, parsed = page(result.model_copy(update={"candidates": mine, "abstention": None}))
+    assert "validation texts, which also served to choose" in parsed.words
+    assert "fitted on these same texts, which flatters it a little" in parsed.words
+    assert "held-out" not in parsed.words and "held out" not in parsed.words
+
+
+def test_what_was_measured_but_cannot_be_drawn_is_not_called_unmeasured() -> None:
+    result = make([f"c{i}" for i in range(20)])
+    scores = result.winner.test
+    assert scores and result.curve
+    right = [[n if i == j else 0 for j, n in enumerate(row)] for i, row in enumerate(scores.confusion)]
+    winner = result.winner.model_copy(update={"test": scores.model_copy(update={"confusion": right})})
+    lines = " ".join(story.left_out(result.model_copy(update={
+        "candidates": [winner], "coverage": result.coverage[:1],
+        "curve": result.curve.model_copy(update={"points": result.curve.points[:1]})}), set()))
+    assert "nothing was mixed up" in lines and "equally sure of every text" in lines and "too few points" in lines
+    assert "not counted" not in lines and "Risk against coverage: it was not measured" not in lines
+
+
+def test_a_verdict_without_its_candidate_is_refused() -> None:
+    with pytest.raises(ValueError, match="is no candidate of this run"):
+        make(candidates=[])
+
+
 def test_counts_that_do_not_add_up_are_exposed() -> None:
     result = make()
     wrong = result.health.model_copy(update={"kept": result.health.kept - 1})
@@ -271,7 +338,7 @@ def test_figures_in_words(shown: str, wanted: str) -> None:
 @pytest.mark.parametrize("text", ["日本語のとても長い", "שלום עולם ומלואו", "naïve café résumé", "👩‍👩‍👧 family"])
 @pytest.mark.parametrize("limit", [3, 6, 9])
 def test_cut_words_fit(text: str, limit: int) -> None:
-    assert w.columns(w.tidy(text, limit)) <= limit
+    assert cell_len(w.tidy(text, limit)) <= limit
 
 
 def test_drawings_match_the_result() -> None:

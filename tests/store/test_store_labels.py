@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import Any
 
@@ -9,7 +10,7 @@ import pytest
 from sqlalchemy import insert, text, update
 
 from seedbed.errors import NotFound, UserError
-from seedbed.store import Store
+from seedbed.store import Store, open_store
 from seedbed.store.database import now
 from seedbed.store.tables import actors, answers, suggestions
 
@@ -87,3 +88,14 @@ def test_the_database_refuses_that_a_machine_turns_into_a_person(asked: Store) -
     with asked._read() as connection:
         kinds = dict(connection.execute(text("SELECT name, kind FROM actors")).tuples().all())
     assert kinds == {"ana": "person", "smollm2": "machine"}
+
+
+def test_a_person_and_a_machine_that_take_one_name_at_once(url: str) -> None:
+    with open_store(url) as one, open_store(url) as other, ThreadPoolExecutor() as threads:
+        with one._write() as connection:
+            connection.execute(insert(actors).values(name="sam", kind="machine"))
+            waits = threads.submit(other.add_person, "sam")
+            with pytest.raises(TimeoutError):
+                waits.result(0.3)
+        with pytest.raises(UserError, match="'sam' is the name of a machine"):
+            waits.result(30)

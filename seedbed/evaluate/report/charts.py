@@ -11,20 +11,17 @@ from collections.abc import Callable
 from typing import Any
 
 import altair as alt
+from rich.cells import cell_len
 
 from ..result import Abstention, Calibration, Candidate, Coverage, LearningCurve, Result, Scores, SliceScore
 from . import wording as w
 from .drawing import ACCENT, HALF, INK, LINE, MARK, NARROW, PAPER, SOFT, WARN, WIDE, Drawing, finish
-from .forest import Row, axis, colors, forest, own, says, zoom
-from .labels import Point, place
+from .forest import Row, axis, forest, own, says, zoom
 
 MOST_ROWS = 20
 """More rows than this make a chart that nobody reads; the table beside it has them all."""
 MOST_CLASSES = {WIDE: 14, NARROW: 5}
 """Classes up to which a confusion matrix is drawn whole, by width."""
-TIMES = {0.01: "10 ms", 0.1: "0.1 s", 1: "1 s", 10: "10 s", 60: "1 min", 600: "10 min", 3600: "1 h", 36000: "10 h"}
-SIZES = {1e3: "1 kB", 1e4: "10 kB", 1e5: "100 kB", 1e6: "1 MB", 1e7: "10 MB", 1e8: "100 MB", 1e9: "1 GB",
-         1e10: "10 GB"}
 
 
 def _rows(values: list[dict[str, Any]]) -> alt.Chart:
@@ -43,61 +40,23 @@ def scored(result: Result) -> list[tuple[Candidate, Scores]]:
     return [(c, s) for c in trained if (s := c.selection if chosen else c.test)]
 
 
-def cost(result: Result) -> tuple[str, Callable[[Candidate], float], Callable[[float], str]]:
-    """What candidates are set against: seconds to train, or the size where no time was kept."""
-    if any(c.seconds > 0 for c in result.candidates):
-        return "Time to train", lambda c: c.seconds, w.seconds
-    return "Size on disk", lambda c: float(c.size), w.size
+def _forests(key: str, title: str, rows: list[Row], metric: str, **more: Any) -> Drawing:
+    """The same forest plot for a screen and for a phone."""
+    return Drawing(key, title, " ".join(says(r, metric) + "." for r in rows),
+                   *(forest(rows, metric, width, stacked=width == NARROW, **more) for width in (WIDE, NARROW)))
 
 
 def candidates(result: Result) -> Drawing | None:
-    """All trained candidates: score with interval against what they cost."""
+    """All trained candidates, the cheapest first: score with interval, and time to train (else the size)."""
     found = scored(result)
     if not found:
         return None
-    metric, (name, of, shown) = found[0][1].metric, cost(result)
-    rows = [Row(w.tidy(c.title, 48), s.score, note=shown(of(c)), strong=c.name == result.verdict.candidate,
-                hollow=bool(c.comparison and c.comparison.worse)) for c, s in found]
-    costs = [of(c) for c, _ in found]
-    words = f"{w.metric_name(metric)} against {name.lower()}. " + " ".join(says(r, metric) + "." for r in rows)
-    wide = _scatter(rows, costs, metric, name) if any(costs) else forest(rows, metric, WIDE)
-    return Drawing("candidates", "Score of every candidate against its cost", words, wide,
-                   forest(rows, metric, NARROW, stacked=True, title=w.short_metric(metric)))
-
-
-def _scatter(rows: list[Row], costs: list[float], metric: str, name: str) -> Any:
-    height, plot = 300, WIDE - 60  # what the labels of the y axis take
-    ticks = TIMES if name == "Time to train" else SIZES
-    floor = min(min(ticks), *(c for c in costs if c > 0))
-    costs = [max(one, floor) for one in costs]
-    x0, x1 = math.log10(min(costs)) - 0.3, math.log10(max(costs)) + 0.3
-    y0, y1 = zoom([r.score for r in rows])
-    kept = {value: label for value, label in ticks.items() if x0 <= math.log10(value) <= x1}
-    points = [Point(r.label, (math.log10(one) - x0) / (x1 - x0) * plot, *(
-        (y1 - v) / (y1 - y0) * height for v in (r.score.value, r.score.high, r.score.low)))
-        for r, one in zip(rows, costs, strict=True)]
-    base = _rows([{"cost": one, "score": r.score.value, "low": r.score.low, "high": r.score.high, "label": r.label,
-                   "says": says(r, metric), **colors(r)} for r, one in zip(rows, costs, strict=True)])
-    labels = "({" + ", ".join(f"'{v:g}': '{text.replace(' ', w.THIN)}'" for v, text in kept.items()) + "})"
-    x = alt.X("cost:Q", scale=alt.Scale(type="log", domain=[10**x0, 10**x1], nice=False),
-              axis=alt.Axis(title=name, values=list(kept), grid=False,
-                            labelExpr=f"{labels}[format(datum.value, '~g')]"))
-    y = _y([y0, y1], axis(None, metric, tickCount=5))
-    names = [_name(r, at) for r, at in zip(rows, place(points, plot, height), strict=True)]
-    return finish(alt.layer(
-        *(halo for halo, _ in names),
-        base.mark_rule(strokeWidth=2.5, strokeCap="round").encode(x=x, y=y("low"), y2="high:Q", color=own("stroke")),
-        base.mark_point(size=110, opacity=1, strokeWidth=2.5, aria=True).encode(
-            x=x, y=y("score"), stroke=own("stroke"), fill=own("fill"), description="says:N"),
-        *(name for _, name in names)), WIDE, height)
-
-
-def _name(row: Row, at: tuple[float, float]) -> tuple[alt.Chart, alt.Chart]:
-    """A halo of paper that keeps the grid off a name, and the name."""
-    text = _rows([{"label": row.label}]).encode(x=alt.value(at[0]), y=alt.value(at[1]), text="label:N")
-    style = {"align": "left", "baseline": "middle", "fontWeight": 600 if row.strong else 400}
-    return (text.mark_text(stroke=PAPER, strokeWidth=4, color=PAPER, **style),
-            text.mark_text(color=colors(row)["words"], **style))
+    metric, timed = found[0][1].metric, any(c.seconds > 0 for c in result.candidates)
+    rows = [Row(w.tidy(c.title, 48), s.score, note=w.seconds(c.seconds) if timed else w.size(c.size),
+                strong=c.name == result.verdict.candidate, hollow=bool(c.comparison and c.comparison.worse))
+            for c, s in sorted(found, key=lambda one: one[0].cost_rank)]
+    cost = "time to train" if timed else "size on disk"
+    return _forests("candidates", f"{w.metric_name(metric)} and {cost} of every candidate", rows, metric)
 
 
 def verdict(result: Result) -> Drawing | None:
@@ -109,22 +68,17 @@ def verdict(result: Result) -> Drawing | None:
         return None
     rows = [Row(w.tidy(winner.title, 40), mine.score, strong=True), Row(w.tidy(cheapest.title, 40), base.score)]
     low, high = zoom([r.score for r in rows])
-    domain = (min(0.0, low), max(1.0, high))
-    return Drawing("verdict", f"{w.metric_name(mine.metric)} of the winner and of the cheapest candidate",
-                   " ".join(says(r, mine.metric) + "." for r in rows),
-                   forest(rows, mine.metric, WIDE, domain=domain, title=w.short_metric(mine.metric)),
-                   forest(rows, mine.metric, NARROW, stacked=True, domain=domain, title=w.short_metric(mine.metric)))
+    return _forests("verdict", f"{w.metric_name(mine.metric)} of the winner and of the cheapest candidate", rows,
+                    mine.metric, domain=(min(0.0, low), max(1.0, high)))
 
 
 def classes(scores: Scores) -> Drawing | None:
-    """F1 of each class, the weakest first; at most `MOST_ROWS` of them."""
-    found = sorted(scores.per_class, key=lambda c: (c.f1.value, c.label))[:MOST_ROWS]
+    """F1 of each class that was judged, the weakest first; at most `MOST_ROWS` of them."""
+    found = sorted((c for c in scores.per_class if c.support), key=lambda c: (c.f1.value, c.label))[:MOST_ROWS]
     if not found:
         return None
-    rows = [Row(w.tidy(c.label, 34), c.f1) for c in found]
-    return Drawing("classes", "F1 of each class, the weakest first", " ".join(says(r, "f1") + "." for r in rows),
-                   forest(rows, "f1", WIDE, domain=(0, 1), title="F1"),
-                   forest(rows, "f1", NARROW, stacked=True, domain=(0, 1), title="F1"))
+    return _forests("classes", "F1 of each class, the weakest first", [Row(w.tidy(c.label, 34), c.f1) for c in found],
+                    "f1", domain=(0, 1))
 
 
 # --- what gets mixed up -------------------------------------------------------------------------------------------
@@ -163,7 +117,7 @@ def _matrix(scores: Scores, width: int) -> Any:
                           "fill": ACCENT if i == j else WARN,
                           "says": f"{names[i]} called {names[j]}: {n} of {sum(row)} ({w.percent(share)})"})
     base, heads = _rows(cells), _rows([{"at": i, "name": name} for i, name in enumerate(names)])
-    longest = 6.6 * max(map(w.columns, names))
+    longest = 6.6 * max(map(cell_len, names))
     left = 24 + round(longest)
     flat = (width - left - 12) / size > longest + 10
     lean = 12 if flat else round(longest * 0.71) + 8
@@ -232,7 +186,7 @@ def calibration(found: Calibration) -> Drawing | None:
         base.mark_rule(strokeWidth=2.5, strokeCap="round", color=ACCENT).encode(
             x=x, y=y("low"), y2="high:Q"),
         base.mark_circle(size=80, opacity=1, color=ACCENT, aria=True).encode(x=x, y=y("right"), description="says:N"),
-        base.mark_text(baseline="bottom", yOffset=-3, fontSize=11, color=SOFT).encode(
+        base.mark_text(baseline="bottom", yOffset=-3, color=SOFT).encode(
             x=x, y=y("top"), text="n:N"),
     ), HALF, 300))
 
@@ -267,17 +221,13 @@ def coverage(points: list[Coverage], abstention: Abstention | None) -> Drawing |
 
 
 def slices(found: list[SliceScore], metric: str, overall: float | None) -> Drawing | None:
-    """Scores of parts of the test split; parts that are worse than the rest as triangles, the weakest first."""
+    """Scores of parts of the judged texts; parts that are worse than the rest as triangles, the weakest first."""
     ordered = sorted(found, key=lambda s: (not s.worse, s.dimension, s.score.value, s.value))[:MOST_ROWS]
     if not ordered:
         return None
     rows = [Row(w.tidy(f"{s.dimension}: {s.value}", 36), s.score, note="worse" if s.worse else "", warn=s.worse)
             for s in ordered]
-    name = w.short_metric(metric)
-    return Drawing("slices", f"{w.metric_name(metric)} of parts of the test texts",
-                   " ".join(says(r, metric) + "." for r in rows),
-                   forest(rows, metric, WIDE, reference=overall, title=name),
-                   forest(rows, metric, NARROW, stacked=True, reference=overall, title=name))
+    return _forests("slices", f"{w.metric_name(metric)} of parts of the texts", rows, metric, reference=overall)
 
 
 # --- how it came about --------------------------------------------------------------------------------------------

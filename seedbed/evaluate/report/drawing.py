@@ -30,8 +30,10 @@ FONT = "Arimo, Helvetica, Arial, sans-serif"
 """vl-convert carries Arimo, so that texts are measured alike on every machine; the page shows its own font."""
 WIDE, HALF, NARROW = 840, 400, 340
 """Widths of a drawing in pixels: a whole column, half a column (which also fits a phone), a phone."""
+WIDER = 1.2
+"""Words are measured so much larger than the page shows them: the reader's own font may be wider than Arimo."""
+FONT_SIZE = 12
 PADDING = {"left": 6, "top": 8, "right": 8, "bottom": 2}
-"""Air for readers whose font is wider than the one that was measured."""
 SVG = "http://www.w3.org/2000/svg"
 
 
@@ -61,14 +63,15 @@ def finish(chart: Any, width: int, height: int) -> Any:
         width: of the whole drawing, words beside the plot included, in pixels.
         height: of the plot without its axes, in pixels.
     """
-    axis = {"labelFont": FONT, "labelFontSize": 12, "labelColor": SOFT, "titleFont": FONT, "titleFontSize": 12,
+    size = FONT_SIZE * WIDER
+    axis = {"labelFont": FONT, "labelFontSize": size, "labelColor": SOFT, "titleFont": FONT, "titleFontSize": size,
             "titleFontWeight": "normal", "titleColor": SOFT, "titlePadding": 8, "labelPadding": 6, "gridColor": LINE,
             "domain": False, "ticks": False, "labelLimit": 1000}
     return chart.properties(
         width=width, height=height, padding=PADDING,
         autosize=alt.AutoSizeParams(type="fit-x", contains="padding"),
     ).configure(background="transparent", axis=axis, view={"stroke": None}, mark={"aria": False},
-                text={"font": FONT, "fontSize": 12, "color": INK})
+                text={"font": FONT, "fontSize": size, "color": INK})
 
 
 def svg(chart: Any) -> str:
@@ -127,6 +130,8 @@ def _strip(parent: ElementTree.Element) -> None:
                 del child.attrib[name]
             elif name in ("fill", "stroke") and value.lower() in _NAMES:
                 child.attrib[name] = f"var(--{_NAMES[value.lower()]})"
+            elif name == "font-size":
+                child.attrib[name] = f"{float(value.removesuffix('px')) / WIDER:.4g}px"
             elif name in ("transform", "d", "x", "y", "x2", "y2", "width", "height"):
                 child.attrib[name] = re.sub(r"-?\d+\.\d{3,}", lambda found: f"{float(found.group()):.2f}", value)
         said = child.attrib.pop("aria-label", None)

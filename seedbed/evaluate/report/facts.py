@@ -27,16 +27,13 @@ def facts(result: Result, drawn: Set[str]) -> dict[str, Any]:
     trained = [c for c in result.candidates if c.status == "trained"]
     tests = dict.fromkeys(c.comparison.test for c in trained if c.comparison)
     shown = {
-        "w": w, "clip": clip, "words": lambda value: w.tidy(value, 120),
+        "w": w, "story": story, "clip": clip, "words": lambda value: w.tidy(value, 120),
         "winner": result.winner, "scores": scores, "metric": metric, "multi": story.multi(result),
-        "held": story.HELD[scores.split] if scores else "", "basis": story.basis(scores) if scores else "",
-        "actions": story.actions(result), "cautions": story.cautions(result),
-        "commands": story.commands(f"runs/{w.tidy(result.run)}/bundle"),
         "compared": charts.scored(result), "trained": trained,
         "untried": [c for c in result.candidates if c.status != "trained"], "tests": list(tests),
         "best_words": _best_words(trained), "any_test": any(c.test for c in trained),
         "any_memory": any(c.peak_memory for c in trained),
-        "timed": max((c.speed.texts for c in trained if c.speed), default=0),
+        "timed": any(c.speed for c in trained),
         "energy_sources": list(dict.fromkeys(c.energy.source for c in trained if c.energy)),
         "most_rows": charts.MOST_ROWS,
         "matrix": len(scores.confusion) <= charts.MOST_CLASSES[WIDE] if scores else False,
@@ -51,10 +48,6 @@ def facts(result: Result, drawn: Set[str]) -> dict[str, Any]:
         "facts": _facts(result), "environment": flat(result.environment), "config": flat(result.config),
         "left_out": story.left_out(result, drawn), "level": scores.score.level if scores else 0.95,
         "tentative_below": TENTATIVE_BELOW,
-        "say": {"classes": story.classes(scores) if scores else "",
-                "confusion": story.confusion(scores) if scores else "",
-                "calibration": story.calibration(result), "coverage": story.coverage(result),
-                "slices": story.slices(result), "health": story.health(result)},
     }
     return shown | {"contents": _contents(result, drawn, shown)}
 
@@ -111,9 +104,10 @@ def _tokens(result: Result) -> list[tuple[str, str]]:
 
 
 def _facts(result: Result) -> list[tuple[str, str]]:
+    scores = story.found(result)
     seed = result.environment.get("seed", result.config.get("seed"))
     lines = [("Run", result.run), ("Made", result.created), ("Took", w.seconds(result.seconds)),
-             ("How it was judged", {"holdout": "held-out test split"}.get(result.protocol, result.protocol)),
+             ("How it was judged", story.basis(scores) if scores else result.protocol),
              ("Rows", ", ".join(f"{w.count(n)} {name}" for name, n in result.rows.items()) or "–"),
              ("Seed", "not recorded" if seed is None else str(seed))]
     return [*lines, ("Data hash (SHA-256 of the frozen splits)", result.data_hash)]

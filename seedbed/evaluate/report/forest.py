@@ -64,8 +64,8 @@ def says(row: Row, metric: str) -> str:
     return f"{row.label}: {w.estimate(row.score, metric)}" + (f", {row.note}" if row.note else "")
 
 
-def forest(rows: Sequence[Row], metric: str, width: int, *, stacked: bool = False, title: str | None = None,
-           reference: float | None = None, domain: tuple[float, float] | None = None) -> Any:
+def forest(rows: Sequence[Row], metric: str, width: int, *, stacked: bool = False, reference: float | None = None,
+           domain: tuple[float, float] | None = None) -> Any:
     """A forest plot.
 
     Args:
@@ -73,7 +73,6 @@ def forest(rows: Sequence[Row], metric: str, width: int, *, stacked: bool = Fals
         metric: decides how figures are written.
         width: of the drawing in pixels.
         stacked: the name above its line, for narrow drawings; else to its left, with the figures at the right.
-        title: of the axis.
         reference: draws a dashed upright line there.
         domain: of the axis; by default what the intervals need.
     """
@@ -82,8 +81,8 @@ def forest(rows: Sequence[Row], metric: str, width: int, *, stacked: bool = Fals
              **colors(r)} for i, r in enumerate(rows)]
     limits = domain or zoom([r.score for r in rows])
     y = alt.Y("at:O", axis=None)
-    scale, shown = alt.Scale(domain=list(limits), nice=False), axis(title, metric, tickCount=4 if stacked else 6,
-                                                                        grid=not stacked)
+    scale = alt.Scale(domain=list(limits), nice=False)
+    shown = axis(w.short_metric(metric), metric, tickCount=4 if stacked else 6, grid=not stacked)
     x = alt.X("value:Q", scale=scale, axis=shown)
     down = 15 if stacked else 0
     base = alt.Chart(alt.Data(values=data))
@@ -106,9 +105,7 @@ def forest(rows: Sequence[Row], metric: str, width: int, *, stacked: bool = Fals
     figures = base.mark_text(baseline="middle", align="left", xOffset=0 if stacked else 12, yOffset=-4 * stacked)
     layers += [name.encode(x=alt.value(0), y=y, text="label:N", color=own("words")),
                figures.encode(x=alt.value(0 if stacked else "width"), y=y, text="figures:N", color=alt.value(SOFT))]
-    if stacked:
-        return finish(alt.layer(*layers), width, 62 * len(rows))
-    return finish(alt.layer(*layers), width, 30 * len(rows))
+    return finish(alt.layer(*layers), width, (62 if stacked else 30) * len(rows))
 
 
 def _figures(row: Row, metric: str) -> str:

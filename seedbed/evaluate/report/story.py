@@ -6,7 +6,7 @@ import shlex
 from collections.abc import Set
 
 from ...records import TENTATIVE_BELOW
-from ..result import Result, Scores
+from ..result import Abstention, Result, Scores, Speed
 from . import wording as w
 
 HELD = {"test": "held-out", "validation": "validation", "cross-validation": "cross-validated"}
@@ -37,13 +37,16 @@ def actions(result: Result) -> list[str]:
         done.append(f"Mend the data first: {w.plural(sum(f.count for f in severe), 'row')} with an error, listed "
                     "under the data's health. Then run it again.")
     rest = result.abstention
-    if rest and rest.threshold is not None and rest.coverage and rest.error:
-        done.append(f"Let it answer where it is at least {w.percent(rest.threshold)} sure. It then answers "
-                    f"{w.estimate(rest.coverage, 'accuracy')} and errs in {w.estimate(rest.error, 'accuracy')} of "
-                    "these. Let a person read the rest.")
-    elif rest and rest.threshold is None:
-        done.append(f"Let a person check every answer that matters: no threshold brings its errors down to "
-                    f"{w.percent(rest.target_error)}.")
+    if rest and rest.threshold is None:
+        done.append("Let a person check every answer that matters: no threshold is proven to bring its errors down "
+                    f"to {w.percent(rest.target_error)}.")
+    elif rest and rest.threshold is not None and rest.error is None:
+        done.append("Let a person read every text: it was sure enough of none.")
+    elif rest and rest.threshold and rest.error:
+        done.append(f"Let it answer where it is at least {w.percent(rest.threshold)} sure. {_then(rest)} Let a "
+                    "person read the rest.")
+    elif rest and rest.error:
+        done.append(f"Let it answer every text: it errs in {w.estimate(rest.error, 'accuracy')}.")
     if result.curve:
         done.append(result.curve.verdict)
     scores = found(result)
@@ -55,6 +58,14 @@ def actions(result: Result) -> list[str]:
         done.append(f"Label more texts of “{w.tidy(rarest.label, 60)}”: it was judged on only "
                     f"{w.plural(rarest.support, 'text')}.{more}")
     return done
+
+
+def _then(rest: Abstention) -> str:
+    """What the threshold gives on the test texts, all of which it may have left to a person."""
+    if not rest.coverage or not rest.error:
+        return "It then answers none of the held-out texts."
+    return (f"On held-out texts it then answers {w.estimate(rest.coverage, 'accuracy')} and errs in "
+            f"{w.estimate(rest.error, 'accuracy')} of these.")
 
 
 def cautions(result: Result) -> list[str]:
@@ -72,12 +83,19 @@ def commands(bundle: str) -> list[str]:
     return [f'seedbed predict {bundle} "A text of yours"', f"seedbed serve {bundle}"]
 
 
+def latency(speed: Speed) -> str:
+    """How long one text takes, with the interval of the median and the calls behind it."""
+    return (f"95{w.THIN}% interval {w.milliseconds(speed.median_low_ms)} to {w.milliseconds(speed.median_high_ms)}, "
+            f"95 of 100 within {w.milliseconds(speed.p95_ms)}, {w.plural(speed.calls, 'text')} timed one by one")
+
+
 def classes(scores: Scores) -> str:
     """The weakest and the strongest class, among those with enough texts to tell where there are two."""
-    if not scores.per_class:
-        return ""
-    enough = [c for c in scores.per_class if c.support >= TENTATIVE_BELOW]
-    ordered = sorted(enough if len(enough) > 1 else scores.per_class, key=lambda c: (c.f1.value, c.label))
+    judged = [c for c in scores.per_class if c.support]
+    if len(judged) < 2:
+        return "Too few classes were judged to compare them."
+    enough = [c for c in judged if c.support >= TENTATIVE_BELOW]
+    ordered = sorted(enough if len(enough) > 1 else judged, key=lambda c: (c.f1.value, c.label))
     low, high = ordered[0], ordered[-1]
     few = len(scores.per_class) - len(ordered)
     rest = f" {w.plural(few, 'class has', 'classes have')} fewer than {TENTATIVE_BELOW} texts, too few to tell."
@@ -107,8 +125,9 @@ def calibration(result: Result) -> str:
     after = found.ece_after
     honest = "can be taken at its word" if after.value < 0.05 else (
         "is roughly right" if after.value < 0.1 else "is not to be taken at its word")
+    fitted = "on validation" if result.winner.test else "on these same texts, which flatters it a little"
     return (f"How sure it says it is {honest}: on average it is off by {w.estimate(after, 'accuracy')}. Before the "
-            f"temperature of {w.number(found.temperature, 2)}, fitted on validation, it was off by "
+            f"temperature of {w.number(found.temperature, 2)}, fitted {fitted}, it was off by "
             f"{w.estimate(found.ece_before, 'accuracy')}.")
 
 
@@ -117,11 +136,12 @@ def coverage(result: Result) -> str:
     rest = result.abstention
     if rest is None:
         return "The fewer texts it answers, the fewer errors it makes: it leaves out those it is least sure of."
-    if rest.threshold is None or rest.coverage is None or rest.error is None:
-        return f"No threshold on validation brought its errors down to the target of {w.percent(rest.target_error)}."
-    return (f"For a target of {w.percent(rest.target_error)} errors it should answer only when at least "
-            f"{w.percent(rest.threshold)} sure. On {HELD['test']} texts it then answers "
-            f"{w.estimate(rest.coverage, 'accuracy')} and errs in {w.estimate(rest.error, 'accuracy')} of them.")
+    if rest.threshold is None:
+        return rest.reason or (f"No threshold is proven on validation to bring its errors down to the target of "
+                               f"{w.percent(rest.target_error)}.")
+    when = "it may answer every text" if rest.threshold == 0 else \
+        f"it should answer only when at least {w.percent(rest.threshold)} sure"
+    return f"For a target of {w.percent(rest.target_error)} errors {when}. {_then(rest)}"
 
 
 def slices(result: Result) -> str:
@@ -169,13 +189,16 @@ def left_out(result: Result, drawn: Set[str]) -> list[str]:
         (scores is not None and "confusion" not in drawn and multi(result),
          "The confusion matrix: a text may carry several labels, so there is no single label it is taken for."),
         (scores is not None and "confusion" not in drawn and not multi(result),
-         "The confusion matrix: it was not counted."),
+         "The confusion matrix: nothing was mixed up, and there are too many classes to draw it."
+         if scores and scores.confusion else "The confusion matrix: it was not counted."),
         (winner.calibration is None, "Calibration: it was not measured for the winner."),
         (winner.calibration is not None and "calibration" not in drawn,
          "The reliability diagram: no bin holds a text."),
-        ("coverage" not in drawn, "Risk against coverage: it was not measured in this run."),
+        ("coverage" not in drawn, "Risk against coverage: it was equally sure of every text." if result.coverage else
+         "Risk against coverage: it was not measured in this run."),
         (not result.slices, "Parts of the texts (length, source, language): none was scored."),
-        ("learning" not in drawn, "The learning curve: it was not measured, since it takes more training runs."),
+        ("learning" not in drawn, "The learning curve: it has too few points to draw." if result.curve else
+         "The learning curve: it was not measured, since it takes more training runs."),
         (not any(c.history for c in result.candidates),
          "The course of training: no steps were recorded."),
         (not result.mistakes, "The worst mistakes: none was kept."),

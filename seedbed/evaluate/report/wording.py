@@ -5,6 +5,8 @@ from __future__ import annotations
 import unicodedata
 from typing import Any
 
+from rich.cells import cell_len, set_cell_size
+
 from ...records import TENTATIVE_BELOW, Estimate
 from ..result import Scores
 
@@ -27,7 +29,7 @@ def metric_name(metric: str) -> str:
 
 def short_metric(metric: str) -> str:
     """The metric as an axis title."""
-    return {"macro_f1": "macro-F1", "micro_f1": "micro-F1"}.get(metric, metric.replace("_", " "))
+    return {"macro_f1": "macro-F1", "micro_f1": "micro-F1", "f1": "F1"}.get(metric, metric.replace("_", " "))
 
 
 def metric_meaning(metric: str) -> str:
@@ -156,30 +158,9 @@ def _hidden(character: str) -> bool:
     return kind in ("Cc", "Cs", "Cn") or (kind == "Cf" and not joiner)
 
 
-def columns(text: str) -> int:
-    """How many columns the text takes; a wide (CJK) character takes two, a combining mark none."""
-    return sum(_wide(c) for c in text)
-
-
-def _wide(character: str) -> int:
-    if unicodedata.combining(character):
-        return 0
-    return 2 if unicodedata.east_asian_width(character) in "WF" else 1
-
-
 def _cut(text: str, limit: int) -> str:
     """Cut in the middle: names of one family often differ at their end."""
-    if columns(text) <= limit:
+    if cell_len(text) <= limit:
         return text
-    tail = _head(text[::-1], (limit - 1) // 3)[::-1]
-    return f"{_head(text, limit - 1 - columns(tail)).rstrip()}…{tail.lstrip()}"
-
-
-def _head(text: str, limit: int) -> str:
-    kept, used = "", 0
-    for character in text:
-        used += _wide(character)
-        if used > limit:
-            break
-        kept += character
-    return kept
+    tail = set_cell_size(text[::-1], (limit - 1) // 3)[::-1].lstrip()
+    return f"{set_cell_size(text, limit - 1 - cell_len(tail)).rstrip()}…{tail}"
