@@ -25,7 +25,7 @@ def generate(
                                                                "a card of `seedbed models`.")],
     prompt: Annotated[str | None, typer.Argument(help="What to answer; standard input when not given.")] = None,
     system: Annotated[str | None, typer.Option(help="The system's message, before the prompt.")] = None,
-    raw: Annotated[bool, typer.Option("--raw", help="Go on with the text as it is, without a chat template.")] = False,
+    raw: Annotated[bool, typer.Option("--raw", help="Go on with the text as it is, without a template.")] = False,
 ) -> None:
     """Answer with a model that writes, word by word on standard output."""
     from ..engines.writer import Sampling, Writer
@@ -64,4 +64,4 @@ def _folder(model: str) -> Path:
     try:
         return fetch.pull(card(model), show.bar())
     except NotFound as problem:
-        raise NotFound(problem.message, f"{problem.hint} A folder of that name is not there either.") from None
+        raise NotFound(f"{problem.message.rstrip('.')}, nor a folder of that name.", problem.hint) from None

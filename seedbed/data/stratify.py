@@ -153,5 +153,7 @@ def _iterate(contents: dict[int, dict[int, int]], sizes: dict[int, int], key: di
                 want[one][part] -= count
                 if one in left:
                     left[one] -= count
-    quotas[:], room[:] = want, space
+    room[:] = space
+    if want:  # without labels there are no quotas
+        quotas[:] = want
     return where

@@ -27,8 +27,8 @@ class Sampling:
     max_tokens: int = option(256, "Most tokens to write.", minimum=1)
     temperature: float = option(0.0, "0 takes the likeliest token each time; 1 draws as the model says.", minimum=0,
                                 maximum=5)
-    top_p: float = option(1.0, "Draw from the likeliest tokens that hold this share of the probability.", minimum=0.01,
-                          maximum=1)
+    top_p: float = option(1.0, "Draw from the likeliest tokens that hold this share of the probability.",
+                          minimum=0.01, maximum=1)
     stop: tuple[str, ...] = option((), "Texts at which writing ends; they are not written.")
     seed: int = option(0, "Fixes the draw.", minimum=0)
 
@@ -109,8 +109,8 @@ class Writer:
         root = self.backbone.root
         cache, new = DynamicCache(config=root.config), torch.tensor([ids])
         for _ in range(most):
-            scores = root(input_ids=new, past_key_values=cache, use_cache=True, logits_to_keep=1).logits[0, -1].float()
-            token = _draw(scores, sampling, generator)
+            scores = root(input_ids=new, past_key_values=cache, use_cache=True, logits_to_keep=1).logits
+            token = _draw(scores[0, -1].float(), sampling, generator)
             if token in self.ends:
                 return
             yield token
