@@ -36,7 +36,7 @@ def generate(
     if not text.strip():
         raise UserError("There is nothing to answer: the prompt is empty.", 'seedbed generate MODEL "..."')
     writer = Writer.open(folder)
-    if raw or not writer.template.chats:
+    if raw:
         pieces = writer.go_on(text, sampling)
     else:
         asked = [{"role": "system", "content": system}] if system else []

@@ -61,12 +61,9 @@ class Writer:
         """The assistant's next turn, in pieces as it is written. The prompt is rendered as in training.
 
         Raises:
-            UserError: the model has no chat template, or the prompt fills its whole context.
+            UserError: the prompt fills the model's whole context.
         """
-        if not self.template.chats:
-            raise UserError("The model has no chat template, so it cannot answer a conversation.",
-                            "Let it go on with a text instead: --raw")
-        return self.go_on(self.template.prompt(messages, tools), sampling, special=False)
+        return self.go_on(self.template.prompt(messages, tools), sampling, special=not self.template.chats)
 
     def go_on(self, text: str, sampling: Sampling = Sampling(), *, special: bool = True) -> Iterator[str]:
         """What follows a text, in pieces as it is written.
@@ -87,12 +84,13 @@ class Writer:
 
     def _pieces(self, ids: list[int], sampling: Sampling, most: int) -> Iterator[str]:
         """Text that is settled: whole characters that are not the beginning of a stop text."""
-        decode, held = self.backbone.tokenizer.decode, max(map(len, sampling.stop), default=1) - 1
+        stops = [one for one in sampling.stop if one]
+        decode, held = self.backbone.tokenizer.decode, max(map(len, stops), default=1) - 1
         made, shown = list[int](), 0
         for token in self._tokens(ids, sampling, most):
             made.append(token)
             text = decode(made, skip_special_tokens=True)
-            at = min((place for one in sampling.stop if one and (place := text.find(one)) >= 0), default=-1)
+            at = min((place for one in stops if (place := text.find(one)) >= 0), default=-1)
             if at >= 0:
                 yield text[shown:at]
                 return

@@ -81,9 +81,9 @@ def writing(nats: Sums, tokens: NDArray[np.int64], size: NDArray[np.int64]) -> W
 def ratio(part: Sums, whole: NDArray[Any]) -> Estimate:
     """Sum over sum, with its interval over rows.
 
-    Rows are what was drawn, not tokens: those of one row are alike. The spread is that of the linearized ratio
-    (Cochran 1977, "Sampling Techniques", section 6.4) with Student's t for few rows. It may be negative where the
-    parts are differences.
+    Rows are what was drawn, not tokens: those of one row are alike. The spread is the jackknife's (Tukey 1958; for
+    ratios Cochran 1977, "Sampling Techniques", section 6.17), which is not too small for few rows as the linearized
+    one is, with Student's t.
 
     Args:
         part, whole: [rows].
@@ -94,7 +94,8 @@ def ratio(part: Sums, whole: NDArray[Any]) -> Estimate:
     value = float(part.sum() / whole.sum())
     if rows < 2:
         return Estimate(value=value, low=-math.inf, high=math.inf, n=rows)
-    error = math.sqrt(rows / (rows - 1) * float(((part - value * whole) ** 2).sum())) / float(whole.sum())
+    without = (part.sum() - part) / np.maximum(whole.sum() - whole, 1)
+    error = math.sqrt((rows - 1) / rows * float(((without - without.mean()) ** 2).sum()))
     reach = error * float(t.ppf(0.5 + LEVEL / 2, rows - 1))
     return Estimate(value=value, low=value - reach, high=value + reach, n=rows)
 

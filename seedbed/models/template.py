@@ -54,6 +54,8 @@ class Template:
 
     def prompt(self, messages: Sequence[Turn], tools: Sequence[dict[str, Any]] = ()) -> str:
         """The text before the assistant's next turn, as training and serving both render it."""
+        if not self.chats:
+            return "".join(f"{turn['content']}\n" for turn in messages)
         return self._render(messages, tools, True)
 
     def row(self, one: Conversation) -> Row:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -88,17 +88,21 @@ def lora(lesson: TextLesson, adapter: Path | None = None) -> Tuned:
 
 def whole(lesson: TextLesson) -> Tuned:
     """Every weight of the top `train_layers` layers, in fp32 values; the vocabulary stays as it is."""
-    return _tune(lesson, Whole, WHOLE_RATE, None)
+    def top(backbone: Backbone, rows: Sequence[list[int]], session: Session) -> Whole:
+        return Whole(backbone, rows, session, session.config.train_layers)
+
+    return _tune(lesson, top, WHOLE_RATE, None)
 
 
-def _tune(lesson: TextLesson, make: type[Adapted] | type[Whole], rate: float, adapter: Path | None) -> Tuned:
+def _tune(lesson: TextLesson, make: Callable[[Backbone, Sequence[list[int]], Session], Trainable], rate: float,
+          adapter: Path | None) -> Tuned:
     config, begun = lesson.config, time.monotonic()
     torch.manual_seed(lesson.seed)
     backbone = Backbone.open(lesson.base, max_tokens=config.max_tokens, vocabulary=True)
     vocabulary = Vocabulary(backbone)
     rows = [*lesson.rows, *lesson.held, *lesson.judged]
     count, judged = len(lesson.rows), len(lesson.rows) + len(lesson.held)
-    body: Trainable = make(backbone, [row.ids for row in rows], lesson)
+    body = make(backbone, [row.ids for row in rows], lesson)
     before = _losses(body, vocabulary, rows, range(judged, len(rows)), lesson.progress, "judge the model as it is")
 
     def loss(places: list[int]) -> Tensor:

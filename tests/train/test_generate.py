@@ -1,0 +1,148 @@
+from __future__ import annotations
+
+import dataclasses
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import tiny
+import torch
+from torch.nn import functional as F
+
+from seedbed.models.backbone import Backbone
+from seedbed.models.template import Row
+from seedbed.train.boundary import Boundary
+from seedbed.train.config import TextConfig
+from seedbed.train.generate import TextLesson, Tuned, lora, whole
+
+QUICK = TextConfig(epochs=4, learning_rate=1e-2, batch_texts=8, train_layers=2, rank=4, max_tokens=32)
+
+
+def rows(family: str, count: int, seed: int = 0) -> list[Row]:
+    """The colour of a thing is asked, and the answer follows from the thing."""
+    model = Backbone.open(tiny.model(family), max_tokens=32)
+    out = []
+    for i in range(count):
+        thing, colour = (("box", "blue"), ("paper", "slow"), ("label", "great"))[(i + seed) % 3]
+        asked, answered = model.tokens([f"the {thing} was", f" {colour} and {colour}"])
+        out.append(Row(asked + answered, [False] * len(asked) + [True] * len(answered)))
+    return out
+
+
+def lesson(family: str, config: TextConfig = QUICK, **options: Any) -> TextLesson:
+    return TextLesson(rows(family, 36), rows(family, 9, 1), rows(family, 12, 2), config=config,
+                      model=tiny.model(family), **options)
+
+
+def straight(folder: Path, some: list[Row]) -> np.ndarray[Any, Any]:
+    """Summed cross-entropy of the learned tokens by the model's own forward pass, a row at a time."""
+    from transformers import AutoModelForCausalLM
+    model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
+    out = []
+    with torch.no_grad():
+        for row in some:
+            ids = torch.tensor(row.ids)
+            each = F.cross_entropy(model(ids[None]).logits[0, :-1], ids[1:], reduction="none")
+            out.append(float(each[torch.tensor(row.learned[1:])].sum()))
+    return np.array(out)
+
+
+@pytest.mark.parametrize("family", tiny.DECODERS)
+def test_it_learns_and_is_judged_as_the_model_itself_would(family: str, tmp_path: Path) -> None:
+    one = lesson(family)
+    tuned = lora(one, tmp_path / "adapter")
+    assert np.allclose(tuned.before.nats, straight(tiny.model(family), one.judged), rtol=1e-4)
+    assert tuned.before.tokens.tolist() == [row.count for row in one.judged]
+    assert tuned.after.mean < tuned.before.mean - 0.5
+    tuned.backbone.save(tmp_path / "model")
+    assert np.allclose(tuned.after.nats, straight(tmp_path / "model", one.judged), rtol=1e-3)
+    assert tuned.trained_parameters < tuned.parameters
+    assert tuned.predicted_seconds > 0
+
+
+OPEN = """
+import sys, torch
+from peft import PeftModel
+from transformers import AutoModelForCausalLM
+base, adapter, merged, out = sys.argv[1:]
+ids = torch.arange(5, 25)[None]
+tuned = PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32), adapter)
+whole = AutoModelForCausalLM.from_pretrained(merged, dtype=torch.float32)
+with torch.no_grad():
+    torch.save((tuned(ids).logits, whole(ids).logits), out)
+"""
+
+
+def test_the_adapter_is_one_that_peft_opens_on_the_base(tmp_path: Path) -> None:
+    tuned = lora(lesson("qwen2"), tmp_path / "adapter")
+    tuned.backbone.save(tmp_path / "model")
+    subprocess.run([sys.executable, "-c", OPEN, str(tiny.model("qwen2")), *(
+        str(tmp_path / name) for name in ("adapter", "model", "logits"))], check=True)
+    adapted, merged = torch.load(tmp_path / "logits")
+    mine = tuned.backbone.root(input_ids=torch.arange(5, 25)[None]).logits
+    assert torch.allclose(adapted, merged, atol=1e-4) and torch.allclose(mine, merged, atol=1e-4)
+
+
+def test_only_learned_tokens_count() -> None:
+    """Another question, the same answer: where nothing of a question is learned, its own words cost nothing."""
+    one = lesson("llama")
+    plain = dataclasses.replace(one, judged=[Row(row.ids, [True] * len(row.ids)) for row in one.judged])
+    few, many = lora(one), lora(plain)
+    assert (few.before.tokens < many.before.tokens).all() and (few.before.nats < many.before.nats).all()
+    assert few.trained.history[-1]["validation_loss"] == many.trained.history[-1]["validation_loss"]
+
+
+def test_whole_layers_are_tuned_and_the_vocabulary_is_not() -> None:
+    before = Backbone.open(tiny.model("llama"), vocabulary=True)
+    tuned = whole(lesson("llama", dataclasses.replace(QUICK, learning_rate=3e-3)))
+    assert tuned.after.mean < tuned.before.mean - 0.3
+    pairs = zip(before.root.named_parameters(), tuned.backbone.root.parameters(), strict=True)
+    changed = {name for (name, old), new in pairs if not torch.equal(old, new)}
+    assert not any("embed" in name or "lm_head" in name for name in changed)
+    assert changed and not any(f"layers.{i}." in name for name in changed for i in (0, 1))
+
+
+def test_a_stopped_training_goes_on_as_an_undisturbed_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    undisturbed = lora(lesson("llama", folder=tmp_path / "a"))
+    calls, real = [0], Boundary.pass_through
+
+    def stopping(self: Boundary, places: Any, *more: Any, **named: Any) -> Any:
+        calls[0] += torch.is_grad_enabled()
+        if torch.is_grad_enabled() and calls[0] == 10:  # four steps of the forecast, then the sixth of the loop
+            raise KeyboardInterrupt
+        return real(self, places, *more, **named)
+    monkeypatch.setattr(Boundary, "pass_through", stopping)
+    with pytest.raises(KeyboardInterrupt):
+        lora(lesson("llama", folder=tmp_path / "b"))
+    resumed = lora(lesson("llama", folder=tmp_path / "b"))
+    assert steps(resumed) == steps(undisturbed)
+    assert np.array_equal(resumed.after.nats, undisturbed.after.nats)
+
+
+def steps(tuned: Tuned) -> list[dict[str, float]]:
+    return [{**one, "seconds": 0} for one in tuned.trained.history]
+
+
+def test_without_validation_rows_the_last_weights_stand() -> None:
+    tuned = lora(dataclasses.replace(lesson("llama"), held=[]))
+    assert tuned.trained.best_step == tuned.trained.steps > 0
+
+
+@pytest.mark.real
+def test_the_real_model_learns_a_way_to_answer(smollm2_folder: Path) -> None:
+    from transformers import AutoTokenizer
+
+    from seedbed.data.turns import pair
+    from seedbed.models.folder import open_folder
+    from seedbed.models.template import Template
+
+    template = Template(AutoTokenizer.from_pretrained(open_folder(smollm2_folder)), 64)
+    things = ["apple", "river", "stone", "bread", "cloud", "horse", "paper", "glass", "wheel", "candle", "garden",
+              "hammer", "island", "jacket", "kettle", "ladder"]
+    made = [template.row(pair(f"Say {thing}.", f"{thing.upper()} it is, sir!")) for thing in things]
+    tuned = lora(TextLesson(made[:10], made[10:12], made[12:], model=smollm2_folder, config=TextConfig(
+        epochs=3, batch_texts=5, train_layers=4, learning_rate=2e-3, max_tokens=64)))
+    assert tuned.after.mean < tuned.before.mean / 2

@@ -1,0 +1,184 @@
+"""`seedbed train`: from conversations to a model that writes, whole, stopped and refused."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from made_tables import SEEDBED, lasting, make_cards
+
+from seedbed.cli import main
+from seedbed.data.freeze import open_splits
+from seedbed.errors import CorruptFile, DataError, NoResources, UserError
+from seedbed.settings import settings
+from seedbed.store import open_store
+from seedbed.train.config import TextConfig
+from seedbed.workflow import TuneConfig, finetune, resume
+from seedbed.workflow.tune import resume as resume_tuning
+
+CONFIG = TuneConfig(model="tiny-llama")
+QUICK = TextConfig(epochs=3, train_layers=2, rank=4, batch_texts=16, learning_rate=1e-2, max_tokens=48,
+                   checkpoint_seconds=0)
+THINGS = ("box", "paper", "label", "great", "fast", "broken", "slow", "monday")
+FLAGS = ["--model", "tiny-llama", "--epochs", "6", "--patience", "9", "--train-layers", "4", "--rank", "32",
+         "--batch-texts", "4", "--max-tokens", "48", "--checkpoint-seconds", "0", "--quiet"]
+
+
+def write(path: Path, rows: int = 120) -> Path:
+    """Questions whose answer repeats a word of theirs, no two alike."""
+    lines = [{"prompt": f"the {THINGS[i % 8]} and the {THINGS[i // 8 % 8]} came {i}",
+              "completion": f"the {THINGS[i % 8]} it was"} for i in range(rows)]
+    path.write_text("\n".join(map(json.dumps, lines)) + "\n")
+    return path
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory, tiny_models: Path) -> tuple[Path, dict[str, str]]:
+    """A file, and the environment of child processes that know the tiny models."""
+    folder = tmp_path_factory.mktemp("tune")
+    write(folder / "asked.jsonl")
+    make_cards(folder / "home")
+    return folder, {**os.environ, "SEEDBED_HOME": str(folder / "home"), "SEEDBED_MODELS": str(tiny_models),
+                    "SEEDBED_THREADS": "1", "OMP_NUM_THREADS": "1"}
+
+
+def seedbed(place: tuple[Path, dict[str, str]], *words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([*SEEDBED, *words], cwd=place[0], env=place[1], capture_output=True, text=True, check=False)
+
+
+def test_it_learns_and_the_folder_the_store_and_the_words_say_the_same(tiny_ladder: Path, tmp_path: Path) -> None:
+    done = finetune(write(tmp_path / "asked.jsonl"), CONFIG, QUICK, out=tmp_path / "out")
+    result, rows = done.result, open_splits(tmp_path / "out")
+    assert result.form == "prompt and completion"
+    assert sum(result.rows.values()) == len(rows) == 120
+    assert result.judged == result.rows["test"] == result.after.loss.n == 12
+    assert result.data_hash == rows.hash
+    assert result.after.loss.high < result.before.loss.value and result.gain.low > 0
+    assert result.gain.value == pytest.approx(result.before.loss.value - result.after.loss.value)
+    assert result.verdict.startswith("It has learned")
+    assert result.predicted_memory and result.peak_memory and result.predicted_seconds > 0
+    assert 0 < result.tokens["learned"] < result.tokens["all"] and result.tokens["cut"] == 0
+    assert json.loads(done.folder.result.read_text()) == result.model_dump(mode="json")
+    with open_store() as store:
+        kept = store.run("out")
+    assert (kept.state, kept.task, kept.result) == ("finished", "write", result.model_dump(mode="json"))
+    assert {s.candidate: s.score for s in kept.scores} == {"before": result.before.loss, "after": result.after.loss}
+    assert {one.name for one in done.folder.path.iterdir()} == {
+        "adapter", "model", "config.yaml", "data.json", "data.parquet", "health.json", "metrics.jsonl", "result.json",
+        ".lock"}
+    assert len(done.folder.metrics.read_text().splitlines()) == len(result.history) == 3
+
+
+def test_the_tuned_model_writes_what_it_learned(tiny_ladder: Path, tmp_path: Path,
+                                                capsys: pytest.CaptureFixture[str]) -> None:
+    config = TuneConfig(model="tiny-llama", method="full")
+    finetune(write(tmp_path / "asked.jsonl", 200), config, TextConfig(
+        epochs=12, train_layers=4, batch_texts=16, learning_rate=5e-3, max_tokens=48), out=tmp_path / "out")
+    assert not (tmp_path / "out" / "adapter").exists()
+    assert main(["generate", str(tmp_path / "out"), "the box and the slow came 901", "--max-tokens", "20"]) == 0
+    assert capsys.readouterr().out.strip().startswith("the ")
+
+
+def test_killed_again_and_again_it_ends_as_an_undisturbed_run(place: tuple[Path, dict[str, str]]) -> None:
+    folder = place[0]
+    assert seedbed(place, "train", "asked.jsonl", *FLAGS, "--out", "straight").returncode == 0
+
+    def step(name: str) -> int:
+        try:
+            return int(json.loads((folder / name / "training" / "checkpoint" / "state.json").read_text())["step"])
+        except (OSError, ValueError):
+            return -1
+    words = ["train", "asked.jsonl", *FLAGS, "--out", "killed"]
+    for least, sign in ((3, signal.SIGKILL), (40, signal.SIGINT), (90, signal.SIGKILL)):
+        child = subprocess.Popen([*SEEDBED, *words], cwd=folder, env=place[1], text=True, stderr=subprocess.PIPE)
+        until = time.monotonic() + 120
+        while step("killed") < least and child.poll() is None and time.monotonic() < until:
+            time.sleep(0.002)
+        child.send_signal(sign)
+        _, said = child.communicate(timeout=120)
+        assert child.returncode == (130 if sign == signal.SIGINT else -sign), said
+        assert sign != signal.SIGINT or "Go on with: seedbed train --resume killed" in said
+        words = ["train", "--resume", "killed", "--quiet"]
+    done = seedbed(place, *words)
+    assert done.returncode == 0, done.stderr
+    results = [json.loads((folder / name / "result.json").read_text()) for name in ("straight", "killed")]
+    for one in results:
+        one["config"] = None  # both were given the same; its flags name the folder
+    assert lasting(results[0]) == lasting(results[1])
+    weights = [(folder / name / "model" / "model.safetensors").read_bytes() for name in ("straight", "killed")]
+    assert weights[0] == weights[1]
+    before = (folder / "killed" / "result.json").stat().st_mtime_ns
+    assert seedbed(place, *words).returncode == 0
+    assert (folder / "killed" / "result.json").stat().st_mtime_ns == before  # a finished run is not run again
+
+
+def test_what_is_wrong_is_told_before_anything_is_written(tiny_ladder: Path, tmp_path: Path) -> None:
+    file = write(tmp_path / "asked.jsonl")
+    with pytest.raises(DataError, match=r"asked.jsonl line \d+: not one token would be learned: the answer begins"):
+        finetune(file, CONFIG, TextConfig(max_tokens=8), out=tmp_path / "out")
+    with pytest.raises(UserError, match="tiny-bert is not a causal language model"):
+        finetune(file, TuneConfig(model="tiny-bert"), QUICK, out=tmp_path / "out")
+    (tmp_path / "few.jsonl").write_text('{"prompt": "a", "completion": "b"}\n')
+    with pytest.raises(DataError, match="1 rows that can be told apart do not fill 3 splits"):
+        finetune(tmp_path / "few.jsonl", CONFIG, QUICK, out=tmp_path / "out")
+    with pytest.raises(UserError, match="out of bounds"):
+        finetune(file, CONFIG, TextConfig(rank=0), out=tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_memory_and_time_that_do_not_suffice_are_told(tiny_ladder: Path, tmp_path: Path,
+                                                      monkeypatch: pytest.MonkeyPatch) -> None:
+    file = write(tmp_path / "asked.jsonl")
+    with pytest.raises(NoResources, match="The budget is too short: one pass over the texts would take"):
+        finetune(file, TuneConfig(model="tiny-llama", budget="0.001s"), QUICK, out=tmp_path / "late")
+    monkeypatch.setenv("SEEDBED_MEMORY_LIMIT", "1000000")
+    settings.cache_clear()
+    with pytest.raises(NoResources, match=r"tiny-llama needs about .* GB of memory to train"):
+        finetune(file, CONFIG, QUICK, out=tmp_path / "out")
+
+
+def test_a_run_of_another_verb_is_not_gone_on_with(tiny_ladder: Path, tmp_path: Path) -> None:
+    done = finetune(write(tmp_path / "asked.jsonl"), CONFIG, QUICK, out=tmp_path / "out")
+    with pytest.raises(UserError, match="was made by seedbed train") as told:
+        resume(done.folder.path)
+    assert told.value.hint == f"seedbed train --resume {done.folder.path}"
+    rows = tmp_path / "out" / "data.parquet"
+    rows.write_bytes(rows.read_bytes()[:-9] + b"x" * 9)
+    with pytest.raises(CorruptFile, match="was changed after it was frozen"):
+        resume_tuning(done.folder.path)
+
+
+def test_own_columns_and_splits(tiny_ladder: Path, tmp_path: Path) -> None:
+    for name, rows in (("train", 40), ("validation", 8), ("test", 9)):
+        (tmp_path / f"{name}.csv").write_text("asked;said;lot\n" + "".join(
+            f"the box {name} {i} came;it was {THINGS[i % 8]};{i % 5}\n" for i in range(rows)))
+    config = TuneConfig(model="tiny-llama", ask="asked", answer="said", validation=tmp_path / "validation.csv",
+                        test=tmp_path / "test.csv")
+    done = finetune(tmp_path / "train.csv", config, QUICK, out=tmp_path / "out")
+    assert done.result.rows == {"train": 40, "validation": 8, "test": 9}
+    assert done.result.form == "asked and said"
+
+
+def test_figures_are_of_words_that_nothing_was_trained_on(tiny_ladder: Path, tmp_path: Path) -> None:
+    """The loss after training is that of the saved model on the frozen test rows."""
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    from seedbed.data.conversations import conversations
+    from seedbed.models.template import Template
+    done = finetune(write(tmp_path / "asked.jsonl"), CONFIG, QUICK, out=tmp_path / "out")
+    model = AutoModelForCausalLM.from_pretrained(done.folder.model, dtype=torch.float32)
+    template = Template(AutoTokenizer.from_pretrained(done.folder.model), 48)
+    nats, count = 0.0, 0
+    for row in map(template.row, conversations(open_splits(done.folder.path).part("test"))):
+        ids = torch.tensor(row.ids)
+        with torch.no_grad():
+            each = torch.nn.functional.cross_entropy(model(ids[None]).logits[0, :-1], ids[1:], reduction="none")
+        nats, count = nats + float(each[torch.tensor(row.learned[1:])].sum()), count + row.count
+    assert np.isclose(done.result.after.loss.value, nats / count, rtol=0.03)  # bf16, where the machine has it
