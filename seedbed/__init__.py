@@ -18,13 +18,15 @@ share_processor()
 
 if TYPE_CHECKING:
     from .export.bundle import open_bundle as load
-    from .train.config import TrainConfig
-    from .workflow import RunConfig, resume, run
+    from .train.config import TextConfig, TrainConfig
+    from .workflow import RunConfig, TuneConfig, finetune, resume, run
 
-__all__ = ["RunConfig", "TrainConfig", "load", "resume", "run"]
+__all__ = ["RunConfig", "TextConfig", "TrainConfig", "TuneConfig", "finetune", "load", "resume", "run"]
 
 _HOMES = {"load": ("export.bundle", "open_bundle"), "run": ("workflow", "run"), "resume": ("workflow", "resume"),
-          "RunConfig": ("workflow", "RunConfig"), "TrainConfig": ("train.config", "TrainConfig")}
+          "finetune": ("workflow", "finetune"), "RunConfig": ("workflow", "RunConfig"),
+          "TuneConfig": ("workflow", "TuneConfig"), "TrainConfig": ("train.config", "TrainConfig"),
+          "TextConfig": ("train.config", "TextConfig")}
 
 
 def __getattr__(name: str) -> Any:

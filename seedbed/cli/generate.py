@@ -8,19 +8,15 @@ from typing import Annotated
 
 import typer
 
+from ..engines.sampling import Sampling
 from ..errors import NotFound, UserError
 from . import show
 from .options import flags
 
 
-def _sampling() -> type:
-    from ..engines.writer import Sampling
-    return Sampling
-
-
-@flags(_sampling(), "sampling")
+@flags(Sampling, "sampling")
 def generate(
-    sampling: object,
+    sampling: Sampling,
     model: Annotated[str, typer.Argument(metavar="MODEL", help="A run folder of `seedbed train`, a model folder, or "
                                                                "a card of `seedbed models`.")],
     prompt: Annotated[str | None, typer.Argument(help="What to answer; standard input when not given.")] = None,
@@ -28,9 +24,8 @@ def generate(
     raw: Annotated[bool, typer.Option("--raw", help="Go on with the text as it is, without a template.")] = False,
 ) -> None:
     """Answer with a model that writes, word by word on standard output."""
-    from ..engines.writer import Sampling, Writer
+    from ..engines.writer import Writer
 
-    assert isinstance(sampling, Sampling)
     folder = _folder(model)
     text = prompt if prompt is not None else sys.stdin.read()
     if not text.strip():

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,23 +13,11 @@ from ..data.turns import Turn
 from ..errors import UserError
 from ..models.backbone import Backbone
 from ..models.template import Template
-from ..options import check, option
+from ..options import check
+from .sampling import Sampling
 
 HALF = "\ufffd"
 """What a tokenizer gives for bytes that are not a whole character yet."""
-
-
-@dataclass(frozen=True)
-class Sampling:
-    """How words are drawn. Flags and docs come from these fields."""
-
-    max_tokens: int = option(256, "Most tokens to write.", minimum=1)
-    temperature: float = option(0.0, "0 takes the likeliest token each time; 1 draws as the model says.", minimum=0,
-                                maximum=5)
-    top_p: float = option(1.0, "Draw from the likeliest tokens that hold this share of the probability.",
-                          minimum=0.01, maximum=1)
-    stop: tuple[str, ...] = option((), "Texts at which writing ends; they are not written.")
-    seed: int = option(0, "Fixes the draw.", minimum=0)
 
 
 class Writer:

@@ -9,7 +9,8 @@ import torch
 from transformers import AutoModelForCausalLM
 
 from seedbed.data.turns import Conversation
-from seedbed.engines.writer import Sampling, Writer, _draw
+from seedbed.engines.sampling import Sampling
+from seedbed.engines.writer import Writer, _draw
 from seedbed.errors import UserError
 
 
