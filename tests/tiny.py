@@ -14,6 +14,8 @@ import torch
 
 DECODERS = ("llama", "qwen2", "mistral", "gemma3")
 FAMILIES = (*DECODERS, "bert")
+WRITERS = (*DECODERS, "qwen2_moe", "falcon", "bloom", "phi3", "gemma2", "lfm2", "falcon_h1")
+"""Families that learn to write: dense, mixture of experts, hybrids of attention with convolution or state space."""
 LAYERS = 4
 GOOD, BAD = ["great", "lovely", "works", "happy", "fast"], ["broken", "awful", "refund", "slow", "dead"]
 OTHER = ["the", "box", "came", "on", "monday", "and", "it", "was", "blue", "with", "a", "paper", "label", "inside"]
@@ -84,8 +86,31 @@ def _config(family: str, words: int) -> Any:
         return Qwen2Config(**shape)
     if family == "mistral":
         return MistralConfig(**shape, sliding_window=8)
+    if family != "gemma3":
+        return _rarer(family, shape)
     return Gemma3TextConfig(**shape, head_dim=16, sliding_window=8, query_pre_attn_scalar=16,
                             layer_types=["sliding_attention", "full_attention"] * (LAYERS // 2))
+
+
+def _rarer(family: str, shape: dict[str, Any]) -> Any:
+    import transformers as t
+    plain = {name: value for name, value in shape.items() if name not in ("num_key_value_heads", "intermediate_size")}
+    if family == "falcon":
+        return t.FalconConfig(**plain, multi_query=True, parallel_attn=True, bias=False, alibi=False)
+    if family == "bloom":
+        return t.BloomConfig(**{name: plain[name] for name in (
+            "vocab_size", "hidden_size", "initializer_range", "eos_token_id", "bos_token_id", "pad_token_id")},
+            n_layer=LAYERS, n_head=4)
+    return {
+        "qwen2_moe": lambda: t.Qwen2MoeConfig(
+            **shape, moe_intermediate_size=16, shared_expert_intermediate_size=32, num_experts=4,
+            num_experts_per_tok=2, decoder_sparse_step=1),
+        "phi3": lambda: t.Phi3Config(**shape),
+        "gemma2": lambda: t.Gemma2Config(**shape, head_dim=8, sliding_window=8, query_pre_attn_scalar=8),
+        "lfm2": lambda: t.Lfm2Config(**shape, layer_types=["conv", "full_attention"] * (LAYERS // 2),
+                                     block_multiple_of=8),
+        "falcon_h1": lambda: t.FalconH1Config(**shape, head_dim=8, mamba_d_ssm=32, mamba_n_heads=4, mamba_d_head=8,
+                                              mamba_n_groups=1, mamba_d_state=8)}[family]()
 
 
 def build(family: str, folder: Path) -> Path:

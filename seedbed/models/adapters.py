@@ -36,7 +36,13 @@ def add_lora(backbone: Backbone, *, rank: int, alpha: float, layers: int | None 
 
 
 def _linear_names(root: nn.Module, layer: nn.Module) -> list[str]:
-    inside = {id(m) for m in layer.modules() if isinstance(m, nn.Linear)}
+    """Linear layers inside a layer (GPT-2 calls them Conv1D), by their names in the whole model.
+
+    The output of a state-space mixer (Mamba) is left out: its fused kernels read that weight past the adapter.
+    """
+    from transformers.pytorch_utils import Conv1D
+    fused = {id(m.out_proj) for m in layer.modules() if hasattr(m, "A_log") and hasattr(m, "out_proj")}
+    inside = {id(m) for m in layer.modules() if isinstance(m, nn.Linear | Conv1D)} - fused
     return [name for name, module in root.named_modules() if id(module) in inside]
 
 

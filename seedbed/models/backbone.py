@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from . import kernels
-from .folder import open_folder, pooling_of
+from .folder import open_folder, pooling_of, quietly
 from .runtime import runtime
 
 DESCRIPTION = "backbone.json"
@@ -42,14 +42,15 @@ class Batch:
 
 
 class _Replay(nn.Module):
-    """Stands for a frozen layer: gives the stored activations, or passes them on."""
+    """Stands for a frozen layer: gives the stored activations, or passes them on, in the form that the layer has."""
 
-    def __init__(self, stored: Tensor | None) -> None:
+    def __init__(self, stored: Tensor | None, as_tuple: bool) -> None:
         super().__init__()
-        self.stored = stored
+        self.stored, self.as_tuple = stored, as_tuple
 
-    def forward(self, hidden_states: Tensor, *args: Any, **kwargs: Any) -> Tensor:
-        return hidden_states if self.stored is None else self.stored
+    def forward(self, hidden_states: Tensor, *args: Any, **kwargs: Any) -> Tensor | tuple[Tensor]:
+        out = hidden_states if self.stored is None else self.stored
+        return (out,) if self.as_tuple else out
 
 
 class _Reached(Exception):
@@ -81,6 +82,8 @@ class Backbone(nn.Module):
         self._root = (body if root is None else root,)  # in a tuple: its weights are the body's, not counted twice
         self.pooling, self.normalized, self.max_tokens = pooling, normalized, max_tokens
         self.causal = is_causal(body.config)
+        self._tuples = False
+        """Layers of this family give a tuple (BLOOM, Falcon); seen when `boundary` runs them."""
 
     @classmethod
     def open(cls, folder: Path, *, dtype: torch.dtype | None = None, pooling: str | None = None,
@@ -104,9 +107,10 @@ class Backbone(nn.Module):
         for name in ("attention_probs_dropout_prob", "attention_dropout"):
             if getattr(config, name, 0.0):  # `Attend` keeps no mask of dropped ones: five times the time
                 setattr(config, name, 0.0)
-        root = (AutoModelForCausalLM if vocabulary else AutoModel).from_pretrained(
-            folder, config=config, dtype=dtype or runtime().dtype, attn_implementation=kernels.ATTENTION,
-            local_files_only=True)
+        with quietly():
+            root = (AutoModelForCausalLM if vocabulary else AutoModel).from_pretrained(
+                folder, config=config, dtype=dtype or runtime().dtype, attn_implementation=kernels.suits(config),
+                local_files_only=True)
         body = root.base_model
         root.config.use_cache = body.config.use_cache = False
         root.requires_grad_(False)
@@ -210,13 +214,18 @@ class Backbone(nn.Module):
         """Activations that enter layer `first`. -> [rows, tokens, width]"""
         def stop(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
             raise _Reached(args[0] if args else kwargs["hidden_states"])
-        hook = self.layers[first].register_forward_pre_hook(stop, with_kwargs=True)
+        def look(module: nn.Module, args: Any, output: Any) -> None:
+            self._tuples = isinstance(output, tuple)
+        layers = self.layers
+        hooks = [layers[0].register_forward_hook(look),
+                 layers[first].register_forward_pre_hook(stop, with_kwargs=True)]
         try:
             self.hidden(batch)
         except _Reached as reached:
             return reached.hidden
         finally:
-            hook.remove()
+            for hook in hooks:
+                hook.remove()
         raise AssertionError("the layer was not reached")
 
     @contextmanager
@@ -225,7 +234,7 @@ class Backbone(nn.Module):
         owner, name, stack = _stack(self.body)
         # the list keeps its length: families look up a layer's kind (sliding, full) by its place
         setattr(owner, name, nn.ModuleList(
-            [*(_Replay(stored if i == 0 else None) for i in range(first)), *stack[first:]]))
+            [*(_Replay(stored if i == 0 else None, self._tuples) for i in range(first)), *stack[first:]]))
         try:
             yield
         finally:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -64,6 +65,19 @@ def _convert(file: Path, target: Path) -> None:
 
 def _no_bar(items: Iterable[Any], **options: Any) -> Iterable[Any]:
     return items
+
+
+@contextlib.contextmanager
+def quietly() -> Iterator[None]:
+    """Within it transformers reports no weights that are left over or missing: rooms never print, and a body without
+    its head always leaves some over."""
+    from transformers.utils import logging
+    before = logging.get_verbosity()
+    logging.set_verbosity_error()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(before)
 
 
 def pooling_of(folder: Path) -> tuple[str, bool, int | None]:

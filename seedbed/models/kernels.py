@@ -113,6 +113,21 @@ def attention(module: nn.Module, query: Tensor, key: Tensor, value: Tensor, atte
     return out.view(batch, heads, tokens, width).transpose(1, 2), None
 
 
+def suits(config: Any) -> str:
+    """The attention to ask transformers for: ours, where the family takes one from outside and does no more.
+
+    A family that does not say so has attention of its own and would drop the causal mask without a word (BLOOM) or
+    not open (Falcon); one that bends the scores (Gemma 2) keeps its own as well.
+    """
+    from transformers import AutoModel
+    family = AutoModel._model_mapping.get(type(config), None)
+    if getattr(config, "attn_logit_softcapping", None):
+        return "eager"
+    if getattr(family, "_supports_attention_backend", False):
+        return ATTENTION
+    return "sdpa" if getattr(family, "_supports_sdpa", False) else "eager"
+
+
 AttentionInterface.register(ATTENTION, attention)
 AttentionMaskInterface.register(ATTENTION, sdpa_mask)
 
