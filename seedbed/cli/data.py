@@ -40,16 +40,13 @@ def check(file: File, text: Text = None, label: Label = None, group: Group = Non
               help="The least severe finding that makes the exit code 1.")] = "error") -> None:
     """Find what would spoil a model or its scores, before training. Exit code 1 when there are errors."""
     from ..data.check import check as run_check
-    from ..data.read import read, read_splits
+    from ..data.read import read
 
     tokenizer = _tokenizer(model) if model else None
     bar = show.bar()
-    if validation or test:
-        named = {"train": file, "validation": validation, "test": test}
-        reading = read_splits({name: path for name, path in named.items() if path}, text=text, label=label,
-                              group=group, progress=bar)
-    else:
-        reading = read(file, text=text, label=label, group=group, split=split_column, progress=bar)
+    named = {"train": file, "validation": validation, "test": test}
+    source = {name: path for name, path in named.items() if path} if validation or test else file
+    reading = read(source, text=text, label=label, group=group, split=split_column, progress=bar)
     health = run_check(reading, tokenizer=tokenizer, max_tokens=max_tokens, seed=seed, progress=bar)
     show.close()
     if json:

@@ -21,7 +21,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from seedbed.data.read import Reading, read, read_splits
+from seedbed.data.read import Reading, read
 from seedbed.errors import DataError
 
 ROWS = [("Good stuff, cheap", "pos"), ("Bad \"stuff\"", "neg"), ("Über die\nMaßen gut", "pos"), ("so so", "neg")]
@@ -367,10 +367,10 @@ def test_several_sources_and_several_types(make: Make) -> None:
 
 def test_given_splits(make: Make) -> None:
     train, test = make("a.csv", "text,label\na b,x\nc d,y\n"), make("b.csv", "text,label\ne f,x\n,x\n")
-    reading = checked(read_splits({"train": train, "test": test}))
+    reading = checked(read({"train": train, "test": test}))
     assert reading.dataset.column("split") == ["train", "train", "test"] and reading.read == 4
     with pytest.raises(DataError, match="'tests' is not a split"):
-        read_splits({"train": train, "tests": test})
+        read({"train": train, "tests": test})
 
 
 def test_a_split_column_is_found(make: Make) -> None:
@@ -419,7 +419,7 @@ def test_notes_say_what_was_guessed(make: Make) -> None:
 
 
 def test_the_real_reviews(reviews: dict[str, Path]) -> None:
-    reading = checked(read_splits(reviews))
+    reading = checked(read(reviews))
     assert (reading.read, reading.kept, reading.skipped) == (979, 979, {})
     assert Counter(reading.dataset.column("split")) == {"train": 600, "test": 379}
     assert (reading.detected["text column"], reading.detected["label column"]) == ("review", "rating")

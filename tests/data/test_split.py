@@ -13,7 +13,7 @@ import pyarrow as pa
 import pytest
 
 from seedbed.data.dataset import SPLITS, Dataset, ids
-from seedbed.data.read import read_splits
+from seedbed.data.read import read
 from seedbed.data.split import count_splits, folds, split
 from seedbed.errors import DataError, UserError
 
@@ -203,8 +203,8 @@ def test_a_hundred_thousand_rows_take_seconds() -> None:
 
 
 def test_the_real_reviews(reviews: dict[str, Path]) -> None:
-    data = split(read_splits(reviews).dataset)
+    data = split(read(reviews).dataset)
     counts = count_splits(data)
     assert counts.rows == {"train": 494, "validation": 106, "test": 379} and counts.absent == {}
     assert counts.labels["neutral"]["validation"] in (9, 10)
-    assert split(read_splits(reviews).dataset).hash == data.hash
+    assert split(read(reviews).dataset).hash == data.hash

@@ -16,7 +16,7 @@ from itertools import chain, islice
 
 from ...errors import DataError
 from ..tally import Tally
-from .dialect import Dialect, has_header, sniff, unique_names
+from .dialect import Dialect, has_header, said, sniff, unique_names
 from .encoding import open_text
 from .source import CHUNK, Chunk, Source
 
@@ -41,6 +41,7 @@ def read_delimited(source: Source, tally: Tally) -> Iterator[Chunk]:
     Raises:
         DataError: the file is empty, binary, of mixed encodings, or has only a header.
     """
+    skipped = sum(tally.skipped.values())
     lines = open_text(source, tally).lines()
     sample = list(islice(lines, SAMPLE))
     dialect = sniff(sample, source.options.delimiter, "\t" if source.suffix in (".tsv", ".tab") else ",")
@@ -55,8 +56,8 @@ def read_delimited(source: Source, tally: Tally) -> Iterator[Chunk]:
     header, why = has_header(start[0][1], [row for _, row in start[1:]], source.options.columns)
     width = len(start[0][1]) if header else dialect.columns
     names = unique_names(start[0][1] if header else [""] * width)
-    tally.detect("header", "first row" if header else f"none ({why}); columns are named {', '.join(names[:3])} ...")
-    if header and len(start) == 1 and not tally.skipped:
+    tally.detect("header", said(header, why, names))
+    if header and len(start) == 1 and sum(tally.skipped.values()) == skipped:
         raise DataError(f"{source.name} has a header and no rows.", "Check that the export finished.")
     rows.columns = width
     yield from _chunks(chain(start[header:], stream), names, tally)

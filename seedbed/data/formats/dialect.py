@@ -128,11 +128,17 @@ def has_header(first: Sequence[Any], rows: Sequence[Sequence[Any]], named: Seque
 
 def unique_names(cells: Sequence[Any]) -> list[str]:
     """Column names from a header: trimmed, empty ones numbered, repeats told apart."""
-    names: list[str] = []
+    names: dict[str, None] = {}  # keeps their order
+    repeats: Counter[str] = Counter()
     for i, cell in enumerate(cells, 1):
         base = name = ("" if cell is None else str(cell).strip()) or f"column {i}"
-        again = 2
         while name in names:
-            name, again = f"{base} {again}", again + 1
-        names.append(name)
-    return names
+            repeats[base] += 1
+            name = f"{base} {repeats[base] + 1}"
+        names[name] = None
+    return list(names)
+
+
+def said(header: bool, why: str, names: Sequence[str]) -> str:
+    """What was found out about a header, for people."""
+    return "first row" if header else f"none ({why}); columns are named {', '.join(names[:3])} ..."

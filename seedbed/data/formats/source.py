@@ -6,6 +6,7 @@ import bz2
 import difflib
 import gzip
 import io
+import json
 import lzma
 import zipfile
 import zlib
@@ -139,7 +140,7 @@ def locate(spec: str | Path, options: Options = Options()) -> Source:
     path = Path(spec).expanduser()
     if not path.exists():
         raise _no_such_file(path)
-    source = Source(str(spec), path, options=options)
+    source = Source(readable(str(spec)), path, options=options)
     if path.is_dir():
         return source
     if not path.is_file():
@@ -209,19 +210,17 @@ def to_columns(rows: Sequence[dict[str, Any]]) -> pa.Table:
     """Rows of JSON-like values as a table; a key that a row lacks is None there."""
     import pyarrow as pa
 
-    names = list(dict.fromkeys(key for row in rows for key in row))
-    return pa.table({name: to_array([row.get(name) for row in rows]) for name in names})
+    names = dict.fromkeys(key for row in rows for key in row)
+    return pa.table({readable(name): to_array([row.get(name) for row in rows]) for name in names})
 
 
 def to_array(values: list[Any]) -> Any:
     """JSON-like values as an Arrow array: of their own type where it is one, lists of strings, else text."""
-    import json
-
     import pyarrow as pa
 
     kinds = {type(v) for v in values} - {type(None)}
-    if kinds and kinds <= {str, list} and list in kinds and all(
-            not isinstance(part, dict | list) for v in values if isinstance(v, list) for part in v):
+    if list in kinds and kinds <= {str, list} and not any(
+            isinstance(part, dict | list) for v in values if isinstance(v, list) for part in v):
         listed = [v if v is None else [_word(p) for p in v if p is not None] if isinstance(v, list) else [v]
                   for v in values]
         return pa.array(listed, pa.list_(pa.string()))
@@ -232,8 +231,7 @@ def to_array(values: list[Any]) -> Any:
             return pa.array(values)
     except (pa.ArrowException, UnicodeEncodeError, OverflowError):
         pass
-    return pa.array([v if v is None else _whole_characters(json.dumps(v, ensure_ascii=False, default=str)
-                     if isinstance(v, dict | list) else _word(v)) for v in values], pa.large_string())
+    return pa.array([v if v is None else _word(v) for v in values], pa.large_string())
 
 
 def _word(value: Any) -> str:
@@ -241,11 +239,12 @@ def _word(value: Any) -> str:
         return "true" if value else "false"
     if isinstance(value, float) and value.is_integer():
         return str(int(value))
-    return _whole_characters(str(value))
+    return readable(json.dumps(value, ensure_ascii=False, default=str) if isinstance(value, dict | list)
+                    else str(value))
 
 
-def _whole_characters(text: str) -> str:
-    """JSON can hold half of a surrogate pair, which no encoding can write."""
+def readable(text: str) -> str:
+    """JSON can hold half of a surrogate pair, a file's name bytes of another encoding: nothing can write these."""
     try:
         text.encode()
     except UnicodeEncodeError:
