@@ -47,20 +47,22 @@ class Notes:
         return f"“{excerpt(self.texts[row], at)}”"
 
     def make(self, code: str, severity: Severity, rows: Sequence[int], message: str, fix: str, *,
-             examples: Sequence[str] | None = None, count: int | None = None) -> Finding:
-        """A finding about those rows.
+             examples: Sequence[str] | None = None, count: int | None = None) -> list[Finding]:
+        """A finding about those rows, or nothing where there are none.
 
         Args:
             rows: positions, in the order in which their lines should be shown.
             examples: what to show instead of the first texts.
             count: the figure of a finding that is not about rows.
         """
+        if not rows and count is None:
+            return []
         if examples is None:
             examples = [f"{self.where(row)}: {self.quote(row)}" for row in rows[:3]]
-        return Finding(code=code, severity=severity, count=len(rows) if count is None else count,
-                       message=redact(message), fix=redact(fix),
-                       lines=[int(self.lines[row]) for row in rows[:LINES_SHOWN]],
-                       examples=[redact(one) for one in examples[:EXAMPLES_SHOWN]])
+        return [Finding(code=code, severity=severity, count=len(rows) if count is None else count,
+                        message=redact(message), fix=redact(fix),
+                        lines=[int(self.lines[row]) for row in rows[:LINES_SHOWN]],
+                        examples=[redact(one) for one in examples[:EXAMPLES_SHOWN]])]
 
 
 def plural(n: int, one: str, many: str) -> str:
