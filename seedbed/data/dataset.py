@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import errno
 import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
-
-from ..errors import CorruptFile, NoResources, NotFound
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -134,43 +130,3 @@ class Dataset:
         pairs = zip(self.column("id"), self.column("split"), strict=True)
         lines = sorted(f"{name}\t{split or ''}\n" for name, split in pairs)
         return hashlib.sha256("".join(lines).encode()).hexdigest()
-
-    def write(self, path: Path) -> None:
-        """Write as Parquet.
-
-        Raises:
-            NoResources: the disk is full.
-        """
-        import pyarrow.parquet as pq
-
-        metadata = {**(self.table.schema.metadata or {}), b"seedbed.inputs": "\t".join(self.inputs).encode()}
-        try:
-            pq.write_table(self.table.replace_schema_metadata(metadata), path, compression="zstd")
-        except OSError as problem:
-            if problem.errno != errno.ENOSPC:
-                raise
-            raise NoResources(f"The disk is full: {path} could not be written.",
-                              "Free some space and run it again.") from None
-
-    @classmethod
-    def open(cls, path: Path) -> Dataset:
-        """Read what `write` wrote.
-
-        Raises:
-            NotFound, CorruptFile: the file is missing, or is not what `write` wrote.
-        """
-        import pyarrow as pa
-        import pyarrow.parquet as pq
-
-        if not path.is_file():
-            raise NotFound(f"{path} is missing.", "Read the data again from its source.")
-        try:
-            table = pq.read_table(path)
-        except (pa.ArrowException, OSError) as problem:
-            raise CorruptFile(f"{path} cannot be read: {problem}", "Read the data again from its source.") from None
-        missing = [name for name in cls.FIXED if name not in table.column_names]
-        if missing:
-            raise CorruptFile(f"{path} is not a dataset of seedbed: {', '.join(missing)} missing.",
-                              "Read it as data instead, with its name as the source.")
-        inputs = (table.schema.metadata or {}).get(b"seedbed.inputs", b"text").decode().split("\t")
-        return cls(table, tuple(inputs))

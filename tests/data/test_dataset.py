@@ -1,15 +1,10 @@
-"""The dataset: columns in, examples out, and files that survive."""
+"""The dataset: columns in, examples out."""
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pyarrow as pa
-import pyarrow.parquet as pq
-import pytest
 
 from seedbed.data.dataset import Dataset, Example, ids
-from seedbed.errors import CorruptFile, NotFound
 
 
 def dataset(several: bool = False) -> Dataset:
@@ -50,22 +45,3 @@ def test_ids_depend_on_text_and_target_and_count_repeats() -> None:
     assert all(len(name) == 16 for name in (names[0], *names[2:]))
     assert ids(["t"], [["x", "y"]]) == ids(["t"], [["y", "x"]]) != ids(["t"], [["x"]])
     assert ids(["a"], ["x"]) == [names[0]]
-
-
-@pytest.mark.parametrize("several", [False, True])
-def test_written_and_opened(several: bool, tmp_path: Path) -> None:
-    data = dataset(several)
-    data.write(tmp_path / "a.parquet")
-    opened = Dataset.open(tmp_path / "a.parquet")
-    assert opened.table.equals(data.table) and opened.inputs == ("text",) and opened.hash == data.hash
-
-
-def test_files_that_are_no_dataset(tmp_path: Path) -> None:
-    with pytest.raises(NotFound):
-        Dataset.open(tmp_path / "a.parquet")
-    (tmp_path / "a.parquet").write_bytes(b"PAR1 no")
-    with pytest.raises(CorruptFile, match="cannot be read"):
-        Dataset.open(tmp_path / "a.parquet")
-    pq.write_table(pa.table({"text": ["a"]}), tmp_path / "a.parquet")
-    with pytest.raises(CorruptFile, match="id, line, source"):
-        Dataset.open(tmp_path / "a.parquet")
