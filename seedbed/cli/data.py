@@ -128,7 +128,7 @@ def split(file: File, out: Annotated[Path, typer.Option(help="Folder for the spl
           anew: Annotated[bool, typer.Option("--anew", help="Forget the splits that the data comes with.")] = False,
           seed: Seed = 0, force: Force = False, json: Json = False) -> None:
     """Divide into train, validation and test, with groups and near duplicates kept together, frozen by hash."""
-    from ..data.duplicates import clusters
+    from ..data.duplicates import find
     from ..data.freeze import MANIFEST, ROWS, save_splits
     from ..data.read import read
     from ..data.split import split as divide
@@ -145,7 +145,7 @@ def split(file: File, out: Annotated[Path, typer.Option(help="Folder for the spl
     if anew:
         data = data.with_column("split", [None] * len(data))
     data = divide(data, fractions=(1 - validation - test, validation, test), seed=seed,
-                  clusters=clusters(data.texts, seed=seed))
+                  clusters=find(data.texts, seed=seed).near.tolist())
     frozen = save_splits(data, out)
     files = _write_splits(reading, data.table, data.multi_label, out)
     show.close()

@@ -1,10 +1,10 @@
-"""The examples of one task, held in columns so that a million rows fit in memory."""
+"""The examples of one task: a row each, held in columns so that a million fit in memory."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -13,29 +13,6 @@ if TYPE_CHECKING:
 SPLITS = ("train", "validation", "test")
 Target = Any
 """One label (str), several labels (list of str), a text, or a JSON-like object: the task says which."""
-
-
-@dataclass(frozen=True)
-class Example:
-    """One row as the house plan names it.
-
-    Args:
-        id: stable name of the row: hash of inputs and target, with `-2`, `-3` ... for repeats.
-        inputs: named input texts, for `classify` the one key `text`.
-        target: what the task should answer; None when it is not known.
-        source: the file or query the row came from.
-        group: rows of one group are never in different splits; None when there are no groups.
-        split: train, validation or test; None before splitting.
-        meta: everything else the row carried.
-    """
-
-    id: str
-    inputs: dict[str, str]
-    target: Target
-    source: str
-    group: str | None = None
-    split: str | None = None
-    meta: dict[str, Any] = field(default_factory=dict)
 
 
 def ids(texts: Iterable[str], targets: Iterable[Target]) -> list[str]:
@@ -59,7 +36,8 @@ class Dataset:
     Args:
         table: columns `id, line, source, group, split, target`, then one per input and one per meta field.
             `line` is the line in the source where the row starts, counted from 1 (for Excel and Parquet the row).
-            `target` is a string, or a list of strings for multi-label.
+            `target` is a string, or a list of strings for multi-label. Rows of one `group` are never in different
+            splits; `split` is train, validation or test, null before splitting.
         inputs: names of the input columns.
     """
 
@@ -70,13 +48,6 @@ class Dataset:
 
     def __len__(self) -> int:
         return int(self.table.num_rows)
-
-    def __iter__(self) -> Iterator[Example]:
-        meta = self.meta
-        for batch in self.table.to_batches(max_chunksize=10_000):
-            for row in batch.to_pylist():
-                yield Example(row["id"], {name: row[name] or "" for name in self.inputs}, row["target"],
-                              row["source"], row["group"], row["split"], {name: row[name] for name in meta})
 
     @property
     def meta(self) -> tuple[str, ...]:

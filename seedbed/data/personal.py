@@ -56,11 +56,7 @@ class Found:
 
 def _standard(module: str) -> Callable[[str], bool]:
     """The check of a number that python-stdnum knows, imported when it is first used."""
-    @cache
-    def check() -> Callable[[str], bool]:
-        return import_module(f"stdnum.{module}").is_valid  # type: ignore[no-any-return]
-
-    return lambda text: check()(text)
+    return lambda text: bool(import_module(f"stdnum.{module}").is_valid(text))
 
 
 def _digits(text: str) -> str:
@@ -92,11 +88,6 @@ def _phone(text: str) -> bool:
 def _aadhaar(text: str) -> bool:
     years = re.fullmatch(r"(20\d\d\D){2}20\d\d", text)
     return not years and _standard("in_.aadhaar")(text)
-
-
-def _numbered(groups: str, separators: str = "[ .-]?") -> str:
-    """Pattern of digit groups: `334` is 3, 3 and 4 digits, with separators between them."""
-    return separators.join(rf"\d{{{n}}}" for n in groups)
 
 
 _PHONE_WORDS = (r"phone|telephone|tel|mobile|cell|call|sms|fax|whatsapp|tél|téléphone|appelez|"
@@ -133,9 +124,10 @@ KINDS: tuple[Kind, ...] = (
     Kind("nl_bsn", "a Dutch BSN", (r"\d{4}\.\d\d\.\d{3}",), _standard("nl.bsn"), (r"\d{8,9}",),
          r"bsn|burgerservicenummer|sofi\w*"),
     Kind("pl_pesel", "a Polish PESEL", (), _standard("pl.pesel"), (r"\d{11}",), "pesel"),
-    Kind("pt_nif", "a Portuguese NIF", (), _standard("pt.nif"), (_numbered("333"),),
+    Kind("pt_nif", "a Portuguese NIF", (), _standard("pt.nif"), (r"\d{3}[ .-]?\d{3}[ .-]?\d{3}",),
          r"nif|contribuinte|número fiscal"),
-    Kind("gb_nhs", "a British NHS number", (), _standard("gb.nhs"), (_numbered("334"),), r"nhs(?: number| no)?"),
+    Kind("gb_nhs", "a British NHS number", (), _standard("gb.nhs"), (r"\d{3}[ .-]?\d{3}[ .-]?\d{4}",),
+         r"nhs(?: number| no)?"),
     Kind("de_steuer_id", "a German Steuer-ID", (), _standard("de.idnr"), (r"\d\d ?\d{3} ?\d{3} ?\d{3}",),
          r"steuer-?id\w*|steuerliche identifikationsnummer|steueridentifikationsnummer|identifikationsnummer|idnr|"
          r"tin|steuernummer"),
@@ -156,13 +148,10 @@ _LOOK = re.compile(_WORTH_A_LOOK)
 
 @cache
 def _patterns() -> tuple[tuple[Kind, tuple[re.Pattern[str], ...]], ...]:
-    made = []
-    for kind in KINDS:
-        forms = [re.compile(f"{_BEFORE}(?P<it>{form}){_AFTER}") for form in kind.written]
-        forms += [re.compile(rf"(?<![A-Za-zÀ-ɏ])(?:{kind.words}){_GAP}(?<!\d)(?P<it>{form}){_AFTER}", re.IGNORECASE)
-                  for form in kind.bare]
-        made.append((kind, tuple(forms)))
-    return tuple(made)
+    return tuple((kind, (
+        *(re.compile(f"{_BEFORE}(?P<it>{form}){_AFTER}") for form in kind.written),
+        *(re.compile(rf"(?<![A-Za-zÀ-ɏ])(?:{kind.words}){_GAP}(?<!\d)(?P<it>{form}){_AFTER}", re.IGNORECASE)
+          for form in kind.bare))) for kind in KINDS)
 
 
 def find(text: str) -> list[Found]:

@@ -75,13 +75,9 @@ def _without(table: pa.Table, counts: Counter[str],
     columns: dict[str, list[Any]] = {}
     changed: set[int] = set()
     for name in table.column_names:
-        column = table.column(name).to_pylist()
-        for row, value in enumerate(column):
-            clean = _clean(name, value, counts, numbers)
-            if clean is not value:
-                column[row] = clean
-                changed.add(row)
-        columns[name] = column
+        before = table.column(name).to_pylist()
+        columns[name] = [_clean(name, value, counts, numbers) for value in before]
+        changed |= {row for row, value in enumerate(columns[name]) if value is not before[row]}
     return columns, len(changed)
 
 

@@ -78,7 +78,7 @@ def prepare(source: str, config: RunConfig, training: TrainConfig, progress: Pro
     dataset = reading.dataset
     _enough(dataset)
     found = duplicates.find(dataset.texts, seed=config.seed, progress=progress)
-    clusters = [int(c) for c in found.near]
+    clusters = found.near.tolist()
     splits = Counter(dataset.column("split"))
     if splits["train"] + splits[None] < SMALL and not splits["validation"]:
         dataset = dataset.with_column("split", [s or "train" for s in dataset.column("split")])

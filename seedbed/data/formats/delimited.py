@@ -78,8 +78,8 @@ def _chunks(rows: Iterator[tuple[int, Row]], names: list[str], tally: Tally) -> 
             else:
                 tally.skip("wrong_columns", line, f"{len(row)} columns instead of {width}")
         columns = zip(*good, strict=True) if good else [()] * width
-        arrays = [pa.array(column, pa.large_string()) for column in columns]
-        yield Chunk(pa.table(dict(zip(names, arrays, strict=True))), lines)
+        yield Chunk(pa.table({name: pa.array(column, pa.large_string())
+                              for name, column in zip(names, columns, strict=True)}), lines)
 
 
 class Rows:
@@ -124,21 +124,14 @@ class Rows:
         return csv.reader(self._feed(), **self.dialect.settings())
 
     def _next_lines(self) -> Iterator[str]:
-        while True:
-            while self._back:
-                yield self._back.popleft()
-            line = next(self._lines, None)
-            if line is None:
-                return
+        while (line := self._back.popleft() if self._back else next(self._lines, None)) is not None:
             yield line
 
     def _feed(self) -> Iterator[str]:
         length = 0
         for line in self._next_lines():
+            length = len(line) + (length if self._pending else 0)
             self._pending.append(line)
-            if len(self._pending) == 1:
-                length = 0
-            length += len(line)
             if len(self._pending) > LINES_IN_ROW or length > CHARACTERS_IN_ROW:
                 raise _RunsOn
             yield line
@@ -146,10 +139,8 @@ class Rows:
     def _holds_rows(self, pending: list[str]) -> bool:
         """Nearly every line of this one row has as many delimiters as a whole row: too many to be chance."""
         each = self.columns - 1
-        if each < 1 or len(pending) * each < 12:
-            return False
-        delimiter = self.dialect.delimiter
-        return sum(line.count(delimiter) == each for line in pending) >= 0.9 * len(pending)
+        return len(pending) * each >= 12 and \
+            sum(line.count(self.dialect.delimiter) == each for line in pending) >= 0.9 * len(pending)
 
     def _mend(self, line: int, runs_on: bool) -> Row | None:
         """The row that starts the pending lines, read tolerantly; None when it is left out. Other lines go back."""

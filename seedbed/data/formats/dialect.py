@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from ..columns import LABEL_NAMES, SPLIT_NAMES, TEXT_NAMES
+from ..columns import LABEL_NAMES, SPLIT_NAMES, TEXT_NAMES, words
 
 DELIMITERS = {",": "comma", "\t": "tab", ";": "semicolon", "|": "pipe"}
 WORDS_OF_HEADERS = {*TEXT_NAMES, *LABEL_NAMES, *SPLIT_NAMES, "id", "name", "date", "email", "group", "lang",
@@ -85,14 +85,12 @@ def _field_counts(lines: Sequence[str], dialect: Dialect) -> tuple[list[int], in
     reader = csv.reader(iter(lines), **dialect.settings())
     while True:
         try:
-            row = next(reader)
+            if row := next(reader):
+                counts.append(len(row))
         except StopIteration:
             return counts, errors
         except csv.Error:
             errors += 1
-            continue
-        if row:
-            counts.append(len(row))
 
 
 def has_header(first: Sequence[Any], rows: Sequence[Sequence[Any]], named: Sequence[str]) -> tuple[bool, str]:
@@ -111,9 +109,8 @@ def has_header(first: Sequence[Any], rows: Sequence[Sequence[Any]], named: Seque
         return True, "there is no other row"
     if any(not isinstance(c, str | None) or re.fullmatch(r"[-+]?\d[\d.,]*", str(c).strip()) for c in first):
         return False, "it holds a number"
-    parts = [{w.lower() for w in re.split(r"[\W_]+|(?<=[a-z])(?=[A-Z])", c) if w} for c in filled]
     short = all(len(c) <= 60 and len(c.split()) <= 6 for c in filled)
-    if short and any(len(words) <= 3 and words & WORDS_OF_HEADERS for words in parts):
+    if short and any(len(words(c)) <= 3 and words(c) & WORDS_OF_HEADERS for c in filled):
         return True, "its cells are names"
     if not filled or len(set(filled)) < len(filled):
         return False, "its cells are empty or repeat"

@@ -10,6 +10,9 @@ from itertools import chain, islice
 from typing import Any
 from xml.etree.ElementTree import ParseError
 
+import openpyxl
+import pyarrow as pa
+
 from ...errors import DataError
 from ..tally import Tally
 from .dialect import has_header, said, unique_names
@@ -26,8 +29,6 @@ def read_excel(source: Source, tally: Tally) -> Iterator[Chunk]:
     Raises:
         DataError: the workbook is damaged or empty, or has only a header.
     """
-    import openpyxl
-
     try:
         with source.whole() as raw:
             book = openpyxl.load_workbook(raw, read_only=True, data_only=True)
@@ -38,8 +39,6 @@ def read_excel(source: Source, tally: Tally) -> Iterator[Chunk]:
 
 
 def _rows(source: Source, tally: Tally, book: Any) -> Iterator[Chunk]:
-    import pyarrow as pa
-
     for sheet in book.worksheets:
         stream = _filled(sheet)
         start = list(islice(stream, SAMPLE))

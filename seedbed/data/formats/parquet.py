@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from ...errors import DataError
 from ..tally import Tally
 from .dialect import unique_names
 from .source import CHUNK, Chunk, Source
-
-if TYPE_CHECKING:
-    import pyarrow as pa
 
 
 def read_parquet(source: Source, tally: Tally) -> Iterator[Chunk]:
@@ -21,9 +20,6 @@ def read_parquet(source: Source, tally: Tally) -> Iterator[Chunk]:
     Raises:
         DataError: the file is damaged.
     """
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
     row = 1
     try:
         with source.whole() as raw:

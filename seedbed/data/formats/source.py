@@ -11,7 +11,6 @@ import lzma
 import zipfile
 import zlib
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
@@ -93,21 +92,16 @@ class Source:
             return self.path.open("rb")
         return io.BytesIO(b"".join(self.blocks()))
 
-    @contextmanager
-    def _open(self) -> Iterator[IO[bytes]]:
+    def _open(self) -> Any:
         assert self.path is not None
         if self.compression == "zip":
-            with zipfile.ZipFile(self.path) as archive, archive.open(self.member) as file:
-                yield file
-        elif self.compression == "zstd":
+            return zipfile.ZipFile(self.path).open(self.member)
+        if self.compression == "zstd":
             import pyarrow as pa
 
-            with pa.input_stream(str(self.path), compression="zstd") as stream:
-                yield stream
-        else:
-            opener: Any = {"gzip": gzip.open, "bzip2": bz2.open, "xz": lzma.open}.get(self.compression, Path.open)
-            with opener(self.path, "rb") as file:
-                yield file
+            return pa.input_stream(str(self.path), compression="zstd")
+        opener: Any = {"gzip": gzip.open, "bzip2": bz2.open, "xz": lzma.open}.get(self.compression, Path.open)
+        return opener(self.path, "rb")
 
 
 @dataclass(frozen=True)
@@ -184,26 +178,23 @@ def _in_zip(source: Source) -> Source:
     if len(members) == 1:
         return replace(source, name=f"{source.name}!{members[0]}", compression="zip", member=members[0],
                        suffix=Path(members[0]).suffix.lower())
+    if "mimetype" in names or "[Content_Types].xml" in names:  # LibreOffice, Word
+        raise DataError(f"{source.name} is an office document, not a table of texts.",
+                        "Save the table as Excel (.xlsx) or CSV, and name that file.")
     listed = ", ".join(members[:10]) or "nothing"
     raise DataError(f"{source.name} holds {len(members)} files, and one data file is needed: {listed}.",
                     "Unpack it, and name the file, or the folder when there is one folder a class.")
 
 
 def _no_such_file(path: Path) -> NotFound:
-    folder = path.parent
-    while not folder.exists() and folder != folder.parent:
-        folder = folder.parent
-    names = [p.name for p in sorted(folder.iterdir())[:10_000]] if folder == path.parent and folder.is_dir() else []
-    near = difflib.get_close_matches(path.name, names, n=3, cutoff=0.6)
-    if not near:  # the right name with another extension
-        near = [n for n in names if n.split(".")[0].lower() == path.name.split(".")[0].lower()][:3]
-    if near:
-        hint = f"Did you mean {' or '.join(near)}?"
-    elif folder != path.parent:
-        hint = f"The folder {path.parent} is not there either."
-    else:
-        hint = f"Look at what the folder holds: ls {folder}"
-    return NotFound(f"There is no file {path}.", hint)
+    if not path.parent.is_dir():
+        return NotFound(f"There is no file {path}.", f"The folder {path.parent} is not there either.")
+    names = [p.name for p in sorted(path.parent.iterdir())[:10_000]]
+    stem = path.name.split(".")[0].lower()
+    near = difflib.get_close_matches(path.name, names, n=3, cutoff=0.6) or \
+        [name for name in names if name.split(".")[0].lower() == stem][:3]  # the right name with another extension
+    return NotFound(f"There is no file {path}.", f"Did you mean {' or '.join(near)}?" if near else
+                    f"Look at what the folder holds: ls {path.parent}")
 
 
 def to_columns(rows: Sequence[dict[str, Any]]) -> pa.Table:
