@@ -28,11 +28,7 @@ MOST_LABELS = 200
 
 @dataclass(frozen=True)
 class Columns:
-    """Names of the source's columns by what they are for; None where there is none.
-
-    Args:
-        guessed: which of `text`, `label`, `split` were guessed.
-    """
+    """Names of the source's columns by what they are for, None where there is none; and which were guessed."""
 
     text: str
     label: str | None

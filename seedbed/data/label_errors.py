@@ -31,13 +31,9 @@ TOKEN = r"(?u)[\u0e00-\u0eff\u2e80-\u9fff\uf900-\ufaff]|\w+"
 
 @dataclass(frozen=True)
 class Suspect:
-    """A row whose label is likely wrong.
+    """A row whose label is likely wrong: its label and what the baseline says instead, several joined by ` + `.
 
-    Args:
-        row: position of the row.
-        given: its label, several joined by ` + ` for multi-label.
-        likely: what the baseline says instead.
-        doubt: 1 minus the probability of the given label (for multi-label, of the least likely decision).
+    `doubt` is 1 minus the probability of the given label (for multi-label, of the least likely decision).
     """
 
     row: int

@@ -17,17 +17,12 @@ from .tally import EXAMPLES_SHOWN, LINES_SHOWN, Severity
 
 @dataclass(frozen=True)
 class Notes:
-    """The rows that findings point at.
-
-    Args:
-        texts: the text of each row.
-        lines: [rows] where each row starts in its source.
-        sources: the source of each row, as a file's name where that is enough; empty when all come from one.
-    """
+    """The rows that findings point at: the text of each, where it starts in its source, and the source."""
 
     texts: list[str]
     lines: NDArray[np.int64]
     sources: list[str]
+    """A file's name where that is enough; empty when all rows come from one source."""
 
     @classmethod
     def of(cls, dataset: Dataset) -> Notes:

@@ -8,7 +8,9 @@ fewest rows left, each unit to the part that lacks most of that label.
 from __future__ import annotations
 
 import hashlib
+import math
 from collections import Counter
+from heapq import heapify, heappop, heappush
 from itertools import pairwise
 from typing import Any
 
@@ -17,6 +19,9 @@ from numpy.typing import NDArray
 
 from .dataset import Dataset
 from .duplicates import Ints
+
+BARE = -1
+"""Stands for the label of a unit that has none."""
 
 
 def deal(dataset: Dataset, free: Ints, units: Ints, shares: NDArray[np.float64], seed: int,
@@ -122,21 +127,23 @@ def _iterate(contents: dict[int, Counter[int]], sizes: list[int], key: dict[int,
     """Part of each unit, by iterative stratification. Takes what it deals out from `quotas` and `room`."""
     holders: dict[int, list[int]] = {}
     for u, content in contents.items():
-        for label in content or {-1: 0}:
+        for label in content or (BARE,):
             holders.setdefault(label, []).append(u)
-    left = {label: sum(contents[u][label] for u in units) for label, units in holders.items()}
+    left: dict[int, float] = {label: sum(contents[u][label] for u in units) for label, units in holders.items()}
+    if BARE in left:
+        left[BARE] = math.inf  # last of all
+    fewest = [(rows, label) for label, rows in left.items()]
+    heapify(fewest)
     want, space = quotas.tolist(), room.tolist()
-    allowed = [i for i, share in enumerate(quotas.sum(0).tolist() if quotas.size else room.tolist()) if share > 0]
+    allowed = [i for i, share in enumerate(quotas.sum(0).tolist() if quotas.size else space) if share > 0]
     where: dict[int, int] = {}
-    bare = left.pop(-1, None)
-    while left or bare is not None:
-        if left:
-            label = min(left, key=lambda one: (left[one], one))
-            del left[label]
-        else:
-            label, bare = -1, None
+    while fewest:
+        rows, label = heappop(fewest)
+        if left.get(label) != rows:
+            continue  # some of its rows were dealt since, or all
+        del left[label]
         for u in sorted((u for u in holders[label] if u not in where), key=lambda u: (-sizes[u], key[u])):
-            need = want[label] if label >= 0 else space
+            need = space if label == BARE else want[label]
             part = max(allowed, key=lambda i: (round(need[i], 9), space[i]))
             where[u] = part
             space[part] -= sizes[u]
@@ -144,5 +151,6 @@ def _iterate(contents: dict[int, Counter[int]], sizes: list[int], key: dict[int,
                 want[one][part] -= count
                 if one in left:
                     left[one] -= count
+                    heappush(fewest, (left[one], one))
     quotas[:], room[:] = want, space
     return where

@@ -21,19 +21,14 @@ Label = str | list[str] | None
 
 @dataclass(frozen=True)
 class Targets:
-    """The labels of a column.
-
-    Args:
-        values: [rows] a label, a list of labels, or None where there is none.
-        multi_label: the values are lists.
-        trimmed: labels that had spaces around them.
-        how: how several labels in a row were told, for people; empty for one label a row.
-    """
+    """The labels of a column, lists of labels where there are several a row, None where there is none."""
 
     values: list[Label]
     multi_label: bool
     trimmed: int
+    """How many had spaces around them."""
     how: str = ""
+    """How several labels in a row were told, for people."""
 
 
 def as_text(column: pa.ChunkedArray) -> pa.ChunkedArray:

@@ -26,15 +26,11 @@ ENDLESS = 10**6
 
 @dataclass(frozen=True)
 class Counter:
-    """Counts a model's tokens.
-
-    Args:
-        tokenizer: what cuts the text; it neither pads nor truncates here.
-        limit: most tokens of a text that the model's own files name, with the special ones; None when they do not.
-    """
+    """Counts a model's tokens, with a tokenizer that neither pads nor truncates."""
 
     tokenizer: Tokenizer
     limit: int | None
+    """Most tokens of a text that the model's own files name, with the special ones; None when they do not."""
 
     def count(self, texts: Sequence[str]) -> NDArray[np.int64]:
         """Tokens of each text, special ones included."""

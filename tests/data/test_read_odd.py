@@ -60,6 +60,15 @@ def test_a_header_that_begins_like_a_program(tmp_path: Path) -> None:
         reading(tmp_path / "b.csv", b"MZ\x90\x00" + bytes(60))
 
 
+def test_office_documents_are_named_for_what_they_are(tmp_path: Path) -> None:
+    for name, inside in (("a.ods", "mimetype"), ("a.docx", "[Content_Types].xml")):
+        with zipfile.ZipFile(tmp_path / name, "w") as archive:
+            archive.writestr(inside, "x")
+            archive.writestr("content.xml", "<x/>")
+        with pytest.raises(DataError, match="is an office document"):
+            read(tmp_path / name)
+
+
 def test_names_that_are_not_utf8(tmp_path: Path) -> None:
     folder = tmp_path / "data"
     for label in (b"caf\xe9", b"tea"):

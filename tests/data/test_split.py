@@ -202,6 +202,14 @@ def test_a_hundred_thousand_rows_take_seconds() -> None:
     assert abs(counts.rows["train"] - 70_000) <= 5
 
 
+def test_thousands_of_labels_do_not_take_the_square_of_their_number() -> None:
+    chance = random.Random(0)
+    data = dataset([[f"label {chance.randrange(30_000)}" for _ in range(2)] for _ in range(30_000)])
+    start = time.monotonic()
+    assert sum(count_splits(split(data)).rows.values()) == 30_000
+    assert time.monotonic() - start < 15  # 2 s alone on one core; most of a minute with a search for every label
+
+
 def test_the_real_reviews(reviews: dict[str, Path]) -> None:
     data = split(read(reviews).dataset)
     counts = count_splits(data)

@@ -12,13 +12,14 @@ import csv
 import re
 from collections import deque
 from collections.abc import Iterator
+from functools import partial
 from itertools import chain, islice
 
 from ...errors import DataError
 from ..tally import Tally
 from .dialect import Dialect, has_header, said, sniff, unique_names
 from .encoding import open_text
-from .source import CHUNK, Chunk, Source
+from .source import Chunk, Source, to_chunks
 
 LINES_IN_ROW, CHARACTERS_IN_ROW = 10_000, 64_000_000
 """A row that runs on for longer has a quote that is never closed."""
@@ -41,6 +42,8 @@ def read_delimited(source: Source, tally: Tally) -> Iterator[Chunk]:
     Raises:
         DataError: the file is empty, binary, of mixed encodings, or has only a header.
     """
+    import pyarrow as pa
+
     skipped = sum(tally.skipped.values())
     lines = open_text(source, tally).lines()
     sample = list(islice(lines, SAMPLE))
@@ -60,26 +63,9 @@ def read_delimited(source: Source, tally: Tally) -> Iterator[Chunk]:
     if header and len(start) == 1 and sum(tally.skipped.values()) == skipped:
         raise DataError(f"{source.name} has a header and no rows.", "Check that the export finished.")
     rows.columns = width
-    yield from _chunks(chain(start[header:], stream), names, tally)
-
-
-def _chunks(rows: Iterator[tuple[int, Row]], names: list[str], tally: Tally) -> Iterator[Chunk]:
-    import pyarrow as pa
-
-    width = len(names)
-    while block := list(islice(rows, CHUNK)):
-        lines, good = [], []
-        for line, row in block:
-            if len(row) > width and not any(row[width:]):
-                row = row[:width]  # a delimiter at the end of the line
-            if len(row) == width:
-                lines.append(line)
-                good.append(row)
-            else:
-                tally.skip("wrong_columns", line, f"{len(row)} columns instead of {width}")
-        columns = zip(*good, strict=True) if good else [()] * width
-        yield Chunk(pa.table({name: pa.array(column, pa.large_string())
-                              for name, column in zip(names, columns, strict=True)}), lines)
+    cut = ((line, row if any(row[width:]) else row[:width])  # a delimiter at the end of the line is no column
+           for line, row in chain(start[header:], stream))
+    yield from to_chunks(cut, names, tally, partial(pa.array, type=pa.large_string()))
 
 
 class Rows:

@@ -36,18 +36,12 @@ EAST_ASIAN = ["cp932", "euc_jp", "gb18030", "big5", "cp949"]
 
 @dataclass
 class Text:
-    """A text source whose encoding is known.
-
-    Args:
-        source: where the bytes come from.
-        encoding: Python's name of the encoding.
-        old_mac: lines end in a carriage return alone.
-        misfits: lines that do not fit the encoding, counted; the first are kept with what was wrong.
-    """
+    """A text source whose encoding is known; lines that do not fit it are counted, the first kept with the reason."""
 
     source: Source
     encoding: str
     old_mac: bool = False
+    """Lines end in a carriage return alone."""
     misfits: int = 0
     first_misfits: list[tuple[int, str]] = field(default_factory=list)
 
@@ -84,10 +78,13 @@ class Text:
         if len(self.first_misfits) < LINES_SHOWN:
             self.first_misfits.append((line, what))
 
-    def many_misfits(self, lines: int) -> str:
-        """Some lines that do not fit, for people; empty where so few of the `lines` do that they are mended."""
-        return ", ".join(str(line) for line, _ in self.first_misfits[:10]) \
-            if self.misfits > max(1, MISFIT_LIMIT * lines) else ""
+    def refuse_many(self, lines: int, what: str, how: str, hint: str) -> None:
+        """Raises:
+            DataError: of all `lines` more do not fit than can be mended."""
+        if self.misfits > max(1, MISFIT_LIMIT * lines):
+            some = ", ".join(str(line) for line, _ in self.first_misfits[:10])
+            raise DataError(f"{self.source.name} {what}: {self.misfits:,} of {lines:,} lines {how}, "
+                            f"for instance line {some}.", hint)
 
 
 def whole_lines(blocks: Iterator[AnyStr], end: AnyStr) -> Iterator[AnyStr]:
@@ -195,16 +192,13 @@ def _survey(text: Text, sure: bool) -> None:
                 text.misfit(number, f"byte 0x{line[problem.start]:02X} at byte {problem.start + 1}")
                 if len(sample) < SAMPLE:
                     sample += _piece(line, problem.start) + b"\n"
-    if not text.misfits:
-        return
-    if not valid and not sure:  # not one line has UTF-8 beyond ASCII: the whole file is something else
+    if text.misfits and not valid and not sure:  # no line has UTF-8 beyond ASCII: the whole file is something else
         text.encoding, text.misfits = _guess(bytes(sample)), 0
         text.first_misfits.clear()
         _verify(text)
-    elif some := text.many_misfits(number):
-        raise DataError(f"{text.source.name} mixes encodings: {text.misfits:,} of {number:,} lines are not UTF-8, "
-                        f"for instance line {some}.",
-                        "Convert the parts to UTF-8 before joining them, or name one encoding for the whole file.")
+    else:
+        text.refuse_many(number, "mixes encodings", "are not UTF-8",
+                         "Convert the parts to UTF-8 before joining them, or name one encoding for the whole file.")
 
 
 def _piece(line: bytes, start: int) -> bytes:
@@ -254,7 +248,5 @@ def _verify(text: Text) -> None:
     for number, line in enumerate(text.lines(), 1):
         if "�" in line:
             text.misfit(number, f"no {text.encoding} at character {line.index('�') + 1}")
-    if some := text.many_misfits(number):
-        raise DataError(f"{text.source.name} is not {text.encoding}: {text.misfits:,} of {number:,} lines do "
-                        f"not fit, for instance line {some}.",
-                        "Leave the encoding out to have it found, or name another.")
+    text.refuse_many(number, f"is not {text.encoding}", "do not fit",
+                     "Leave the encoding out to have it found, or name another.")

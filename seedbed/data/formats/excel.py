@@ -11,12 +11,11 @@ from typing import Any
 from xml.etree.ElementTree import ParseError
 
 import openpyxl
-import pyarrow as pa
 
 from ...errors import DataError
 from ..tally import Tally
 from .dialect import has_header, said, unique_names
-from .source import CHUNK, Chunk, Source, to_array
+from .source import Chunk, Source, to_array, to_chunks
 
 Cells = tuple[Any, ...]
 SAMPLE = 200
@@ -56,16 +55,8 @@ def _rows(source: Source, tally: Tally, book: Any) -> Iterator[Chunk]:
     if header and len(start) == 1:
         raise DataError(f"{source.name} has a header and no rows in the sheet {sheet.title!r}.",
                         "Fill the first sheet, or move the sheet with the data to the front.")
-    rows = chain(start[header:], stream)
-    while block := list(islice(rows, CHUNK)):
-        good = [(number, (*row, *[None] * (width - len(row)))) for number, row in block if len(row) <= width]
-        for number, row in block:
-            if len(row) > width:
-                tally.skip("wrong_columns", number, f"{len(row)} columns instead of {width}")
-        if good:
-            columns = zip(*(row for _, row in good), strict=True)
-            yield Chunk(pa.table({name: to_array(list(column)) for name, column in zip(names, columns, strict=True)}),
-                        [number for number, _ in good])
+    filled = ((number, (*row, *[None] * (width - len(row)))) for number, row in chain(start[header:], stream))
+    yield from to_chunks(filled, names, tally, to_array)
 
 
 def _filled(sheet: Any) -> Iterator[tuple[int, Cells]]:

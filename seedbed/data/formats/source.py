@@ -10,12 +10,14 @@ import json
 import lzma
 import zipfile
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from ...errors import DataError, NotFound
+from ..tally import Tally
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -144,14 +146,11 @@ def locate(spec: str | Path, options: Options = Options()) -> Source:
             head = file.read(8)
     except PermissionError:
         raise DataError(f"{path} may not be read by this user.", "Change its permissions.") from None
-    suffixes = [s.lower() for s in path.suffixes]
-    inner = suffixes[-2] if len(suffixes) > 1 and suffixes[-1] in COMPRESSED else ""
+    *_, inner, outer = ["", "", *(s.lower() for s in path.suffixes)]
     for magic, name in MAGIC.items():
         if head.startswith(magic):
-            return replace(source, compression=name, suffix=inner)
-    if head.startswith(b"PK\x03\x04") or head.startswith(b"PK\x05\x06"):
-        return _in_zip(source)
-    return replace(source, suffix=suffixes[-1] if suffixes else "")
+            return replace(source, compression=name, suffix=inner if outer in COMPRESSED else "")
+    return _in_zip(source) if head.startswith((b"PK\x03\x04", b"PK\x05\x06")) else replace(source, suffix=outer)
 
 
 def _name(url: str) -> str:
@@ -195,6 +194,21 @@ def _no_such_file(path: Path) -> NotFound:
         [name for name in names if name.split(".")[0].lower() == stem][:3]  # the right name with another extension
     return NotFound(f"There is no file {path}.", f"Did you mean {' or '.join(near)}?" if near else
                     f"Look at what the folder holds: ls {path.parent}")
+
+
+def to_chunks(rows: Iterator[tuple[int, Sequence[Any]]], names: Sequence[str], tally: Tally,
+              array: Callable[[list[Any]], Any]) -> Iterator[Chunk]:
+    """Rows of cells with their lines as chunks. A row with another number of cells than names is left out."""
+    import pyarrow as pa
+
+    while block := list(islice(rows, CHUNK)):
+        good = [(line, row) for line, row in block if len(row) == len(names)]
+        for line, row in block:
+            if len(row) != len(names):
+                tally.skip("wrong_columns", line, f"{len(row)} columns instead of {len(names)}")
+        columns = zip(*(row for _, row in good), strict=True) if good else [()] * len(names)
+        yield Chunk(pa.table({name: array(list(column)) for name, column in zip(names, columns, strict=True)}),
+                    [line for line, _ in good])
 
 
 def to_columns(rows: Sequence[dict[str, Any]]) -> pa.Table:
