@@ -51,8 +51,8 @@ def split(dataset: Dataset, *, fractions: Sequence[float] = FRACTIONS, seed: int
         DataError: fewer rows that can be told apart than splits.
     """
     shares = _shares(fractions)
-    given = [SPLITS.index(s) if s is not None else -1 for s in dataset.column("split")]
-    where = np.array(given, np.int64)
+    given = np.array([SPLITS.index(s) if s is not None else -1 for s in dataset.column("split")], np.int64)
+    where = given.copy()
     if len(dataset) and (where >= 0).all():
         lacking = [i for i in range(3) if shares[i] > 0 and not (where == i).any()]
         if not lacking or not (where == 0).any():
@@ -62,7 +62,7 @@ def split(dataset: Dataset, *, fractions: Sequence[float] = FRACTIONS, seed: int
         carve = np.isin(np.arange(3), [0, *lacking])
         shares, where = np.where(carve, shares, 0), np.where(where == 0, -1, where)
     units = units_of(dataset, clusters)
-    _follow_given(units, where, np.array(given, np.int64))
+    _follow_given(units, where, given)
     free = np.flatnonzero(where < 0)
     if len(free):
         wanted = int((shares > 0).sum())
@@ -70,7 +70,7 @@ def split(dataset: Dataset, *, fractions: Sequence[float] = FRACTIONS, seed: int
         if distinct < wanted:
             raise DataError(f"{distinct:,} rows that can be told apart do not fill {wanted} splits.",
                             "Add rows, or make fewer groups.")
-        taken = np.array([(where == i).sum() for i in range(3)]) if (np.array(given) < 0).any() else np.zeros(3)
+        taken = np.array([(where == i).sum() for i in range(3)]) if (given < 0).any() else np.zeros(3)
         where[free] = deal(dataset, free, units, shares, seed, taken)
     return dataset.with_column("split", [SPLITS[i] for i in where.tolist()])
 

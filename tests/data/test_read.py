@@ -193,6 +193,10 @@ def test_headerless_files(make: Make) -> None:
     reading = checked(read(make("a.csv", "I love it,pos\nI hate it,neg\nLovely thing,pos\nNot so,neg\n")))
     assert reading.kept == 4 and reading.detected["header"].startswith("none")
     assert reading.detected["text column"] == "column 1" and reading.detected["label column"] == "column 2"
+    reading = checked(read(make("c.csv", "A nice text,pos\nI hate it,neg\nLovely thing,pos\nNot so,neg\n")))
+    assert reading.kept == 4  # `text` is a word of headers, but `pos` stands below too
+    joined = "text,label\nI love it,pos\nI hate it,neg\ntext,label\nFine,pos\nText,label\n"
+    assert checked(read(make("d.csv", joined))).detected["header"] == "first row"
     reading = checked(read(make("b.csv", "0,I love it\n1,I hate it\n0,fine\n"), text="column 2", label="column 1"))
     assert reading.kept == 3 and "guessed" not in reading.detected
 

@@ -109,6 +109,10 @@ def has_header(first: Sequence[Any], rows: Sequence[Sequence[Any]], named: Seque
         return True, "there is no other row"
     if any(not isinstance(c, str | None) or re.fullmatch(r"[-+]?\d[\d.,]*", str(c).strip()) for c in first):
         return False, "it holds a number"
+    values = [cell for i, cell in enumerate(cells) if cell and _repeats(cell, [r[i] for r in rows if i < len(r)])]
+    value = next((cell for cell in values if not words(cell) & WORDS_OF_HEADERS), None)
+    if value:  # stronger than a telling word, which a short text may hold too; but headers repeat in joined files
+        return False, f"{value!r} is a value of that column"
     short = all(len(c) <= 60 and len(c.split()) <= 6 for c in filled)
     if short and any(len(words(c)) <= 3 and words(c) & WORDS_OF_HEADERS for c in filled):
         return True, "its cells are names"
@@ -116,11 +120,13 @@ def has_header(first: Sequence[Any], rows: Sequence[Sequence[Any]], named: Seque
         return False, "its cells are empty or repeat"
     if not short or any(c[-1] in ".!?" for c in filled):
         return False, "it holds a sentence"
-    for i, cell in enumerate(cells):
-        below = ["" if r[i] is None else str(r[i]).strip() for r in rows if i < len(r)]
-        if cell and cell in below and len(set(below)) < len(below):
-            return False, f"{cell!r} is a value of that column"
-    return True, "its cells look like names"
+    return (False, f"{values[0]!r} is a value of that column") if values else (True, "its cells look like names")
+
+
+def _repeats(cell: str, column: Sequence[Any]) -> bool:
+    """The cell is one of a column's values, which repeat."""
+    below = ["" if value is None else str(value).strip() for value in column]
+    return cell in below and len(set(below)) < len(below)
 
 
 def unique_names(cells: Sequence[Any]) -> list[str]:
