@@ -40,16 +40,13 @@ def check(file: File, text: Text = None, label: Label = None, group: Group = Non
               help="The least severe finding that makes the exit code 1.")] = "error") -> None:
     """Find what would spoil a model or its scores, before training. Exit code 1 when there are errors."""
     from ..data.check import check as run_check
-    from ..data.read import read, read_splits
+    from ..data.read import read
 
     tokenizer = _tokenizer(model) if model else None
     bar = show.bar()
-    if validation or test:
-        named = {"train": file, "validation": validation, "test": test}
-        reading = read_splits({name: path for name, path in named.items() if path}, text=text, label=label,
-                              group=group, progress=bar)
-    else:
-        reading = read(file, text=text, label=label, group=group, split=split_column, progress=bar)
+    named = {"train": file, "validation": validation, "test": test}
+    source = {name: path for name, path in named.items() if path} if validation or test else file
+    reading = read(source, text=text, label=label, group=group, split=split_column, progress=bar)
     health = run_check(reading, tokenizer=tokenizer, max_tokens=max_tokens, seed=seed, progress=bar)
     show.close()
     if json:
@@ -132,7 +129,7 @@ def split(file: File, out: Annotated[Path, typer.Option(help="Folder for the spl
           anew: Annotated[bool, typer.Option("--anew", help="Forget the splits that the data comes with.")] = False,
           seed: Seed = 0, force: Force = False, json: Json = False) -> None:
     """Divide into train, validation and test, with groups and near duplicates kept together, frozen by hash."""
-    from ..data.duplicates import clusters
+    from ..data.duplicates import find
     from ..data.freeze import MANIFEST, ROWS, save_splits
     from ..data.read import read
     from ..data.split import split as divide
@@ -149,7 +146,7 @@ def split(file: File, out: Annotated[Path, typer.Option(help="Folder for the spl
     if anew:
         data = data.with_column("split", [None] * len(data))
     data = divide(data, fractions=(1 - validation - test, validation, test), seed=seed,
-                  clusters=clusters(data.texts, seed=seed))
+                  clusters=find(data.texts, seed=seed).near.tolist())
     frozen = save_splits(data, out)
     files = _write_splits(reading, data.table, data.multi_label, out)
     show.close()

@@ -28,11 +28,7 @@ MOST_LABELS = 200
 
 @dataclass(frozen=True)
 class Columns:
-    """Names of the source's columns by what they are for; None where there is none.
-
-    Args:
-        guessed: which of `text`, `label`, `split` were guessed.
-    """
+    """Names of the source's columns by what they are for, None where there is none; and which were guessed."""
 
     text: str
     label: str | None
@@ -66,20 +62,19 @@ def choose(sample: dict[str, list[Any]], where: str, *, text: str | None, label:
         raise DataError(f"The column {repeated[0]!r} was named for two things: "
                         f"{' and '.join(w for w, n in named.items() if n == repeated[0])}.",
                         "Name a column for each.")
-    free = [name for name in sample if name not in named.values()]
-    guessed = []
-    if "split" not in named and (found := _guess_split({n: sample[n] for n in free})):
+    told = tuple(named)
+    free = {name: [v for v in values if v is not None and v != "" and v == v]  # v == v: not NaN
+            for name, values in sample.items() if name not in named.values()}
+    if "split" not in named and (found := _guess_split(free)):
         named["split"] = found
-        free.remove(found)
-        guessed.append("split")
+        del free[found]
     if "text" not in named:
-        named["text"] = _guess_text({n: sample[n] for n in free}, where)
-        free.remove(named["text"])
-        guessed.append("text")
+        named["text"] = _guess_text(free, where)
+        del free[named["text"]]
     if "label" not in named and labelled:
-        named["label"] = _guess_label({n: sample[n] for n in free}, where, named["text"])
-        guessed.append("label")
-    return Columns(named["text"], named.get("label"), named.get("group"), named.get("split"), tuple(guessed))
+        named["label"] = _guess_label(free, where, named["text"])
+    return Columns(named["text"], named.get("label"), named.get("group"), named.get("split"),
+                   tuple(what for what in named if what not in told))
 
 
 def find(name: str, names: Sequence[str], what: str, where: str) -> str:
@@ -100,39 +95,33 @@ def find(name: str, names: Sequence[str], what: str, where: str) -> str:
                     f"Did you mean {close!r}?" if close else f"Name one of them for the {what}.")
 
 
-def _words(name: str) -> list[str]:
-    return [w for w in re.split(r"[\W_]+", re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name).lower()) if w]
+def words(name: str) -> set[str]:
+    """The words of a name such as `productCategory` or `product_category`, in small letters."""
+    return {w.lower() for w in re.split(r"[\W_]+|(?<=[a-z])(?=[A-Z])", name) if w}
 
 
 def _hint(name: str, known: Sequence[str]) -> int | None:
     """How telling a name is: the place in `known` of its best word, whole names first; None when it tells nothing."""
     if name.strip().lower() in known:
         return known.index(name.strip().lower())
-    places = [known.index(w) for w in _words(name) if w in known]
+    places = [known.index(w) for w in words(name) if w in known]
     return min(places) + len(known) if places else None
 
 
-def _filled(values: list[Any]) -> list[Any]:
-    return [v for v in values if v is not None and v != "" and v == v]  # v == v: not NaN
-
-
 def _guess_split(sample: dict[str, list[Any]]) -> str | None:
-    for name, values in sample.items():
-        filled = _filled(values)
-        if _hint(name, SPLIT_NAMES) is not None and filled and all(split_of(v) for v in filled):
-            return name
-    return None
+    return next((name for name, values in sample.items()
+                 if _hint(name, SPLIT_NAMES) is not None and values and all(map(split_of, values))), None)
 
 
 def _guess_text(sample: dict[str, list[Any]], where: str) -> str:
     """The column with the most characters in different values; a telling name counts for some more."""
     best, best_score = "", 0.0
     for name, values in sample.items():
-        texts = [v for v in _filled(values) if isinstance(v, str)]
+        texts = [v for v in values if isinstance(v, str)]
         if not texts:
             continue
         one_word = sum(v.isascii() and not re.search(r"\s", v.strip()) for v in texts) / len(texts)
-        score = sum(map(len, texts)) / len(values) * len(set(texts)) / len(texts) * (1.1 - one_word)
+        score = sum(map(len, texts)) * len(set(texts)) / len(texts) * (1.1 - one_word)
         place = _hint(name, TEXT_NAMES)
         if place is not None:
             score *= 3.0 if place < len(TEXT_NAMES) else 2.0
@@ -150,19 +139,18 @@ def _guess_label(sample: dict[str, list[Any]], where: str, text: str) -> str:
     """A column with a telling name and values that repeat; else the one with fewest values, the last of equals."""
     found: list[tuple[int, int, int, str]] = []
     for at, (name, values) in enumerate(sample.items()):
-        filled = _filled(values)
-        listed = any(isinstance(v, list) for v in filled)
-        words = [str(p) for v in filled for p in (v if isinstance(v, list) else [v])]
-        if not words:
+        listed = any(isinstance(v, list) for v in values)
+        labels = [str(p) for v in values for p in (v if isinstance(v, list) else [v])]
+        if not labels:
             continue
-        distinct, mean = len(set(words)), sum(map(len, words)) / len(words)
+        distinct, mean = len(set(labels)), sum(map(len, labels)) / len(labels)
         place = _hint(name, LABEL_NAMES)
-        few_rows = place is not None and len(words) < 20
-        if mean > LONGEST_LABEL or (distinct > max(2, 0.5 * len(words)) and not few_rows):
+        few_rows = place is not None and len(labels) < 20
+        if mean > LONGEST_LABEL or (distinct > max(2, 0.5 * len(labels)) and not few_rows):
             continue
         if place is not None:
             found.append((0, place, -at, name))
-        elif listed or (2 <= distinct <= min(MOST_LABELS, max(2, len(words) // 3)) and not _measured(filled)):
+        elif listed or (2 <= distinct <= min(MOST_LABELS, max(2, len(labels) // 3)) and not _measured(values)):
             found.append((1, distinct, -at, name))
     if not found:
         raise DataError(f"{where} has no column that looks like a label beside the text column {text!r}; "

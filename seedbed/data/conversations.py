@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from collections.abc import Mapping
 
 from ..errors import DataError, NotFound
 from ..progress import SILENT, Progress
-from .columns import split_of
 from .dataset import Dataset, ids
 from .formats.source import Options
-from .gather import gather
-from .read import Given, Reading
+from .gather import GIVEN, LINE, OURS, SOURCE, Given, gather, pairs_of
+from .read import Reading
 from .tally import Tally
 from .turns import FORMS, Conversation, Unfit, conversation, form_of, pair
 
@@ -44,13 +42,10 @@ def read_conversations(source: Given | Mapping[str, Given], *, ask: str | None =
     if (ask is None) != (answer is None):
         raise DataError("One column was named where a question and its answer are two.",
                         "Name both: --ask COLUMN --answer COLUMN")
-    pairs = list[tuple[str | Path, str | None]]()
-    for name, given in (source.items() if isinstance(source, Mapping) else [("", source)]):
-        named: Sequence[str | Path] = [given] if isinstance(given, str | Path) else list(given)
-        pairs += [(one, split_of(name) if name else None) for one in named]
     tally = Tally()
-    raw = gather(pairs, Options(encoding, delimiter, tuple(n for n in (ask, answer, group) if n)), tally, progress)
-    where, columns = ", ".join(raw.names), raw.table.column_names
+    options = Options(encoding, delimiter, tuple(n for n in (ask, answer, group) if n))
+    raw, where = gather(pairs_of(source), options, tally, progress)
+    columns = [name for name in raw.column_names if name not in OURS]
     for column in (ask, answer, group):
         if column is not None and column not in columns:
             raise NotFound(f"{where} has no column {column!r}.", f"It has: {', '.join(columns[:20]) or 'none'}.")
@@ -60,9 +55,9 @@ def read_conversations(source: Given | Mapping[str, Given], *, ask: str | None =
                         "Name them with --ask and --answer, or use one of: " + "; ".join(
                             " and ".join(needed) for needed, _ in FORMS.values()) + ".")
     tally.detect("form", form)
-    kept, lines = list[Conversation](), raw.lines.to_pylist()
+    kept, lines = list[Conversation](), raw.column(LINE).to_pylist()
     places = list[int]()
-    for place, row in enumerate(_rows(raw.table)):
+    for place, row in enumerate(raw.select(columns).to_pylist()):
         try:
             made = pair(row[ask], row[answer]) if ask and answer else conversation(row, form)
         except Unfit as problem:
@@ -77,11 +72,10 @@ def read_conversations(source: Given | Mapping[str, Given], *, ask: str | None =
                         f"They were read as {form}; see docs/data-formats.md for the forms.")
     rows = pa.array(places, pa.int64())
     stored = [one.to_json() for one in kept]
-    groups = raw.table.column(group).cast(pa.string()) if group else pa.chunked_array(
-        [pa.nulls(len(lines), pa.string())])
+    groups = raw.column(group).cast(pa.string()) if group else pa.nulls(len(lines), pa.string())
     dataset = Dataset(pa.table({
-        "id": pa.array(ids(stored, [None] * len(stored)), pa.string()), "line": raw.lines.take(rows),
-        "source": raw.sources.take(rows), "group": groups.take(rows), "split": raw.given.take(rows),
+        "id": pa.array(ids(stored, [None] * len(stored)), pa.string()), "line": raw.column(LINE).take(rows),
+        "source": raw.column(SOURCE).take(rows), "group": groups.take(rows), "split": raw.column(GIVEN).take(rows),
         "target": pa.nulls(len(stored), pa.string()),
         "text": pa.array([one.plain for one in kept], pa.large_string()),
         COLUMN: pa.array(stored, pa.large_string())}))
@@ -91,7 +85,3 @@ def read_conversations(source: Given | Mapping[str, Given], *, ask: str | None =
 def conversations(dataset: Dataset) -> list[Conversation]:
     """The conversations of a dataset that `read_conversations` made."""
     return [Conversation.from_json(text) for text in dataset.column(COLUMN)]
-
-
-def _rows(table: object) -> list[dict[str, object]]:
-    return table.to_pylist()  # type: ignore[attr-defined,no-any-return]

@@ -1,15 +1,11 @@
-"""The examples of one task, held in columns so that a million rows fit in memory."""
+"""The examples of one task: a row each, held in columns so that a million fit in memory."""
 
 from __future__ import annotations
 
-import errno
 import hashlib
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
-
-from ..errors import CorruptFile, NoResources, NotFound
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -17,29 +13,6 @@ if TYPE_CHECKING:
 SPLITS = ("train", "validation", "test")
 Target = Any
 """One label (str), several labels (list of str), a text, or a JSON-like object: the task says which."""
-
-
-@dataclass(frozen=True)
-class Example:
-    """One row as the house plan names it.
-
-    Args:
-        id: stable name of the row: hash of inputs and target, with `-2`, `-3` ... for repeats.
-        inputs: named input texts, for `classify` the one key `text`.
-        target: what the task should answer; None when it is not known.
-        source: the file or query the row came from.
-        group: rows of one group are never in different splits; None when there are no groups.
-        split: train, validation or test; None before splitting.
-        meta: everything else the row carried.
-    """
-
-    id: str
-    inputs: dict[str, str]
-    target: Target
-    source: str
-    group: str | None = None
-    split: str | None = None
-    meta: dict[str, Any] = field(default_factory=dict)
 
 
 def ids(texts: Iterable[str], targets: Iterable[Target]) -> list[str]:
@@ -63,7 +36,8 @@ class Dataset:
     Args:
         table: columns `id, line, source, group, split, target`, then one per input and one per meta field.
             `line` is the line in the source where the row starts, counted from 1 (for Excel and Parquet the row).
-            `target` is a string, or a list of strings for multi-label.
+            `target` is a string, or a list of strings for multi-label. Rows of one `group` are never in different
+            splits; `split` is train, validation or test, null before splitting.
         inputs: names of the input columns.
     """
 
@@ -74,13 +48,6 @@ class Dataset:
 
     def __len__(self) -> int:
         return int(self.table.num_rows)
-
-    def __iter__(self) -> Iterator[Example]:
-        meta = self.meta
-        for batch in self.table.to_batches(max_chunksize=10_000):
-            for row in batch.to_pylist():
-                yield Example(row["id"], {name: row[name] or "" for name in self.inputs}, row["target"],
-                              row["source"], row["group"], row["split"], {name: row[name] for name in meta})
 
     @property
     def meta(self) -> tuple[str, ...]:
@@ -134,43 +101,3 @@ class Dataset:
         pairs = zip(self.column("id"), self.column("split"), strict=True)
         lines = sorted(f"{name}\t{split or ''}\n" for name, split in pairs)
         return hashlib.sha256("".join(lines).encode()).hexdigest()
-
-    def write(self, path: Path) -> None:
-        """Write as Parquet.
-
-        Raises:
-            NoResources: the disk is full.
-        """
-        import pyarrow.parquet as pq
-
-        metadata = {**(self.table.schema.metadata or {}), b"seedbed.inputs": "\t".join(self.inputs).encode()}
-        try:
-            pq.write_table(self.table.replace_schema_metadata(metadata), path, compression="zstd")
-        except OSError as problem:
-            if problem.errno != errno.ENOSPC:
-                raise
-            raise NoResources(f"The disk is full: {path} could not be written.",
-                              "Free some space and run it again.") from None
-
-    @classmethod
-    def open(cls, path: Path) -> Dataset:
-        """Read what `write` wrote.
-
-        Raises:
-            NotFound, CorruptFile: the file is missing, or is not what `write` wrote.
-        """
-        import pyarrow as pa
-        import pyarrow.parquet as pq
-
-        if not path.is_file():
-            raise NotFound(f"{path} is missing.", "Read the data again from its source.")
-        try:
-            table = pq.read_table(path)
-        except (pa.ArrowException, OSError) as problem:
-            raise CorruptFile(f"{path} cannot be read: {problem}", "Read the data again from its source.") from None
-        missing = [name for name in cls.FIXED if name not in table.column_names]
-        if missing:
-            raise CorruptFile(f"{path} is not a dataset of seedbed: {', '.join(missing)} missing.",
-                              "Read it as data instead, with its name as the source.")
-        inputs = (table.schema.metadata or {}).get(b"seedbed.inputs", b"text").decode().split("\t")
-        return cls(table, tuple(inputs))

@@ -76,11 +76,6 @@ def words(texts: pa.Array | Sequence[str]) -> Ints:
     return np.asarray(pc.count_substring_regex(array, pattern=_WORD), np.int64)
 
 
-def clusters(texts: Sequence[str] | pa.ChunkedArray, *, threshold: float = 0.8, seed: int = 0) -> list[int]:
-    """The near-duplicate cluster of each row, as the position of its first row. See `find`."""
-    return [int(c) for c in find(texts, threshold=threshold, seed=seed).near]
-
-
 def find(texts: Sequence[str] | pa.ChunkedArray, *, threshold: float = 0.8, seed: int = 0, largest: float = LARGEST,
          progress: Progress = SILENT) -> Duplicates:
     """Exact and near duplicates.
@@ -95,9 +90,10 @@ def find(texts: Sequence[str] | pa.ChunkedArray, *, threshold: float = 0.8, seed
         raise ValueError(f"threshold is {threshold}, not in (0, 1]")
     work = "duplicates"
     progress.start(work, 2 + BANDS, "passes")
-    encoded = pc.dictionary_encode(normalise(texts))
+    plain = normalise(texts)
+    lonely = np.asarray(pc.equal(plain, ""), bool)
+    encoded = pc.dictionary_encode(plain)
     unique, text_of = encoded.dictionary, np.asarray(encoded.indices, np.int64)  # [texts], [rows]
-    empty = np.flatnonzero(np.asarray(pc.equal(unique, ""))) if len(unique) else np.array([], np.int64)
     progress.advance(work)
 
     group, cut = np.arange(len(unique)), 0
@@ -109,17 +105,13 @@ def find(texts: Sequence[str] | pa.ChunkedArray, *, threshold: float = 0.8, seed
         linked, cut = _link(short, rows_of, threshold, most, np.random.default_rng(seed), progress, work)
         group[judged] = judged[linked]
     progress.done(work)
-    lonely = np.isin(text_of, empty)
     return Duplicates(_first(text_of, lonely), _first(group[text_of], lonely), cut)
 
 
 def _first(group: Ints, lonely: NDArray[np.bool_]) -> Ints:
     """Groups renamed to the position of their first row; a lonely row is its own group."""
-    if not len(group):
-        return group
-    first = np.full(int(group.max()) + 1, len(group), np.int64)
-    np.minimum.at(first, group, np.arange(len(group)))
-    return np.where(lonely, np.arange(len(group)), first[group])
+    _, first, place = np.unique(group, return_index=True, return_inverse=True)
+    return np.where(lonely, np.arange(len(group)), first[place])
 
 
 def _link(texts: pa.Array, rows_of: Ints, threshold: float, most: int, random: np.random.Generator,
@@ -138,7 +130,7 @@ def _link(texts: pa.Array, rows_of: Ints, threshold: float, most: int, random: n
             if alike.any():
                 left, right = np.append(left, pairs[0][alike]), np.append(right, pairs[1][alike])
                 weight = np.append(weight, true[alike])
-                member = _components(len(texts), left, right)
+                member = components(len(texts), left, right)
         progress.advance(work)
     return _bounded(member, rows_of, most, left, right, weight)
 
@@ -247,8 +239,8 @@ def _estimates(signatures: NDArray[np.uint32], pairs: NDArray[np.int64]) -> NDAr
     return equal / len(signatures)
 
 
-def _components(count: int, left: Ints, right: Ints) -> Ints:
-    """The component of each of `count` texts under those links."""
+def components(count: int, left: Ints, right: Ints) -> Ints:
+    """The component of each of `count` nodes under those links."""
     from scipy.sparse import coo_array
     from scipy.sparse.csgraph import connected_components
 
@@ -268,5 +260,5 @@ def _bounded(member: Ints, rows_of: Ints, most: int, left: Ints, right: Ints,
         cut = cut or int(big.sum())
         keep = ~big[member[left]] | (weight >= level)
         left, right, weight = left[keep], right[keep], weight[keep]
-        member = _components(len(member), left, right)
+        member = components(len(member), left, right)
     return np.unique(member, return_index=True)[1][member], cut

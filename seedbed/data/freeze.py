@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import json
+from collections import Counter
 from pathlib import Path
 
-from pydantic import ValidationError
-
-from ..errors import CorruptFile, NoResources, NotFound
+from ..errors import CorruptFile, NotFound
 from ..records import Record
 from .dataset import Dataset
 from .split import SplitCounts, count_splits
+from .write import disk
 
 ROWS, MANIFEST = "data.parquet", "data.json"
 FORMAT = 1
+INPUTS = b"seedbed.inputs"
+"""Where the Parquet file notes which columns are inputs."""
 
 
 class Frozen(Record):
@@ -40,26 +41,26 @@ def save_splits(dataset: Dataset, folder: Path) -> Frozen:
 
     Raises:
         NoResources: the disk is full.
+        UserError: the folder cannot be written to.
     """
+    import pyarrow.parquet as pq
+
     rows, manifest = folder / ROWS, folder / MANIFEST
+    fresh, note = folder / f"{ROWS}.new", folder / f"{MANIFEST}.new"
+    metadata = {**(dataset.table.schema.metadata or {}), INPUTS: "\t".join(dataset.inputs).encode()}
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        fresh = rows.with_suffix(".new")
-        dataset.write(fresh)
-        frozen = Frozen(hash=dataset.hash, file=_sha256(fresh), rows=len(dataset), inputs=list(dataset.inputs),
-                        multi_label=dataset.multi_label, counts=count_splits(dataset), sources=_sources(dataset))
-        manifest.unlink(missing_ok=True)
-        fresh.replace(rows)
-        note = manifest.with_suffix(".new")
-        note.write_text(frozen.model_dump_json(indent=1))
-        note.replace(manifest)
-    except OSError as problem:
-        if problem.errno != errno.ENOSPC:
-            raise
-        raise NoResources(f"The disk is full: the splits could not be written to {folder}.",
-                          "Free some space and run it again.") from None
+        with disk(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+            pq.write_table(dataset.table.replace_schema_metadata(metadata), fresh, compression="zstd")
+            frozen = Frozen(hash=dataset.hash, file=_sha256(fresh), rows=len(dataset), inputs=list(dataset.inputs),
+                            multi_label=dataset.multi_label, counts=count_splits(dataset),
+                            sources=dict(Counter(dataset.column("source")).most_common(100)))
+            note.write_text(frozen.model_dump_json(indent=1), encoding="utf-8")
+            manifest.unlink(missing_ok=True)
+            fresh.replace(rows)
+            note.replace(manifest)
     finally:
-        for left in (rows.with_suffix(".new"), manifest.with_suffix(".new")):
+        for left in (fresh, note):
             left.unlink(missing_ok=True)
     return frozen
 
@@ -71,23 +72,26 @@ def open_splits(folder: Path) -> Dataset:
         NotFound: the folder holds no splits.
         CorruptFile: a file was changed or damaged, or was written by a newer version.
     """
+    import pyarrow.parquet as pq
+
     again = "Make the splits again from the data."
+    rows, manifest = folder / ROWS, folder / MANIFEST
+    if not manifest.is_file():
+        raise NotFound(f"{folder} holds no frozen splits: {MANIFEST} is missing.", again)
     try:
-        given = json.loads((folder / MANIFEST).read_text())
+        given = json.loads(manifest.read_text("utf-8"))
         if isinstance(given, dict) and given.get("format", 0) > FORMAT:
-            raise CorruptFile(f"{folder / MANIFEST} has format {given['format']}; this version reads up to {FORMAT}.",
+            raise CorruptFile(f"{manifest} has format {given['format']}; this version reads up to {FORMAT}.",
                               "Upgrade: pip install --upgrade seedbed")
         frozen = Frozen.model_validate(given)
-    except FileNotFoundError:
-        raise NotFound(f"{folder} holds no frozen splits: {MANIFEST} is missing.", again) from None
-    except (ValueError, TypeError, ValidationError) as problem:
-        raise CorruptFile(f"{folder / MANIFEST} cannot be read: {str(problem).splitlines()[0]}.", again) from None
-    rows = folder / ROWS
+    except (ValueError, TypeError) as problem:
+        raise CorruptFile(f"{manifest} cannot be read: {str(problem).splitlines()[0]}.", again) from None
     if not rows.is_file():
         raise NotFound(f"{folder} holds no frozen splits: {ROWS} is missing.", again)
     if _sha256(rows) != frozen.file:
         raise CorruptFile(f"{rows} was changed after it was frozen: its hash is not the one in {MANIFEST}.", again)
-    dataset = Dataset.open(rows)
+    table = pq.read_table(rows)
+    dataset = Dataset(table, tuple((table.schema.metadata or {}).get(INPUTS, b"text").decode().split("\t")))
     if dataset.hash != frozen.hash:
         raise CorruptFile(f"The splits in {rows} are not those that {MANIFEST} names.", again)
     return dataset
@@ -96,11 +100,3 @@ def open_splits(folder: Path) -> Dataset:
 def _sha256(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _sources(dataset: Dataset) -> dict[str, int]:
-    import pyarrow.compute as pc
-
-    counted = pc.value_counts(dataset.table.column("source")).to_pylist()
-    largest = sorted(counted, key=lambda one: (-one["counts"], one["values"]))[:100]
-    return {str(one["values"]): int(one["counts"]) for one in largest}

@@ -1,13 +1,15 @@
-"""All chunks of all sources as one table, before the columns mean anything."""
+"""All rows of all sources as one table, before the columns mean anything."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..errors import DataError
 from ..progress import Progress
-from .formats.detect import chunks_of
+from .columns import split_of
+from .formats import chunks
 from .formats.source import Options, locate
 from .tally import Tally
 from .targets import as_text
@@ -15,48 +17,47 @@ from .targets import as_text
 if TYPE_CHECKING:
     import pyarrow as pa
 
+Given = str | Path | Sequence[str | Path]
+LINE, SOURCE, GIVEN = OURS = ("\0line", "\0source", "\0split")
+"""Columns beside those of the sources: the line where the row starts, its source, the split it was given as."""
 
-@dataclass(frozen=True)
-class Raw:
-    """The rows of several sources, as the sources have them.
 
-    Args:
-        table: the columns of all sources; a column that one lacks is null there.
-        lines: [rows] line where the row starts in its source.
-        sources: [rows] name of the row's source.
-        given: [rows] split that the source was given as; null where it was not.
-        names: of the sources, for people.
+def pairs_of(source: Given | Mapping[str, Given]) -> list[tuple[str | Path, str | None]]:
+    """Each source that was named, and the split that it is given as.
+
+    Raises:
+        DataError: a key is not a split.
     """
+    pairs = list[tuple[str | Path, str | None]]()
+    named = source.items() if isinstance(source, Mapping) else [(None, source)]
+    for name, given in named:
+        meant = split_of(name)
+        if name is not None and meant is None:
+            raise DataError(f"{name!r} is not a split.", "Splits are train, validation and test.")
+        pairs += [(one, meant) for one in ([given] if isinstance(given, str | Path) else given)]
+    return pairs
 
-    table: pa.Table
-    lines: pa.ChunkedArray
-    sources: pa.ChunkedArray
-    given: pa.ChunkedArray
-    names: list[str]
 
-
-def gather(pairs: list[tuple[str | Path, str | None]], options: Options, tally: Tally, progress: Progress) -> Raw:
-    """Read the sources one after the other. `pairs`: what was named, and the split that it is given as, or None."""
+def gather(pairs: list[tuple[str | Path, str | None]], options: Options, tally: Tally,
+            progress: Progress) -> tuple[pa.Table, str]:
+    """Read the sources one after the other: all their columns, null where one lacks them, with `OURS`; and their
+    names for people."""
     import pyarrow as pa
 
-    tables, lines, sources, given, names = [], [], [], [], list[str]()
+    tables, names = [], list[str]()
     for spec, split in pairs:
         source = locate(spec, options)
-        name = source.name
-        names.append(name)
-        progress.start(f"Reading {name}", unit="rows")
-        for chunk in chunks_of(source, tally):
-            rows = len(chunk.table)
-            tables.append(chunk.table)
-            lines.append(pa.array(chunk.lines, pa.int64()))
-            sources.append(pa.array(chunk.sources, pa.string()) if chunk.sources
-                           else pa.DictionaryArray.from_arrays(pa.repeat(pa.scalar(0, pa.int32()), rows), [name])
-                           .dictionary_decode())
-            given.append(pa.array([split] * rows, pa.string()))
-            progress.advance(f"Reading {name}", rows)
-        progress.done(f"Reading {name}")
-    return Raw(_join(tables), pa.chunked_array(lines, pa.int64()), pa.chunked_array(sources, pa.string()),
-                pa.chunked_array(given, pa.string()), names)
+        names.append(source.name)
+        work = f"Reading {source.name}"
+        progress.start(work, unit="rows")
+        for chunk in chunks(source, tally):
+            rows = chunk.table.num_rows
+            sources = pa.array(chunk.sources, pa.string()) if chunk.sources else pa.repeat(source.name, rows)
+            tables.append(chunk.table.append_column(LINE, pa.array(chunk.lines, pa.int64()))
+                          .append_column(SOURCE, sources).append_column(GIVEN, pa.array([split] * rows, pa.string())))
+            progress.advance(work, rows)
+        progress.done(work)
+    return _join(tables), ", ".join(names)
 
 
 def _join(tables: list[pa.Table]) -> pa.Table:
@@ -68,20 +69,19 @@ def _join(tables: list[pa.Table]) -> pa.Table:
     kinds: dict[str, set[Any]] = {}
     for table in tables:
         for one in table.schema:
-            kinds.setdefault(one.name, set()).add(one.type)
+            if not pa.types.is_null(one.type):
+                kinds.setdefault(one.name, set()).add(one.type)
     for name, types in kinds.items():
-        real = {t for t in types if not pa.types.is_null(t)}
-        if len(real) < 2 or all(pa.types.is_integer(t) or pa.types.is_floating(t) for t in real):
+        if len(types) < 2 or all(pa.types.is_integer(t) or pa.types.is_floating(t) for t in types):
             continue
-        lists = any(pa.types.is_list(t) for t in real)
+        lists = any(pa.types.is_list(t) for t in types)
         for i, table in enumerate(tables):
-            if name not in table.column_names:
+            at = table.schema.get_field_index(name)
+            if at < 0 or (lists and pa.types.is_list(table.column(at).type)):
                 continue
-            column = table.column(name)
-            if lists and not pa.types.is_list(column.type):
-                words = [v if v is None else [v] for v in as_text(column).to_pylist()]
+            column = as_text(table.column(at))
+            if lists:
+                words = [v if v is None else [v] for v in column.to_pylist()]
                 column = pa.chunked_array([pa.array(words, pa.list_(pa.string()))])
-            elif not lists:
-                column = as_text(column)
-            tables[i] = tables[i].set_column(table.column_names.index(name), name, column)
+            tables[i] = table.set_column(at, name, column)
     return pa.concat_tables(tables, promote_options="permissive")

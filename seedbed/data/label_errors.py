@@ -31,13 +31,9 @@ TOKEN = r"(?u)[\u0e00-\u0eff\u2e80-\u9fff\uf900-\ufaff]|\w+"
 
 @dataclass(frozen=True)
 class Suspect:
-    """A row whose label is likely wrong.
+    """A row whose label is likely wrong: its label and what the baseline says instead, several joined by ` + `.
 
-    Args:
-        row: position of the row.
-        given: its label, several joined by ` + ` for multi-label.
-        likely: what the baseline says instead.
-        doubt: 1 minus the probability of the given label (for multi-label, of the least likely decision).
+    `doubt` is 1 minus the probability of the given label (for multi-label, of the least likely decision).
     """
 
     row: int
@@ -83,31 +79,52 @@ def find(texts: Sequence[str], targets: Sequence[Any], rows: NDArray[np.int64], 
     most = min(MOST_ROWS, MOST_ANSWERS // len(labels))
     if len(rows) > most:
         rows = np.sort(random.choice(rows, most, replace=False))
-    if multi:
-        return _multi(texts, targets, rows, labels, seed, progress)
-    return _single(texts, [targets[r] for r in rows], rows, labels, seed, progress)
+    given = [sorted(set(targets[r])) if multi else [targets[r]] for r in rows]
+    return _judge([texts[r] for r in rows], given, rows, labels, multi, seed, progress)
 
 
-def _single(texts: Sequence[str], given: list[str], rows: NDArray[np.int64], labels: list[str], seed: int,
-            progress: Progress) -> LabelErrors:
+def _judge(texts: list[str], given: list[list[str]], rows: NDArray[np.int64], labels: list[str], multi: bool,
+           seed: int, progress: Progress) -> LabelErrors:
     from cleanlab.filter import find_label_issues
-    from sklearn.model_selection import StratifiedKFold
+    from sklearn.model_selection import KFold, StratifiedKFold
 
     place = {label: i for i, label in enumerate(labels)}
-    wanted = np.array([place[label] for label in given])
-    if np.bincount(wanted, minlength=len(labels)).min() < 2:  # a sample may have left too few of a rare label
+    coded = [[place[label] for label in one] for one in given]
+    wanted = np.zeros((len(rows), len(labels)), np.int64)
+    for i, one in enumerate(coded):
+        wanted[i, one] = 1
+    code = wanted.argmax(axis=1)  # [rows] the one label of each, where each has one
+    if not multi and wanted.sum(axis=0).min() < 2:  # a sample may have left too few of a rare label
         return LabelErrors(skipped="a label is too rare in the sample")
+    divide = (KFold if multi else StratifiedKFold)(FOLDS, shuffle=True, random_state=seed)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # a label rarer than the folds: the folds without it manage
-        folds = list(StratifiedKFold(FOLDS, shuffle=True, random_state=seed).split(rows, wanted))
-    answers = _cross_validated([texts[r] for r in rows], wanted, len(labels), folds, progress)  # [rows, labels]
-    sure, agreement = _believed(answers.max(axis=1), answers.argmax(axis=1) == wanted)
+        folds = list(divide.split(rows, None if multi else code))
+    answers = _cross_validated(texts, wanted if multi else code, len(labels), folds, progress)  # [rows, labels]
+    if answers is None:
+        return LabelErrors(skipped=UNSURE, looked_at=len(rows))
+    if multi:
+        right = np.where(wanted == 1, answers, 1 - answers)  # probability of each given decision
+        doubt, confidence = 1 - right.min(axis=1), np.maximum(answers, 1 - answers).min(axis=1)
+        agrees = np.all(right > 0.5, axis=1)
+    else:
+        doubt, confidence = 1 - answers[np.arange(len(rows)), code], answers.max(axis=1)
+        agrees = answers.argmax(axis=1) == code
+    sure, agreement = _believed(confidence, agrees)
     if not sure.any():
         return LabelErrors(skipped=UNSURE, looked_at=len(rows))
-    order = find_label_issues(wanted, answers, filter_by="both", return_indices_ranked_by="self_confidence", n_jobs=1)
-    return LabelErrors(tuple(Suspect(int(rows[i]), given[i], labels[int(answers[i].argmax())],
-                                     float(1 - answers[i, wanted[i]])) for i in order if sure[i]),
-                       len(rows), agreement=agreement)
+    order = find_label_issues(coded if multi else code, answers, multi_label=multi, filter_by="both", n_jobs=1,
+                              return_indices_ranked_by="self_confidence")
+
+    def likely(row: int) -> list[str]:
+        return [labels[k] for k in np.flatnonzero(answers[row] > 0.5)] if multi else [labels[answers[row].argmax()]]
+
+    return LabelErrors(tuple(Suspect(int(rows[i]), _named(given[i]), _named(likely(i)), float(doubt[i]))
+                             for i in order if sure[i] and likely(i) != given[i]), len(rows), agreement=agreement)
+
+
+def _named(labels: list[str]) -> str:
+    return " + ".join(labels) or "no label"
 
 
 def _believed(confidence: NDArray[np.float64], agrees: Any) -> tuple[NDArray[np.bool_], float]:
@@ -123,46 +140,21 @@ def _believed(confidence: NDArray[np.float64], agrees: Any) -> tuple[NDArray[np.
     return sure, float(share[enough[-1]])
 
 
-def _multi(texts: Sequence[str], targets: Sequence[Any], rows: NDArray[np.int64], labels: list[str], seed: int,
-           progress: Progress) -> LabelErrors:
-    from cleanlab.filter import find_label_issues
-    from sklearn.model_selection import KFold
-
-    place = {label: i for i, label in enumerate(labels)}
-    given = [sorted({place[label] for label in targets[r]}) for r in rows]
-    wanted = np.zeros((len(rows), len(labels)), np.int64)
-    for i, one in enumerate(given):
-        wanted[i, one] = 1
-    folds = list(KFold(FOLDS, shuffle=True, random_state=seed).split(rows))
-    answers = _cross_validated([texts[r] for r in rows], wanted, len(labels), folds, progress)
-    right = np.where(wanted == 1, answers, 1 - answers)  # probability of each given decision
-    sure, agreement = _believed(np.maximum(answers, 1 - answers).min(axis=1), np.all(right > 0.5, axis=1))
-    if not sure.any():
-        return LabelErrors(skipped=UNSURE, looked_at=len(rows))
-    order = find_label_issues(given, answers, multi_label=True, filter_by="both", n_jobs=1,
-                              return_indices_ranked_by="self_confidence")
-
-    def named(which: NDArray[np.int64]) -> str:
-        return " + ".join(labels[int(k)] for k in which) or "no label"
-
-    found = [Suspect(int(rows[i]), named(np.flatnonzero(wanted[i])), named(np.flatnonzero(answers[i] > 0.5)),
-                     float(1 - right[i].min())) for i in order if sure[i]]
-    return LabelErrors(tuple(s for s in found if s.given != s.likely), len(rows), agreement=agreement)
-
-
 def _cross_validated(texts: list[str], wanted: NDArray[np.int64], labels: int, folds: list[Any],
-                     progress: Progress) -> NDArray[np.float64]:
-    """Probabilities [rows, labels] of a baseline that did not see the row."""
+                     progress: Progress) -> NDArray[np.float64] | None:
+    """Probabilities [rows, labels] of a baseline that did not see the row; None where no two texts share a word."""
     from sklearn.feature_extraction.text import TfidfVectorizer
     from sklearn.linear_model import LogisticRegression
     from sklearn.multiclass import OneVsRestClassifier
 
+    answers = np.zeros((len(texts), labels))
+    try:  # terms and their weights are of all texts: they carry no label, so nothing leaks
+        features = TfidfVectorizer(token_pattern=TOKEN, ngram_range=(1, 2), min_df=2, max_features=30_000,
+                                   sublinear_tf=True, dtype=np.float32).fit_transform(text[:5000] for text in texts)
+    except ValueError:
+        return None
     work = "label errors"
     progress.start(work, FOLDS, "folds")
-    answers = np.zeros((len(texts), labels))
-    # Terms and their weights are of all texts: they carry no label, so nothing leaks.
-    features = TfidfVectorizer(token_pattern=TOKEN, ngram_range=(1, 2), min_df=2, max_features=30_000,
-                               sublinear_tf=True, dtype=np.float32).fit_transform(text[:5000] for text in texts)
     for learn, judge in folds:
         model: Any = LogisticRegression(C=4, solver="newton-cg", max_iter=50,
                                         class_weight="balanced" if wanted.ndim == 1 else None)

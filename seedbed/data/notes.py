@@ -17,17 +17,12 @@ from .tally import EXAMPLES_SHOWN, LINES_SHOWN, Severity
 
 @dataclass(frozen=True)
 class Notes:
-    """The rows that findings point at.
-
-    Args:
-        texts: the text of each row.
-        lines: [rows] where each row starts in its source.
-        sources: the source of each row, as a file's name where that is enough; empty when all come from one.
-    """
+    """The rows that findings point at: the text of each, where it starts in its source, and the source."""
 
     texts: list[str]
     lines: NDArray[np.int64]
     sources: list[str]
+    """A file's name where that is enough; empty when all rows come from one source."""
 
     @classmethod
     def of(cls, dataset: Dataset) -> Notes:
@@ -47,20 +42,22 @@ class Notes:
         return f"“{excerpt(self.texts[row], at)}”"
 
     def make(self, code: str, severity: Severity, rows: Sequence[int], message: str, fix: str, *,
-             examples: Sequence[str] | None = None, count: int | None = None) -> Finding:
-        """A finding about those rows.
+             examples: Sequence[str] | None = None, count: int | None = None) -> list[Finding]:
+        """A finding about those rows, or nothing where there are none.
 
         Args:
             rows: positions, in the order in which their lines should be shown.
             examples: what to show instead of the first texts.
             count: the figure of a finding that is not about rows.
         """
+        if not rows and count is None:
+            return []
         if examples is None:
             examples = [f"{self.where(row)}: {self.quote(row)}" for row in rows[:3]]
-        return Finding(code=code, severity=severity, count=len(rows) if count is None else count,
-                       message=redact(message), fix=redact(fix),
-                       lines=[int(self.lines[row]) for row in rows[:LINES_SHOWN]],
-                       examples=[redact(one) for one in examples[:EXAMPLES_SHOWN]])
+        return [Finding(code=code, severity=severity, count=len(rows) if count is None else count,
+                        message=redact(message), fix=redact(fix),
+                        lines=[int(self.lines[row]) for row in rows[:LINES_SHOWN]],
+                        examples=[redact(one) for one in examples[:EXAMPLES_SHOWN]])]
 
 
 def plural(n: int, one: str, many: str) -> str:

@@ -56,11 +56,7 @@ class Found:
 
 def _standard(module: str) -> Callable[[str], bool]:
     """The check of a number that python-stdnum knows, imported when it is first used."""
-    @cache
-    def check() -> Callable[[str], bool]:
-        return import_module(f"stdnum.{module}").is_valid  # type: ignore[no-any-return]
-
-    return lambda text: check()(text)
+    return lambda text: bool(import_module(f"stdnum.{module}").is_valid(text))
 
 
 def _digits(text: str) -> str:
@@ -77,16 +73,21 @@ def _card(text: str) -> bool:
     return bool(_CARD_BRANDS.fullmatch(digits)) and len(set(digits)) > 1 and _standard("luhn")(digits)
 
 
+def _email(text: str) -> bool:
+    return not text.lower().endswith((".png", ".jpg", ".jpeg", ".gif", ".webp", ".svg", ".js", ".css"))  # icon@2x.png
+
+
 _DATE = re.compile(r"(?<!\d)([0-3]?\d[-. ][01]?\d[-. ](19|20)\d\d|(19|20)\d\d[-. ][01]?\d[-. ][0-3]?\d)(?!\d)")
 
 
 def _phone(text: str) -> bool:
-    return 7 <= len(_digits(text)) <= 15 and not _DATE.search(text) and len(set(_digits(text))) > 2
+    padded = text.startswith("00") and text.isdigit() and len(text) < 12  # an id with zeros before it
+    return 7 <= len(_digits(text)) <= 15 and not _DATE.search(text) and len(set(_digits(text))) > 2 and not padded
 
 
-def _numbered(groups: str, separators: str = "[ .-]?") -> str:
-    """Pattern of digit groups: `334` is 3, 3 and 4 digits, with separators between them."""
-    return separators.join(rf"\d{{{n}}}" for n in groups)
+def _aadhaar(text: str) -> bool:
+    years = re.fullmatch(r"(20\d\d\D){2}20\d\d", text)
+    return not years and _standard("in_.aadhaar")(text)
 
 
 _PHONE_WORDS = (r"phone|telephone|tel|mobile|cell|call|sms|fax|whatsapp|tél|téléphone|appelez|"
@@ -95,7 +96,7 @@ _PHONE_WORDS = (r"phone|telephone|tel|mobile|cell|call|sms|fax|whatsapp|tél|té
 
 KINDS: tuple[Kind, ...] = (
     Kind("email", "an e-mail address",
-         (r"[A-Za-z0-9À-ɏ_.%+-]{1,64}@[A-Za-z0-9](?:[A-Za-z0-9-]{0,62}\.){1,8}[A-Za-z]{2,24}",)),
+         (r"[A-Za-z0-9À-ɏ_.%+-]{1,64}@[A-Za-z0-9](?:[A-Za-z0-9-]{0,62}\.){1,8}[A-Za-z]{2,24}",), _email),
     Kind("iban", "a bank account (IBAN)", (r"[A-Za-z]{2}\d\d(?: ?[A-Za-z0-9]{4}){2,7}(?: ?[A-Za-z0-9]{1,3})?",),
          _standard("iban")),
     Kind("it_codice_fiscale", "an Italian codice fiscale", (r"[A-Za-z]{6}\d\d[A-Za-z]\d\d[A-Za-z]\d{3}[A-Za-z]",),
@@ -118,14 +119,15 @@ KINDS: tuple[Kind, ...] = (
     Kind("us_ssn", "a US social security number", (r"\d{3}-\d\d-\d{4}",),
          lambda text: _standard("us.ssn")(_digits(text)),
          (r"\d{3} ?\d\d ?\d{4}",), r"ssn|social security(?: number)?"),
-    Kind("in_aadhaar", "an Indian Aadhaar", (r"[2-9]\d{3}(?P<s>[ -])\d{4}(?P=s)\d{4}",), _standard("in_.aadhaar"),
+    Kind("in_aadhaar", "an Indian Aadhaar", (r"[2-9]\d{3}(?P<s>[ -])\d{4}(?P=s)\d{4}",), _aadhaar,
          (r"\d{12}",), r"aadhaar|aadhar|uidai|uid"),
     Kind("nl_bsn", "a Dutch BSN", (r"\d{4}\.\d\d\.\d{3}",), _standard("nl.bsn"), (r"\d{8,9}",),
          r"bsn|burgerservicenummer|sofi\w*"),
     Kind("pl_pesel", "a Polish PESEL", (), _standard("pl.pesel"), (r"\d{11}",), "pesel"),
-    Kind("pt_nif", "a Portuguese NIF", (), _standard("pt.nif"), (_numbered("333"),),
+    Kind("pt_nif", "a Portuguese NIF", (), _standard("pt.nif"), (r"\d{3}[ .-]?\d{3}[ .-]?\d{3}",),
          r"nif|contribuinte|número fiscal"),
-    Kind("gb_nhs", "a British NHS number", (), _standard("gb.nhs"), (_numbered("334"),), r"nhs(?: number| no)?"),
+    Kind("gb_nhs", "a British NHS number", (), _standard("gb.nhs"), (r"\d{3}[ .-]?\d{3}[ .-]?\d{4}",),
+         r"nhs(?: number| no)?"),
     Kind("de_steuer_id", "a German Steuer-ID", (), _standard("de.idnr"), (r"\d\d ?\d{3} ?\d{3} ?\d{3}",),
          r"steuer-?id\w*|steuerliche identifikationsnummer|steueridentifikationsnummer|identifikationsnummer|idnr|"
          r"tin|steuernummer"),
@@ -141,23 +143,22 @@ _BEFORE, _AFTER = r"(?<![0-9A-Za-zÀ-ɏ_@])(?<!\d[.,])", r"(?![0-9A-Za-zÀ-ɏ_])
 _GAP = r"(?:[\s:#.=º°]|is|n|no|nr|at|me|us|on|number|nummer|es|é|ist|est){0,6}"
 _WORTH_A_LOOK = r"@|(?:[0-9][ .()-]{0,2}){6}|[A-Za-z]{6}[0-9]{2}[A-Za-z][0-9]{2}"
 """A cheap test: without an at sign, six digits close together or the start of a codice fiscale there is nothing."""
+_LOOK = re.compile(_WORTH_A_LOOK)
 
 
 @cache
 def _patterns() -> tuple[tuple[Kind, tuple[re.Pattern[str], ...]], ...]:
-    made = []
-    for kind in KINDS:
-        forms = [re.compile(f"{_BEFORE}(?P<it>{form}){_AFTER}") for form in kind.written]
-        forms += [re.compile(rf"(?<![A-Za-zÀ-ɏ])(?:{kind.words}){_GAP}(?<!\d)(?P<it>{form}){_AFTER}", re.IGNORECASE)
-                  for form in kind.bare]
-        made.append((kind, tuple(forms)))
-    return tuple(made)
+    return tuple((kind, (
+        *(re.compile(f"{_BEFORE}(?P<it>{form}){_AFTER}") for form in kind.written),
+        *(re.compile(rf"(?<![A-Za-zÀ-ɏ])(?:{kind.words}){_GAP}(?<!\d)(?P<it>{form}){_AFTER}", re.IGNORECASE)
+          for form in kind.bare))) for kind in KINDS)
 
 
 def find(text: str) -> list[Found]:
     """The personal data in a text, in order, without overlaps."""
     found: list[Found] = []
-    has_digit = any("0" <= c <= "9" for c in text)
+    taken = bytearray(len(text))  # 1 where a character belongs to one that was found
+    has_digit = bool(re.search("[0-9]", text))
     for kind, forms in _patterns():
         if (kind.name == "email" and "@" not in text) or (kind.name != "email" and not has_digit):
             continue
@@ -165,8 +166,9 @@ def find(text: str) -> list[Found]:
             for match in form.finditer(text):
                 start, end = match.span("it")
                 end = _longest_valid(kind, text, start, end)
-                if end and not any(f.start < end and start < f.end for f in found):
+                if end and not any(taken[start:end]):
                     found.append(Found(kind, start, end))
+                    taken[start:end] = b"\1" * (end - start)
     return sorted(found, key=lambda f: f.start)
 
 
@@ -188,7 +190,7 @@ def redact(text: str, counts: Counter[str] | None = None, numbers: dict[str, int
         counts: gains one for each, by kind.
         numbers: when given, placeholders are numbered, `[EMAIL-1]`: the same address has the same number everywhere.
     """
-    if not may_hold(text):
+    if not _LOOK.search(text):
         return text
     pieces, at = [], 0
     for one in find(text):
@@ -203,16 +205,8 @@ def redact(text: str, counts: Counter[str] | None = None, numbers: dict[str, int
     return "".join([*pieces, text[at:]])
 
 
-_LOOK = re.compile(_WORTH_A_LOOK)
-
-
-def may_hold(text: str) -> bool:
-    """A quick test: False means that `find` would find nothing."""
-    return bool(_LOOK.search(text))
-
-
 def worth_a_look(texts: pa.Array) -> NDArray[np.int64]:
-    """Rows for which `may_hold` is true, told in C++."""
+    """Rows in which `find` may find something; in all others it would find nothing."""
     return np.asarray(pc.indices_nonzero(pc.match_substring_regex(texts, pattern=_WORTH_A_LOOK)), np.int64)
 
 

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import DataError
@@ -13,7 +12,7 @@ from ..progress import SILENT, Progress
 from .columns import Columns, choose, split_of
 from .dataset import Dataset, ids
 from .formats.source import Options
-from .gather import Raw, gather
+from .gather import GIVEN, LINE, OURS, SOURCE, Given, gather, pairs_of
 from .health import Finding
 from .tally import LINES_SHOWN, REASONS, Tally
 from .targets import as_text, read_targets
@@ -26,8 +25,6 @@ SAMPLE = 3_000
 LONGEST_CELL = 4_000_000
 """Characters of a text or label; a row with more is left out."""
 ENTITY = r"&(?:[A-Za-z][A-Za-z0-9]{1,30}|#[0-9]{1,7}|#[xX][0-9A-Fa-f]{1,6});"
-
-Given = str | Path | Sequence[str | Path]
 
 
 @dataclass(frozen=True)
@@ -55,15 +52,16 @@ class Reading:
         return len(self.dataset)
 
 
-def read(source: Given, *, text: str | None = None, label: str | None = None, group: str | None = None,
-         split: str | None = None, multi_label: bool | None = None, labelled: bool = True,
+def read(source: Given | Mapping[str, Given], *, text: str | None = None, label: str | None = None,
+         group: str | None = None, split: str | None = None, multi_label: bool | None = None, labelled: bool = True,
          encoding: str | None = None, delimiter: str | None = None, progress: Progress = SILENT) -> Reading:
     """Read labelled text.
 
     Args:
         source: a file (CSV, TSV, JSON, JSONL, Parquet, Excel; compressed or not), a folder with a folder of text
-            files for each label, a database URL with a `query`, or several of these.
-        text, label: names of the columns; None guesses them and says so in `detected`.
+            files for each label, a database URL with a `query`, or several of these. Or splits that are there
+            already, such as `{"train": "train.tsv", "test": "test.tsv"}`: a source for each that there is.
+        text, label: names of the columns; None guesses them (over all sources together) and says so in `detected`.
         group: name of a column; rows with the same value are never in different splits.
         split: name of a column that says train, validation or test; None looks for one.
         multi_label: rows carry several labels; None finds out.
@@ -74,49 +72,19 @@ def read(source: Given, *, text: str | None = None, label: str | None = None, gr
         NotFound: a file is not there.
         DataError: the source, or a column that was named, cannot be used; or no row is left.
     """
-    sources = [source] if isinstance(source, str | Path) else list(source)
-    return _read([(one, None) for one in sources], text, label, group, split, multi_label, labelled, encoding,
-                 delimiter, progress)
-
-
-def read_splits(sources: Mapping[str, Given], *, text: str | None = None, label: str | None = None,
-                group: str | None = None, multi_label: bool | None = None, encoding: str | None = None,
-                delimiter: str | None = None, progress: Progress = SILENT) -> Reading:
-    """Read sources that are splits already, such as `{"train": "train.tsv", "test": "test.tsv"}`.
-
-    Args:
-        sources: a source, as `read` takes it, for each of train, validation and test that there is.
-        The others are those of `read`. The columns are settled over all sources together.
-
-    Raises:
-        NotFound, DataError: as `read`; and for a key that is not a split.
-    """
-    pairs = list[tuple[str | Path, str | None]]()
-    for name, given in sources.items():
-        meant = split_of(name)
-        if meant is None:
-            raise DataError(f"{name!r} is not a split.", "Splits are train, validation and test.")
-        pairs += [(one, meant) for one in ([given] if isinstance(given, str | Path) else given)]
-    return _read(pairs, text, label, group, None, multi_label, True, encoding, delimiter, progress)
-
-
-def _read(pairs: list[tuple[str | Path, str | None]], text: str | None, label: str | None, group: str | None,
-          split: str | None, multi_label: bool | None, labelled: bool, encoding: str | None, delimiter: str | None,
-          progress: Progress) -> Reading:
+    pairs = pairs_of(source)
     if not pairs:
         raise DataError("There is nothing to read.", "Name a file, a folder or a database URL with a query.")
     if delimiter is not None and len(delimiter) != 1:
         raise DataError(f"The delimiter {delimiter!r} is not one character.", r"Name one, such as ; or a tab.")
     options = Options(encoding, delimiter, tuple(n for n in (text, label, group, split) if n))
     tally = Tally()
-    raw = gather(pairs, options, tally, progress)
-    where = ", ".join(raw.names)
-    found = len(raw.table) + sum(tally.skipped.values())
-    if not len(raw.table):
+    raw, where = gather(pairs, options, tally, progress)
+    found = raw.num_rows + sum(tally.skipped.values())
+    if not raw.num_rows:
         raise _nothing_left(where, found, tally)
-    step = max(1, len(raw.table) // SAMPLE)
-    sample = {name: raw.table.column(name).take(list(range(0, len(raw.table), step))).to_pylist()
-              for name in raw.table.column_names}
+    spread = list(range(0, raw.num_rows, max(1, raw.num_rows // SAMPLE)))
+    sample = {name: raw.column(name).take(spread).to_pylist() for name in raw.column_names if name not in OURS}
     columns = choose(sample, where, text=text, label=label, group=group, split=split, labelled=labelled)
     dataset = _dataset(raw, columns, multi_label, labelled, tally)
     if not len(dataset):
@@ -126,23 +94,25 @@ def _read(pairs: list[tuple[str | Path, str | None]], text: str | None, label: s
     return Reading(dataset, where, found, dict(tally.skipped), dict(tally.detected), tally.findings())
 
 
-def _dataset(raw: Raw, columns: Columns, multi_label: bool | None, labelled: bool, tally: Tally) -> Dataset:
+def _dataset(raw: pa.Table, columns: Columns, multi_label: bool | None, labelled: bool, tally: Tally) -> Dataset:
     """Give the columns their meaning, and leave out the rows without a text or a label."""
     import numpy as np
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    texts, rows = pc.fill_null(as_text(raw.table.column(columns.text)), ""), len(raw.table)
-    target: pa.ChunkedArray = pa.chunked_array([pa.nulls(rows, pa.string())])
-    labels = target
+    texts, rows = pc.fill_null(as_text(raw.column(columns.text)), ""), raw.num_rows
+    target = labels = pa.chunked_array([pa.nulls(rows, pa.string())])
     if columns.label is not None:
-        labels = as_text(raw.table.column(columns.label))
-        told = read_targets(raw.table.column(columns.label), multi_label, columns.label)
+        labels = as_text(raw.column(columns.label))
+        told = read_targets(raw.column(columns.label), multi_label, columns.label)
         target = pa.chunked_array([pa.array(told.values, pa.list_(pa.string()) if told.multi_label else pa.string())])
         tally.detect("labels", f"several a row, {told.how}" if told.multi_label else "one a row")
         if told.trimmed:
             tally.detect("labels trimmed", f"{told.trimmed:,} had spaces around them")
-    splits = _splits(raw, columns)
+    groups = pa.nulls(rows, pa.string())
+    if columns.group:
+        named = pc.utf8_trim_whitespace(as_text(raw.column(columns.group)).cast(pa.string()))
+        groups = pc.if_else(pc.equal(named, ""), pa.scalar(None, pa.string()), named)
 
     why = np.zeros(rows, np.int8)  # 0 kept, else place in `reasons`
     reasons = ("", "missing_label", "empty_text", "nul_bytes", "huge_cell")
@@ -152,31 +122,24 @@ def _dataset(raw: Raw, columns: Columns, multi_label: bool | None, labelled: boo
     for column in (texts, labels):
         why[_where(pc.match_substring(column, "\0"))] = 3
         why[_where(pc.greater(pc.binary_length(column), LONGEST_CELL))] = 4
-    lines = raw.lines.to_numpy()
+    lines = raw.column(LINE).to_numpy()
     for row in np.flatnonzero(why):
         tally.skip(reasons[why[row]], int(lines[row]))
-    keep = np.flatnonzero(why == 0)
 
-    def kept(column: pa.ChunkedArray) -> pa.ChunkedArray:
-        return column if len(keep) == rows else column.take(pa.array(keep))
-
-    texts, target = kept(texts), kept(target)
-    _entities(texts, kept(raw.lines), tally)
-    groups = pa.chunked_array([pa.nulls(rows, pa.string())])
-    if columns.group:
-        named = pc.utf8_trim_whitespace(as_text(raw.table.column(columns.group)).cast(pa.string()))
-        groups = pc.if_else(pc.equal(named, ""), pa.scalar(None, pa.string()), named)
-    names = ids(_values(texts), _values(target))
-    table = pa.table({"id": pa.array(names, pa.string()), "line": kept(raw.lines), "source": kept(raw.sources),
-                      "group": kept(groups), "split": kept(splits), "target": target, "text": texts})
-    used = {columns.text, columns.label, columns.group, columns.split}
-    for name in raw.table.column_names:
-        if name not in used:
+    arrays = {"id": pa.nulls(rows, pa.string()), "line": raw.column(LINE), "source": raw.column(SOURCE),
+              "group": groups, "split": _splits(raw, columns), "target": target, "text": texts}
+    for name in raw.column_names:
+        if name not in (columns.text, columns.label, columns.group, columns.split, *OURS):
             free = name
-            while free in table.column_names:
+            while free in arrays:
                 free += "_"
-            table = table.append_column(free, kept(raw.table.column(name)))
-    return Dataset(table)
+            arrays[free] = raw.column(name)
+    table = pa.table(arrays)
+    if why.any():
+        table = table.take(pa.array(np.flatnonzero(why == 0)))
+    _entities(table, tally)
+    names = ids(_values(table.column("text")), _values(table.column("target")))
+    return Dataset(table.set_column(0, "id", pa.array(names, pa.string())))
 
 
 def _where(mask: pa.ChunkedArray) -> Any:
@@ -192,35 +155,34 @@ def _values(column: pa.ChunkedArray) -> Iterator[Any]:
             yield from chunk.slice(at, 50_000).to_pylist()
 
 
-def _splits(raw: Raw, columns: Columns) -> pa.ChunkedArray:
+def _splits(raw: pa.Table, columns: Columns) -> pa.ChunkedArray:
     """The split of each row: that of its source, else that of its column.
 
     Raises:
         DataError: a value of the split column means no split.
     """
     import pyarrow as pa
-
-    if columns.split is None:
-        return raw.given
-    values = as_text(raw.table.column(columns.split)).to_pylist()
-    unknown = sorted({v for v in values if v and v.strip() and split_of(v) is None})
-    if unknown:
-        raise DataError(f"The split column {columns.split!r} holds {', '.join(map(repr, unknown[:5]))}.",
-                        "Its values must be train, validation (or dev) and test; empty ones are split later.")
-    given = raw.given.to_pylist()
-    return pa.chunked_array([pa.array([g or (split_of(v) if v else None) for g, v in zip(given, values, strict=True)],
-                                      pa.string())])
-
-
-def _entities(texts: pa.ChunkedArray, lines: pa.ChunkedArray, tally: Tally) -> None:
     import pyarrow.compute as pc
 
-    found = _where(pc.match_substring_regex(texts, ENTITY))
-    if len(found):
-        first = lines.take(found[:LINES_SHOWN].tolist()).to_pylist()
-        tally.kept["html_entities"], tally.lines["html_entities"] = len(found), first
+    if columns.split is None:
+        return raw.column(GIVEN)
+    words = as_text(raw.column(columns.split)).to_pylist()
+    meant = {word: split_of(word) for word in set(words) if word and word.strip()}
+    if unknown := sorted(word for word, split in meant.items() if split is None):
+        raise DataError(f"The split column {columns.split!r} holds {', '.join(map(repr, unknown[:5]))}.",
+                        "Its values must be train, validation (or dev) and test; empty ones are split later.")
+    return pc.coalesce(raw.column(GIVEN), pa.chunked_array([pa.array(map(meant.get, words), pa.string())]))
+
+
+def _entities(table: pa.Table, tally: Tally) -> None:
+    import pyarrow.compute as pc
+
+    found = table.select(["text", "line"]).filter(pc.match_substring_regex(table.column("text"), ENTITY))
+    if found.num_rows:
+        tally.kept["html_entities"] = found.num_rows
+        tally.lines["html_entities"] = found.column("line")[:LINES_SHOWN].to_pylist()
         tally.examples["html_entities"] = list(dict.fromkeys(
-            match for text in texts.take(found[:100].tolist()).to_pylist() for match in re.findall(ENTITY, text)))[:5]
+            match for text in found.column("text")[:100].to_pylist() for match in re.findall(ENTITY, text)))[:5]
 
 
 def _say(columns: Columns, tally: Tally) -> Iterator[str]:

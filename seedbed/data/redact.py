@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 from ..errors import DataError
 from ..progress import SILENT, Progress
 from ..records import Record
-from .formats.detect import chunks
+from .formats import chunks
+from .formats.source import locate
 from .health import Finding
 from .personal import redact
 from .tally import Tally
@@ -55,7 +56,7 @@ def redact_file(source: str | Path, out: Path, *, numbered: bool = False, force:
     work = f"Redacting {source}"
     progress.start(work, unit="rows")
     with Writer(out, force=force, but_not=source) as file:
-        for chunk in chunks(source, tally):
+        for chunk in chunks(locate(source), tally):
             columns, changed = _without(chunk.table, counts, numbers)
             file.write(columns)
             written, touched = written + len(chunk.table), touched + changed
@@ -74,13 +75,9 @@ def _without(table: pa.Table, counts: Counter[str],
     columns: dict[str, list[Any]] = {}
     changed: set[int] = set()
     for name in table.column_names:
-        column = table.column(name).to_pylist()
-        for row, value in enumerate(column):
-            clean = _clean(name, value, counts, numbers)
-            if clean is not value:
-                column[row] = clean
-                changed.add(row)
-        columns[name] = column
+        before = table.column(name).to_pylist()
+        columns[name] = [_clean(name, value, counts, numbers) for value in before]
+        changed |= {row for row, value in enumerate(columns[name]) if value is not before[row]}
     return columns, len(changed)
 
 
@@ -92,9 +89,9 @@ def _clean(name: str, value: Any, counts: Counter[str], numbers: dict[str, int] 
     if isinstance(value, dict):
         fields = {key: _clean(key, part, counts, numbers) for key, part in value.items()}
         return value if all(fields[key] is value[key] for key in value) else fields
-    if value is None or isinstance(value, bool | float):
+    if value is None or isinstance(value, bool) or (isinstance(value, float) and not value.is_integer()):
         return value
-    text = str(value)
+    text = str(int(value) if isinstance(value, float) else value)  # gaps make floats of a column of whole numbers
     heading = f"{name.replace('_', ' ')}: "  # a bare number in a column `phone` is one
     clean = redact(heading + text, counts, numbers)
     clean = clean[len(heading):] if clean.startswith(heading) else redact(text, counts, numbers)

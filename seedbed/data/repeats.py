@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from .dataset import SPLITS
 from .duplicates import LARGEST, Duplicates, Ints
@@ -18,32 +19,28 @@ from .tally import Severity
 def repeats(notes: Notes, found: Duplicates) -> list[Finding]:
     """Exact and near duplicates; a row is counted as one or the other."""
     rows = np.arange(len(found.exact))
-    exact = np.flatnonzero(found.exact != rows)
-    near = np.flatnonzero((found.exact == rows) & (found.near != rows))
-    made = []
-    if len(exact):
-        texts = len(np.unique(found.exact[exact]))
-        made.append(notes.make(
-            "exact_duplicate", "warning", exact.tolist(),
+    exact = np.flatnonzero(found.exact != rows).tolist()
+    near = np.flatnonzero((found.exact == rows) & (found.near != rows)).tolist()
+    texts = len(np.unique(found.exact[exact]))
+    return [
+        *notes.make(
+            "exact_duplicate", "warning", exact,
             f"{plural(len(exact), 'row repeats', 'rows repeat')} the text of an earlier row, case, spaces and "
             f"punctuation aside ({plural(texts, 'text', 'different texts')}).",
             "Delete them, unless your users repeat themselves like that; a split keeps equal texts together anyway.",
             examples=[f"{notes.where(r)} repeats {notes.where(int(found.exact[r]))}: {notes.quote(r)}"
-                      for r in exact[:3].tolist()]))
-    if len(near):
-        made.append(notes.make(
-            "near_duplicate", "info", near.tolist(),
+                      for r in exact[:3]]),
+        *notes.make(
+            "near_duplicate", "info", near,
             f"{plural(len(near), 'text differs', 'texts differ')} from another by only a few characters or words.",
             "Nothing must be done, splits keep them together; delete them if they are copies.",
             examples=[f"{notes.where(r)} is like {notes.where(int(found.near[r]))}: {notes.quote(r)}"
-                      for r in near[:3].tolist()]))
-    if found.cut:
-        made.append(notes.make(
+                      for r in near[:3]]),
+        *notes.make(
             "template_texts", "info", [], f"{plural(found.cut, 'group', 'groups')} of near duplicates held more than "
             f"{LARGEST:.0%} of the rows and had to be divided at the weakest links.",
             "Look whether the texts are filled-in templates; keep a few of each, or name a group with --group.",
-            count=found.cut))
-    return made
+            count=found.cut or None)]
 
 
 def conflicts(notes: Notes, found: Duplicates, targets: Sequence[Any]) -> list[Finding]:
@@ -52,21 +49,19 @@ def conflicts(notes: Notes, found: Duplicates, targets: Sequence[Any]) -> list[F
     clash = _spread(found.exact, codes)
     near = _spread(found.near, codes) & ~np.isin(found.near, found.near[clash])
     return [
-        *_conflict(notes, np.flatnonzero(clash), found.exact, targets, "conflicting_label", "warning",
-                   "the same text",
+        *_conflict(notes, clash, found.exact, targets, "conflicting_label", "warning", "the same text",
                    "Decide on one label for each text: a model cannot learn both, and one row will always be "
                    "a mistake."),
-        *_conflict(notes, np.flatnonzero(near), found.near, targets, "near_conflict", "info", "nearly the same text",
+        *_conflict(notes, near, found.near, targets, "near_conflict", "info", "nearly the same text",
                    "Read them side by side: where only the wording differs, one of the labels is wrong.")]
 
 
-def _conflict(notes: Notes, rows: Ints, groups: Ints, targets: Sequence[Any], code: str, severity: Severity, how: str,
-              fix: str) -> list[Finding]:
-    if not len(rows):
-        return []
+def _conflict(notes: Notes, mask: NDArray[np.bool_], groups: Ints, targets: Sequence[Any], code: str,
+              severity: Severity, how: str, fix: str) -> list[Finding]:
+    rows = np.flatnonzero(mask).tolist()
     together: dict[int, list[int]] = defaultdict(list)
-    for row, group in zip(rows.tolist(), groups[rows].tolist(), strict=True):
-        together[group].append(row)
+    for row in rows:
+        together[int(groups[row])].append(row)
     examples = []
     for members in list(together.values())[:3]:
         first: dict[str, int] = {}
@@ -74,10 +69,8 @@ def _conflict(notes: Notes, rows: Ints, groups: Ints, targets: Sequence[Any], co
             first.setdefault(shown(targets[row]), row)
         said = several([f"“{label}” in {notes.where(row)}" for label, row in first.items()], 3)
         examples.append(f"{notes.quote(members[0])} is {said}")
-    return [notes.make(code, severity, rows.tolist(),
-                       f"{len(rows):,} rows with {how} have different labels "
-                       f"({plural(len(together), 'text', 'texts')}).",
-                       fix, examples=examples)]
+    return notes.make(code, severity, rows, f"{len(rows):,} rows with {how} have different labels "
+                      f"({plural(len(together), 'text', 'texts')}).", fix, examples=examples)
 
 
 def shown(target: Any) -> str:
@@ -109,9 +102,8 @@ def leaks(notes: Notes, found: Duplicates, splits: list[str]) -> list[Finding]:
     first, near_first = _earliest(found.exact, place), _earliest(found.near, place)
     exact = (place >= 0) & (place[first] < place)
     near = (place >= 0) & (place[near_first] < place) & ~exact
-    return [*_leak(notes, np.flatnonzero(exact), first, splits, "leakage", "error", "the same text as"),
-            *_leak(notes, np.flatnonzero(near), near_first, splits, "near_leakage", "warning",
-                   "nearly the same text as")]
+    return [*_leak(notes, exact, first, splits, "leakage", "error", "the same text as"),
+            *_leak(notes, near, near_first, splits, "near_leakage", "warning", "nearly the same text as")]
 
 
 def _earliest(groups: Ints, place: Ints) -> Ints:
@@ -124,20 +116,17 @@ def _earliest(groups: Ints, place: Ints) -> Ints:
     return of_group[groups]
 
 
-def _leak(notes: Notes, rows: Ints, origin: Ints, splits: list[str], code: str, severity: Severity,
+def _leak(notes: Notes, mask: NDArray[np.bool_], origin: Ints, splits: list[str], code: str, severity: Severity,
           how: str) -> list[Finding]:
-    if not len(rows):
-        return []
-    counts = Counter(splits[row] for row in rows.tolist())
-    where = several([f"{n:,} of {split}" for split, n in counts.items()])
-    examples = [f"{notes.where(r)} ({splits[r]}) has {how} {notes.where(o)} ({splits[o]}): {notes.quote(r)}"
-                for r, o in zip(rows[:3].tolist(), origin[rows[:3]].tolist(), strict=True)]
-    return [notes.make(
-        code, severity, rows.tolist(),
+    rows = np.flatnonzero(mask).tolist()
+    where = several([f"{n:,} of {split}" for split, n in Counter(splits[row] for row in rows).items()])
+    return notes.make(
+        code, severity, rows,
         f"{plural(len(rows), 'row', 'rows')} ({where}) {'has' if len(rows) == 1 else 'have'} {how} one of "
         "an earlier split, so scores would be too good.",
         "Delete them from the later split, or divide all rows anew: seedbed data split FILE --anew --out FOLDER.",
-        examples=examples)]
+        examples=[f"{notes.where(r)} ({splits[r]}) has {how} {notes.where(o)} ({splits[o]}): {notes.quote(r)}"
+                  for r, o in zip(rows[:3], origin[rows[:3]].tolist(), strict=True)])
 
 
 def torn_groups(notes: Notes, groups: list[str | None], splits: list[str]) -> list[Finding]:
@@ -147,11 +136,9 @@ def torn_groups(notes: Notes, groups: list[str | None], splits: list[str]) -> li
         if group is not None and split:
             where[group].add(split)
     torn = {group for group, found in where.items() if len(found) > 1}
-    if not torn:
-        return []
     rows = [row for row, group in enumerate(groups) if group in torn]
-    return [notes.make(
+    return notes.make(
         "group_leakage", "error", rows,
         f"{plural(len(torn), 'group has', 'groups have')} rows in more than one split, so scores would be too good.",
         "Divide all rows anew, which keeps groups together: seedbed data split FILE --anew --out FOLDER.",
-        examples=[f"{notes.where(row)} ({splits[row]}): group “{groups[row]}”" for row in rows[:3]])]
+        examples=[f"{notes.where(row)} ({splits[row]}): group “{groups[row]}”" for row in rows[:3]])

@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from ..errors import DataError, UserError
 from ..records import Record
 from .dataset import SPLITS, Dataset
-from .stratify import Ints, deal
+from .duplicates import Ints, components
+from .stratify import deal
 
 FRACTIONS = (0.7, 0.15, 0.15)
 """Shares of training, validation and test rows."""
@@ -50,8 +51,8 @@ def split(dataset: Dataset, *, fractions: Sequence[float] = FRACTIONS, seed: int
         DataError: fewer rows that can be told apart than splits.
     """
     shares = _shares(fractions)
-    given = [SPLITS.index(s) if s is not None else -1 for s in dataset.column("split")]
-    where = np.array(given, np.int64)
+    given = np.array([SPLITS.index(s) if s is not None else -1 for s in dataset.column("split")], np.int64)
+    where = given.copy()
     if len(dataset) and (where >= 0).all():
         lacking = [i for i in range(3) if shares[i] > 0 and not (where == i).any()]
         if not lacking or not (where == 0).any():
@@ -61,7 +62,7 @@ def split(dataset: Dataset, *, fractions: Sequence[float] = FRACTIONS, seed: int
         carve = np.isin(np.arange(3), [0, *lacking])
         shares, where = np.where(carve, shares, 0), np.where(where == 0, -1, where)
     units = units_of(dataset, clusters)
-    _follow_given(units, where, np.array(given, np.int64))
+    _follow_given(units, where, given)
     free = np.flatnonzero(where < 0)
     if len(free):
         wanted = int((shares > 0).sum())
@@ -69,7 +70,7 @@ def split(dataset: Dataset, *, fractions: Sequence[float] = FRACTIONS, seed: int
         if distinct < wanted:
             raise DataError(f"{distinct:,} rows that can be told apart do not fill {wanted} splits.",
                             "Add rows, or make fewer groups.")
-        taken = np.array([(where == i).sum() for i in range(3)]) if (np.array(given) < 0).any() else np.zeros(3)
+        taken = np.array([(where == i).sum() for i in range(3)]) if (given < 0).any() else np.zeros(3)
         where[free] = deal(dataset, free, units, shares, seed, taken)
     return dataset.with_column("split", [SPLITS[i] for i in where.tolist()])
 
@@ -97,23 +98,13 @@ def folds(dataset: Dataset, k: int, seed: int = 0,
 
 def count_splits(dataset: Dataset) -> SplitCounts:
     """Rows and labels of each split."""
-    import pyarrow as pa
-
     splits = dataset.column("split")
     rows = {name: splits.count(name) for name in SPLITS}
-    labels: dict[str, dict[str, int]] = {}
-    table = pa.table({"target": dataset.table.column("target"), "split": dataset.table.column("split")})
-    if not dataset.multi_label:
-        counted = table.group_by(["target", "split"]).aggregate([([], "count_all")]).to_pylist()
-        tallied = [((c["target"], c["split"]), c["count_all"]) for c in counted]
-    else:
-        pairs = zip(dataset.targets, splits, strict=True)
-        tallied = list(Counter((label, s) for target, s in pairs for label in target or ()).items())
-    for (label, name), count in tallied:
-        if label is not None and name is not None:
-            by_split = labels.setdefault(label, dict.fromkeys(SPLITS, 0))
-            by_split[name] += count
-    labels = dict(sorted(labels.items()))
+    several, pairs = dataset.multi_label, zip(dataset.targets, splits, strict=True)
+    counts = Counter((label, name) for target, name in pairs if target is not None and name is not None
+                     for label in (target if several else (target,)))
+    labels = {label: {name: counts[label, name] for name in SPLITS}
+              for label in sorted({label for label, _ in counts})}
     absent = {name: [label for label, by in labels.items() if not by[name]] for name in SPLITS if rows[name]}
     return SplitCounts(rows=rows, labels=labels, absent={name: some for name, some in absent.items() if some})
 
@@ -129,8 +120,6 @@ def _shares(fractions: Sequence[float]) -> NDArray[np.float64]:
 def units_of(dataset: Dataset, clusters: Sequence[int] | None) -> Ints:
     """[rows] number of the unit of each row: rows joined by text, group or cluster, however many steps away."""
     import pyarrow.compute as pc
-    from scipy.sparse import coo_array
-    from scipy.sparse.csgraph import connected_components
 
     n = len(dataset)
     codes = [pc.dictionary_encode(dataset.table.column(dataset.inputs[0])).combine_chunks().indices.to_numpy()]
@@ -141,15 +130,13 @@ def units_of(dataset: Dataset, clusters: Sequence[int] | None) -> Ints:
         if len(clusters) != n:
             raise ValueError(f"{len(clusters)} clusters for {n} rows")
         codes.append(np.unique(np.asarray(clusters, np.int64), return_inverse=True)[1])
-    rows, nodes, first = [], [], n
+    rows, nodes, first = [], [], n  # a node for each row, and one for each text, group and cluster
     for code in codes:
         known = np.flatnonzero(code >= 0)
         rows.append(known)
         nodes.append(code[known].astype(np.int64) + first)
         first += int(code.max(initial=-1)) + 1
-    row, node = np.concatenate(rows), np.concatenate(nodes)
-    graph = coo_array((np.ones(len(row), np.int8), (row, node)), shape=(first, first))
-    return np.asarray(connected_components(graph, directed=False)[1][:n], np.int64)
+    return components(first, np.concatenate(rows), np.concatenate(nodes))[:n]
 
 
 def _follow_given(units: Ints, where: Ints, given: Ints) -> None:
@@ -158,9 +145,5 @@ def _follow_given(units: Ints, where: Ints, given: Ints) -> None:
     A training row whose unit also has rows in another split stays in training: what was given is not moved.
     """
     for place in (0, 1, 2):
-        mine = np.zeros(int(units.max(initial=-1)) + 1, bool)
-        mine[units[where == place]] = True
-        where[(given < 0) & mine[units]] = place
-    fixed = np.zeros(int(units.max(initial=-1)) + 1, bool)
-    fixed[units[where > 0]] = True
-    where[(given == 0) & (where < 0) & fixed[units]] = 0
+        where[(given < 0) & np.isin(units, units[where == place])] = place
+    where[(given == 0) & (where < 0) & np.isin(units, units[where > 0])] = 0

@@ -8,6 +8,9 @@ fewest rows left, each unit to the part that lacks most of that label.
 from __future__ import annotations
 
 import hashlib
+import math
+from collections import Counter
+from heapq import heapify, heappop, heappush
 from itertools import pairwise
 from typing import Any
 
@@ -15,8 +18,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .dataset import Dataset
+from .duplicates import Ints
 
-Ints = NDArray[np.int64]
+BARE = -1
+"""Stands for the label of a unit that has none."""
 
 
 def deal(dataset: Dataset, free: Ints, units: Ints, shares: NDArray[np.float64], seed: int,
@@ -46,20 +51,21 @@ def deal(dataset: Dataset, free: Ints, units: Ints, shares: NDArray[np.float64],
     members: list[list[int]] = [[] for _ in range(len(sizes))]
     for at in np.flatnonzero(~simple).tolist():
         members[unit[at]].append(at)
-    contents = {u: _count(rows, free, targets, number, several) for u, rows in enumerate(members) if rows}
+    contents: dict[int, Counter[int]] = {u: Counter(
+        number[one] for at in rows if (target := targets[free[at]]) is not None
+        for one in (target if several else (target,))) for u, rows in enumerate(members) if rows}
     quotas = _quotas(label[simple], contents, len(names), parts)
     room = parts * (len(free) + taken.sum()) - taken
 
     result = np.full(len(free), -1, np.int64)
     if contents:
         key = {u: min(keys[at] for at in members[u]) for u in contents}
-        for u, part in _iterate(contents, {u: int(sizes[u]) for u in contents}, key, quotas, room).items():
+        for u, part in _iterate(contents, sizes.tolist(), key, quotas, room).items():
             result[members[u]] = part
     simple_rows = np.flatnonzero(simple)
     order = simple_rows[np.lexsort((keys[simple_rows], label[simple_rows]))]
     edges = np.flatnonzero(np.diff(label[order], prepend=-2, append=len(names) + 1))
-    blocks = sorted((int(b - a), int(a)) for a, b in pairwise(edges))  # the rarest first
-    for length, start in blocks:
+    for length, start in sorted((int(b - a), int(a)) for a, b in pairwise(edges)):  # the rarest first
         block = order[start:start + length]
         counts = _fill(length, quotas[label[block[0]]] if label[block[0]] >= 0 else parts, parts, room)
         result[block] = np.repeat(np.arange(len(parts)), counts)
@@ -75,17 +81,7 @@ def _keys(dataset: Dataset, rows: Ints, seed: int) -> NDArray[np.uint64]:
     return np.frombuffer(digests, np.uint64)
 
 
-def _count(rows: list[int], free: Ints, targets: list[Any], number: dict[str, int], several: bool) -> dict[int, int]:
-    """Rows of each label in a unit."""
-    counts: dict[int, int] = {}
-    for at in rows:
-        target = targets[free[at]]
-        for label in (target or ()) if several else () if target is None else (target,):
-            counts[number[label]] = counts.get(number[label], 0) + 1
-    return counts
-
-
-def _quotas(simple: Ints, contents: dict[int, dict[int, int]], labels: int,
+def _quotas(simple: Ints, contents: dict[int, Counter[int]], labels: int,
             parts: NDArray[np.float64]) -> NDArray[np.float64]:
     """[labels, parts] rows of each label wanted in each part; one at least where the label has enough units.
 
@@ -126,26 +122,28 @@ def _fill(length: int, quota: NDArray[np.float64], parts: NDArray[np.float64], r
     return counts
 
 
-def _iterate(contents: dict[int, dict[int, int]], sizes: dict[int, int], key: dict[int, Any],
+def _iterate(contents: dict[int, Counter[int]], sizes: list[int], key: dict[int, Any],
              quotas: NDArray[np.float64], room: NDArray[np.float64]) -> dict[int, int]:
     """Part of each unit, by iterative stratification. Takes what it deals out from `quotas` and `room`."""
     holders: dict[int, list[int]] = {}
     for u, content in contents.items():
-        for label in content or {-1: 0}:
+        for label in content or (BARE,):
             holders.setdefault(label, []).append(u)
-    left = {label: sum(contents[u].get(label, 0) for u in units) for label, units in holders.items()}
+    left: dict[int, float] = {label: sum(contents[u][label] for u in units) for label, units in holders.items()}
+    if BARE in left:
+        left[BARE] = math.inf  # last of all
+    fewest = [(rows, label) for label, rows in left.items()]
+    heapify(fewest)
     want, space = quotas.tolist(), room.tolist()
-    allowed = [i for i, share in enumerate(quotas.sum(0).tolist() if quotas.size else room.tolist()) if share > 0]
+    allowed = [i for i, share in enumerate(quotas.sum(0).tolist() if quotas.size else space) if share > 0]
     where: dict[int, int] = {}
-    bare = left.pop(-1, None)
-    while left or bare is not None:
-        if left:
-            label = min(left, key=lambda one: (left[one], one))
-            del left[label]
-        else:
-            label, bare = -1, None
+    while fewest:
+        rows, label = heappop(fewest)
+        if left.get(label) != rows:
+            continue  # some of its rows were dealt since, or all
+        del left[label]
         for u in sorted((u for u in holders[label] if u not in where), key=lambda u: (-sizes[u], key[u])):
-            need = want[label] if label >= 0 else space
+            need = space if label == BARE else want[label]
             part = max(allowed, key=lambda i: (round(need[i], 9), space[i]))
             where[u] = part
             space[part] -= sizes[u]
@@ -153,6 +151,7 @@ def _iterate(contents: dict[int, dict[int, int]], sizes: dict[int, int], key: di
                 want[one][part] -= count
                 if one in left:
                     left[one] -= count
+                    heappush(fewest, (left[one], one))
     room[:] = space
     if want:  # without labels there are no quotas
         quotas[:] = want

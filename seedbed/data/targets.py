@@ -21,19 +21,14 @@ Label = str | list[str] | None
 
 @dataclass(frozen=True)
 class Targets:
-    """The labels of a column.
-
-    Args:
-        values: [rows] a label, a list of labels, or None where there is none.
-        multi_label: the values are lists.
-        trimmed: labels that had spaces around them.
-        how: how several labels in a row were told, for people; empty for one label a row.
-    """
+    """The labels of a column, lists of labels where there are several a row, None where there is none."""
 
     values: list[Label]
     multi_label: bool
     trimmed: int
+    """How many had spaces around them."""
     how: str = ""
+    """How several labels in a row were told, for people."""
 
 
 def as_text(column: pa.ChunkedArray) -> pa.ChunkedArray:
@@ -41,19 +36,23 @@ def as_text(column: pa.ChunkedArray) -> pa.ChunkedArray:
     import pyarrow as pa
     import pyarrow.compute as pc
 
+    if pa.types.is_dictionary(column.type):
+        column = pc.cast(column, column.type.value_type)
     kind = column.type
-    if pa.types.is_dictionary(kind):
-        column = pc.cast(column, kind.value_type)
-        kind = column.type
     if pa.types.is_nested(kind):
-        texts = [v if v is None else json.dumps(v, ensure_ascii=False, default=str) for v in column.to_pylist()]
-        return pa.chunked_array([pa.array(texts, pa.large_string())])
-    if pa.types.is_binary(kind) or pa.types.is_large_binary(kind):
-        texts = [v if v is None else v.decode("utf-8", "replace") for v in column.to_pylist()]
-        return pa.chunked_array([pa.array(texts, pa.large_string())])
+        return _texts([v if v is None else json.dumps(v, ensure_ascii=False, default=str)
+                       for v in column.to_pylist()])
+    if pa.types.is_binary(kind) or pa.types.is_large_binary(kind) or pa.types.is_fixed_size_binary(kind):
+        return _texts([v if v is None else v.decode("utf-8", "replace") for v in column.to_pylist()])
     if pa.types.is_floating(kind):
         column = pc.if_else(pc.is_nan(column), pa.scalar(None, kind), column)
     return column.cast(pa.large_string())
+
+
+def _texts(values: list[str | None]) -> pa.ChunkedArray:
+    import pyarrow as pa
+
+    return pa.chunked_array([pa.array(values, pa.large_string())])
 
 
 def read_targets(column: pa.ChunkedArray, multi_label: bool | None, name: str) -> Targets:
@@ -83,25 +82,17 @@ def read_targets(column: pa.ChunkedArray, multi_label: bool | None, name: str) -
     if not multi_label and not how:
         trimmed = sum(n for raw, n in counts.items() if raw.strip() and raw.strip() != raw)
         return Targets([None if t is None else plain[t] or None for t in texts], False, trimmed)
-    if how == "lists":
-        parts, said = {raw: _literal(w) for raw, w in plain.items()}, how
-    elif how:
-        parts, said = {raw: w.split(how) for raw, w in plain.items()}, f"separated by {SEPARATORS[how]}"
-    else:
-        parts, said = {raw: [w] for raw, w in plain.items()}, "one in each row"
-    return _several([None if t is None or not plain[t] else parts[t] for t in texts], said)
+    parts = {raw: _literal(w) if how == "lists" else w.split(how) if how else [w] for raw, w in plain.items()}
+    return _several([None if t is None or not plain[t] else parts[t] for t in texts],
+                    f"separated by {SEPARATORS[how]}" if how in SEPARATORS else how or "one in each row")
 
 
 def _several(lists: Sequence[list[str] | None], how: str) -> Targets:
     """Lists of labels without spaces around them and without repeats. An empty list means that no label applies."""
     word = _speller(list({p for parts in lists if parts for p in parts}))
-    trimmed, values = 0, list[Label]()
-    for parts in lists:
-        if parts is None:
-            values.append(None)
-            continue
-        trimmed += sum(p != p.strip() for p in parts)
-        values.append(list(dict.fromkeys(word(p) for p in parts if p.strip())))
+    trimmed = sum(p != p.strip() for parts in lists if parts for p in parts)
+    values: list[Label] = [None if parts is None else list(dict.fromkeys(word(p) for p in parts if p.strip()))
+                           for parts in lists]
     return Targets(values, True, trimmed, how)
 
 

@@ -17,21 +17,20 @@ if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
 BATCH = 1000
+LIMITS = (("sentence_bert_config.json", "max_seq_length"), ("tokenizer_config.json", "model_max_length"),
+          ("config.json", "max_position_embeddings"))
+"""Files beside a tokenizer that name the limit, the most binding first."""
 ENDLESS = 10**6
 """`tokenizer_config.json` writes a huge number where a model sets no limit."""
 
 
 @dataclass(frozen=True)
 class Counter:
-    """Counts a model's tokens.
-
-    Args:
-        tokenizer: what cuts the text; it neither pads nor truncates here.
-        limit: most tokens of a text that the model's own files name, with the special ones; None when they do not.
-    """
+    """Counts a model's tokens, with a tokenizer that neither pads nor truncates."""
 
     tokenizer: Tokenizer
     limit: int | None
+    """Most tokens of a text that the model's own files name, with the special ones; None when they do not."""
 
     def count(self, texts: Sequence[str]) -> NDArray[np.int64]:
         """Tokens of each text, special ones included."""
@@ -42,12 +41,6 @@ class Counter:
     def special(self) -> int:
         """Special tokens that the model adds to every text."""
         return int(self.tokenizer.num_special_tokens_to_add(False))
-
-
-def find_tokenizer(path: Path) -> Path | None:
-    """The `tokenizer.json` of a model folder, or the file itself; None when there is none."""
-    file = path / "tokenizer.json" if path.is_dir() else path
-    return file if file.name.endswith(".json") and file.is_file() else None
 
 
 def counter(path: Path) -> Counter:
@@ -62,28 +55,23 @@ def counter(path: Path) -> Counter:
     """
     from tokenizers import Tokenizer
 
-    file = find_tokenizer(path)
-    if file is None:
+    file = path / "tokenizer.json" if path.is_dir() else path
+    if file.suffix != ".json" or not file.is_file():
         raise NotFound(f"There is no tokenizer.json in {path}.",
                        "Name a model folder that holds one, or leave out the model to skip token counts.")
     try:
         tokenizer = Tokenizer.from_file(str(file))
     except Exception as problem:  # the library raises bare Exception
         raise CorruptFile(f"{file} is not a tokenizer: {problem}", "Fetch the model again.") from None
-    own = (tokenizer.truncation or {}).get("max_length")
+    limit = (tokenizer.truncation or {}).get("max_length")
     tokenizer.no_truncation()
     tokenizer.no_padding()
-    return Counter(tokenizer, _limit(file.parent) or own)
-
-
-def _limit(folder: Path) -> int | None:
-    """The limit that the files beside a tokenizer name, the most binding first."""
-    for name, key in (("sentence_bert_config.json", "max_seq_length"), ("tokenizer_config.json", "model_max_length"),
-                      ("config.json", "max_position_embeddings")):
+    for name, key in LIMITS:
         try:
-            value = json.loads((folder / name).read_text("utf-8")).get(key)
+            value = json.loads((file.parent / name).read_text("utf-8")).get(key)
         except (OSError, ValueError, AttributeError):
             continue
         if isinstance(value, int) and 0 < value < ENDLESS:
-            return value
-    return None
+            limit = value
+            break
+    return Counter(tokenizer, limit)

@@ -38,17 +38,16 @@ class Writer:
             raise UserError(f"{path} is there already.", "Choose another name, or replace it with --force.")
         self.path, self._part = path, path.with_name(f".{path.name}.part")
         self._columns: list[str] | None = None
-        with _disk(path):
+        with disk(path):
             path.parent.mkdir(parents=True, exist_ok=True)
             self._file: IO[str] = self._part.open("w", encoding="utf-8", newline="")
 
     def write(self, columns: Mapping[str, Sequence[Any]]) -> None:
         """Some more rows, as columns of equal length; all calls have the same columns, or fewer."""
-        with _disk(self.path):
+        with disk(self.path):
             if self.path.suffix.lower() == ".jsonl":
                 for row in zip(*columns.values(), strict=True):
-                    self._file.write(json.dumps(dict(zip(columns, row, strict=True)), ensure_ascii=False,
-                                                default=str) + "\n")
+                    self._file.write(_json(dict(zip(columns, row, strict=True))) + "\n")
                 return
             out = csv.writer(self._file, delimiter="," if self.path.suffix.lower() == ".csv" else "\t")
             if self._columns is None:
@@ -59,7 +58,8 @@ class Writer:
                                 "Write JSON lines instead: end the name in .jsonl.")
             count = len(next(iter(columns.values()), ()))
             filled = [columns.get(name, [None] * count) for name in self._columns]
-            out.writerows([_plain(cell) for cell in row] for row in zip(*filled, strict=True))
+            out.writerows([_json(cell) if isinstance(cell, list | dict) else cell for cell in row]
+                          for row in zip(*filled, strict=True))
 
     def __enter__(self) -> Writer:
         return self
@@ -67,7 +67,7 @@ class Writer:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
                  trace: TracebackType | None) -> None:
         try:
-            with _disk(self.path):
+            with disk(self.path):
                 self._file.close()  # the last bytes may be what the disk has no room for
                 if kind is None:
                     self._part.replace(self.path)
@@ -75,12 +75,13 @@ class Writer:
             self._part.unlink(missing_ok=True)
 
 
-def _plain(cell: Any) -> Any:
-    return json.dumps(cell, ensure_ascii=False, default=str) if isinstance(cell, list | dict) else cell
+def _json(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, default=str)
 
 
 @contextmanager
-def _disk(path: Path) -> Iterator[None]:
+def disk(path: Path) -> Iterator[None]:
+    """Turns what the system says while that path is written into the errors of ours."""
     try:
         yield
     except OSError as problem:

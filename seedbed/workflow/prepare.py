@@ -66,7 +66,7 @@ def prepare(source: str, config: RunConfig, training: TrainConfig, progress: Pro
     """
     from ..data import duplicates
     from ..data.check import check
-    from ..data.read import read, read_splits
+    from ..data.read import read
     from ..data.split import split
 
     columns: dict[str, Any] = {
@@ -74,12 +74,11 @@ def prepare(source: str, config: RunConfig, training: TrainConfig, progress: Pro
         "encoding": config.encoding, "delimiter": TAB.get(config.delimiter or "", config.delimiter),
         "progress": progress}
     given = {name: path for name, path in (("validation", config.validation), ("test", config.test)) if path}
-    reading = read_splits({"train": source, **given}, **columns) if given else \
-        read(source, split=config.split, **columns)
+    reading = read({"train": source, **given} if given else source, split=config.split, **columns)
     dataset = reading.dataset
     _enough(dataset)
     found = duplicates.find(dataset.texts, seed=config.seed, progress=progress)
-    clusters = [int(c) for c in found.near]
+    clusters = found.near.tolist()
     splits = Counter(dataset.column("split"))
     if splits["train"] + splits[None] < SMALL and not splits["validation"]:
         dataset = dataset.with_column("split", [s or "train" for s in dataset.column("split")])

@@ -12,7 +12,7 @@ import pytest
 from seedbed.data.check import check
 from seedbed.data.duplicates import find
 from seedbed.data.health import Finding, Health
-from seedbed.data.read import read, read_splits
+from seedbed.data.read import read
 from seedbed.errors import CorruptFile, NotFound
 
 GOOD = ["The battery died after two days and the shop did not answer", "Fast delivery, well packed, would buy again",
@@ -188,7 +188,7 @@ def test_leaks_between_files_and_torn_groups(tmp_path: Path) -> None:
     test = [{**row, "who": f"guest {i}"} for i, row in enumerate(varied(30)[24:])] + [
         {"text": train[5]["text"], "label": "good", "who": "user 1"}]
     paths = {"train": written(tmp_path / "train.csv", train), "test": written(tmp_path / "test.csv", test)}
-    reading = read_splits(paths, text="text", label="label", group="who")
+    reading = read(paths, text="text", label="label", group="who")
     health = check(reading)
     leak = one(health, "leakage")
     assert leak.examples[0].startswith("test.csv line 8 (test) has the same text as train.csv line 7 (train)")
@@ -307,7 +307,7 @@ def test_duplicates_found_before_are_taken(tmp_path: Path) -> None:
 
 @pytest.mark.real
 def test_the_patient_reviews(reviews: dict[str, Path], minilm_folder: Path) -> None:
-    reading = read_splits(reviews, text="review", label="rating")
+    reading = read(reviews, text="review", label="rating")
     health = check(reading, tokenizer=minilm_folder)
     assert health.read == 979 == health.kept + sum(health.skipped.values())
     assert health.labels == {"positive": 633, "negative": 256, "neutral": 90}

@@ -1,15 +1,10 @@
-"""The dataset: columns in, examples out, and files that survive."""
+"""The dataset: its columns, parts and names."""
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pyarrow as pa
-import pyarrow.parquet as pq
-import pytest
 
-from seedbed.data.dataset import Dataset, Example, ids
-from seedbed.errors import CorruptFile, NotFound
+from seedbed.data.dataset import Dataset, ids
 
 
 def dataset(several: bool = False) -> Dataset:
@@ -21,12 +16,9 @@ def dataset(several: bool = False) -> Dataset:
         "target": pa.array(targets), "text": pa.array(texts, pa.large_string()), "n": [1, 2, 3]}))
 
 
-def test_examples_carry_everything() -> None:
+def test_columns() -> None:
     data = dataset()
-    examples = list(data)
-    assert len(data) == len(examples) == 3 and data.meta == ("n",)
-    assert examples[1] == Example(data.column("id")[1], {"text": "two"}, "b", "made", "g", "test", {"n": 2})
-    assert examples[2].inputs == {"text": ""}
+    assert len(data) == 3 and data.meta == ("n",) and data.column("n") == [1, 2, 3]
     assert data.texts == ["one", "two", ""] and data.targets == ["a", "b", None]
 
 
@@ -50,22 +42,3 @@ def test_ids_depend_on_text_and_target_and_count_repeats() -> None:
     assert all(len(name) == 16 for name in (names[0], *names[2:]))
     assert ids(["t"], [["x", "y"]]) == ids(["t"], [["y", "x"]]) != ids(["t"], [["x"]])
     assert ids(["a"], ["x"]) == [names[0]]
-
-
-@pytest.mark.parametrize("several", [False, True])
-def test_written_and_opened(several: bool, tmp_path: Path) -> None:
-    data = dataset(several)
-    data.write(tmp_path / "a.parquet")
-    opened = Dataset.open(tmp_path / "a.parquet")
-    assert opened.table.equals(data.table) and opened.inputs == ("text",) and opened.hash == data.hash
-
-
-def test_files_that_are_no_dataset(tmp_path: Path) -> None:
-    with pytest.raises(NotFound):
-        Dataset.open(tmp_path / "a.parquet")
-    (tmp_path / "a.parquet").write_bytes(b"PAR1 no")
-    with pytest.raises(CorruptFile, match="cannot be read"):
-        Dataset.open(tmp_path / "a.parquet")
-    pq.write_table(pa.table({"text": ["a"]}), tmp_path / "a.parquet")
-    with pytest.raises(CorruptFile, match="id, line, source"):
-        Dataset.open(tmp_path / "a.parquet")

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 from collections import Counter
 from itertools import combinations
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pytest
 
-from seedbed.data.duplicates import SHINGLE, clusters, find, normalise, words
+from seedbed.data.duplicates import SHINGLE, find, normalise, words
 
 LETTERS = list("abcdefghijklmnopqrstuvwxyz")
+
+
+def clusters(texts: Any, **named: Any) -> list[int]:
+    return find(texts, **named).near.tolist()
 
 
 def vocabulary(random: np.random.Generator, size: int = 3000) -> list[str]:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 
+import pyarrow as pa
 import pytest
 
-from seedbed.data.personal import KINDS, excerpt, find, may_hold, redact
+from seedbed.data.personal import KINDS, excerpt, find, redact, worth_a_look
 
 FOUND = {
     "email": ["jane.doe+shop@mail.example.co.uk", "a@b.io", "JOSÉ_99@example-site.com"],
@@ -33,6 +34,7 @@ FOUND = {
     "gb_nhs": ["NHS number: 943 476 5919", "nhs no 9434765919"],
     "de_steuer_id": ["Steuer-ID 36 574 261 809", "IdNr. 36574261809"],
     "phone": ["+34 612 345 678", "+44 20 7946 0958", "(555) 123-4567", "212-555-4567", "06 12 34 56 78",
+              "004712345678",
               "020 7946 0958", "call me at 2125554567", "电话13800138000", "Tel.: 030 / 1234567"],
 }
 """By kind: published examples and test numbers, none of a living person."""
@@ -54,6 +56,7 @@ NOT_PERSONAL = [
     "lot 000000000000", "doi 10.1000/182.123456", "44051401359", "111222333", "39053344705", "501964843",
     "1Z999AA10123456784", "0000 0000 0000 0000", "12.05.2021 12:30",
     "the years 1990-2000 and 2010-2020", "serial AB123456C789", "call me after 2024-01-15", "a@b", "x" * 50,
+    "customer 0012345678", "2023-2024-2025", "icon@2x.png",
 ]
 
 
@@ -108,8 +111,8 @@ def test_redacting_twice_changes_nothing() -> None:
 
 
 def test_the_quick_test_misses_nothing() -> None:
-    for examples in FOUND.values():
-        assert all(may_hold(example) for example in examples)
+    examples = [example for some in FOUND.values() for example in some]
+    assert worth_a_look(pa.array(examples)).tolist() == list(range(len(examples)))
 
 
 @pytest.mark.parametrize("filler", ["word ", "1 ", "12345 ", "@ "])
@@ -126,6 +129,6 @@ def test_an_excerpt_never_shows_what_it_is_about(filler: str) -> None:
 
 @pytest.mark.timeout(60)
 @pytest.mark.parametrize("text", ["a" * 300_000 + "1", "1" * 300_000 + "@", "1 " * 150_000, "+1 (2)" * 50_000,
-                                  "a@a." * 75_000, "tel " * 75_000])
+                                  "a@a." * 75_000, "tel " * 75_000, "a@b.co " * 40_000])
 def test_hostile_texts_take_linear_time(text: str) -> None:
     find(text)

@@ -21,7 +21,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from seedbed.data.read import Reading, read, read_splits
+from seedbed.data.read import Reading, read
 from seedbed.errors import DataError
 
 ROWS = [("Good stuff, cheap", "pos"), ("Bad \"stuff\"", "neg"), ("Über die\nMaßen gut", "pos"), ("so so", "neg")]
@@ -193,6 +193,10 @@ def test_headerless_files(make: Make) -> None:
     reading = checked(read(make("a.csv", "I love it,pos\nI hate it,neg\nLovely thing,pos\nNot so,neg\n")))
     assert reading.kept == 4 and reading.detected["header"].startswith("none")
     assert reading.detected["text column"] == "column 1" and reading.detected["label column"] == "column 2"
+    reading = checked(read(make("c.csv", "A nice text,pos\nI hate it,neg\nLovely thing,pos\nNot so,neg\n")))
+    assert reading.kept == 4  # `text` is a word of headers, but `pos` stands below too
+    joined = "text,label\nI love it,pos\nI hate it,neg\ntext,label\nFine,pos\nText,label\n"
+    assert checked(read(make("d.csv", joined))).detected["header"] == "first row"
     reading = checked(read(make("b.csv", "0,I love it\n1,I hate it\n0,fine\n"), text="column 2", label="column 1"))
     assert reading.kept == 3 and "guessed" not in reading.detected
 
@@ -207,8 +211,7 @@ def test_columns_are_guessed_among_many(make: Make) -> None:
     reading = checked(read(make("a.json", json.dumps(rows))))
     assert (reading.detected["text column"], reading.detected["label column"]) == ("comment_text", "productCategory")
     assert set(reading.dataset.meta) == {"id_", "url", "Customer Name", "created_at", "verified"}
-    example = next(iter(reading.dataset))
-    assert example.meta["verified"] is False and example.meta["id_"] == 0
+    assert reading.dataset.column("verified")[:2] == [False, True] and reading.dataset.column("id_")[0] == 0
 
 
 def test_named_columns_forgive_case_only(make: Make) -> None:
@@ -367,10 +370,10 @@ def test_several_sources_and_several_types(make: Make) -> None:
 
 def test_given_splits(make: Make) -> None:
     train, test = make("a.csv", "text,label\na b,x\nc d,y\n"), make("b.csv", "text,label\ne f,x\n,x\n")
-    reading = checked(read_splits({"train": train, "test": test}))
+    reading = checked(read({"train": train, "test": test}))
     assert reading.dataset.column("split") == ["train", "train", "test"] and reading.read == 4
     with pytest.raises(DataError, match="'tests' is not a split"):
-        read_splits({"train": train, "tests": test})
+        read({"train": train, "tests": test})
 
 
 def test_a_split_column_is_found(make: Make) -> None:
@@ -419,7 +422,7 @@ def test_notes_say_what_was_guessed(make: Make) -> None:
 
 
 def test_the_real_reviews(reviews: dict[str, Path]) -> None:
-    reading = checked(read_splits(reviews))
+    reading = checked(read(reviews))
     assert (reading.read, reading.kept, reading.skipped) == (979, 979, {})
     assert Counter(reading.dataset.column("split")) == {"train": 600, "test": 379}
     assert (reading.detected["text column"], reading.detected["label column"]) == ("review", "rating")
@@ -427,5 +430,6 @@ def test_the_real_reviews(reviews: dict[str, Path]) -> None:
     assert Counter(reading.dataset.targets) == {"positive": 633, "negative": 256, "neutral": 90}
     assert next(f for f in reading.findings if f.code == "html_entities").count == 636
     lines = reviews["train"].read_bytes().split(b"\n")
-    for example, line in list(zip(reading.dataset, reading.dataset.column("line"), strict=True))[:600:37]:
-        assert lines[line - 1].startswith(f"{example.meta['column 1']}\t".encode())
+    numbers = zip(reading.dataset.column("column 1"), reading.dataset.column("line"), strict=True)
+    for number, line in list(numbers)[:600:37]:
+        assert lines[line - 1].startswith(f"{number}\t".encode())

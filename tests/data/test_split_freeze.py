@@ -55,7 +55,7 @@ def test_changed_damaged_or_missing_files(data: Dataset, tmp_path: Path) -> None
     save_splits(data, tmp_path)
     good, told = rows.read_bytes(), manifest.read_text()
 
-    data.with_column("split", ["train"] * 40).write(rows)
+    pq.write_table(data.with_column("split", ["train"] * 40).table, rows)
     with pytest.raises(CorruptFile, match="was changed"):
         open_splits(tmp_path)
     rows.write_bytes(good[:-100])

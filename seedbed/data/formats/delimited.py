@@ -12,13 +12,14 @@ import csv
 import re
 from collections import deque
 from collections.abc import Iterator
+from functools import partial
 from itertools import chain, islice
 
 from ...errors import DataError
 from ..tally import Tally
-from .dialect import Dialect, has_header, sniff, unique_names
+from .dialect import Dialect, has_header, said, sniff, unique_names
 from .encoding import open_text
-from .source import CHUNK, Chunk, Source
+from .source import Chunk, Source, to_chunks
 
 LINES_IN_ROW, CHARACTERS_IN_ROW = 10_000, 64_000_000
 """A row that runs on for longer has a quote that is never closed."""
@@ -41,6 +42,9 @@ def read_delimited(source: Source, tally: Tally) -> Iterator[Chunk]:
     Raises:
         DataError: the file is empty, binary, of mixed encodings, or has only a header.
     """
+    import pyarrow as pa
+
+    skipped = sum(tally.skipped.values())
     lines = open_text(source, tally).lines()
     sample = list(islice(lines, SAMPLE))
     dialect = sniff(sample, source.options.delimiter, "\t" if source.suffix in (".tsv", ".tab") else ",")
@@ -55,30 +59,13 @@ def read_delimited(source: Source, tally: Tally) -> Iterator[Chunk]:
     header, why = has_header(start[0][1], [row for _, row in start[1:]], source.options.columns)
     width = len(start[0][1]) if header else dialect.columns
     names = unique_names(start[0][1] if header else [""] * width)
-    tally.detect("header", "first row" if header else f"none ({why}); columns are named {', '.join(names[:3])} ...")
-    if header and len(start) == 1 and not tally.skipped:
+    tally.detect("header", said(header, why, names))
+    if header and len(start) == 1 and sum(tally.skipped.values()) == skipped:
         raise DataError(f"{source.name} has a header and no rows.", "Check that the export finished.")
     rows.columns = width
-    yield from _chunks(chain(start[header:], stream), names, tally)
-
-
-def _chunks(rows: Iterator[tuple[int, Row]], names: list[str], tally: Tally) -> Iterator[Chunk]:
-    import pyarrow as pa
-
-    width = len(names)
-    while block := list(islice(rows, CHUNK)):
-        lines, good = [], []
-        for line, row in block:
-            if len(row) > width and not any(row[width:]):
-                row = row[:width]  # a delimiter at the end of the line
-            if len(row) == width:
-                lines.append(line)
-                good.append(row)
-            else:
-                tally.skip("wrong_columns", line, f"{len(row)} columns instead of {width}")
-        columns = zip(*good, strict=True) if good else [()] * width
-        arrays = [pa.array(column, pa.large_string()) for column in columns]
-        yield Chunk(pa.table(dict(zip(names, arrays, strict=True))), lines)
+    cut = ((line, row if any(row[width:]) else row[:width])  # a delimiter at the end of the line is no column
+           for line, row in chain(start[header:], stream))
+    yield from to_chunks(cut, names, tally, partial(pa.array, type=pa.large_string()))
 
 
 class Rows:
@@ -123,21 +110,14 @@ class Rows:
         return csv.reader(self._feed(), **self.dialect.settings())
 
     def _next_lines(self) -> Iterator[str]:
-        while True:
-            while self._back:
-                yield self._back.popleft()
-            line = next(self._lines, None)
-            if line is None:
-                return
+        while (line := self._back.popleft() if self._back else next(self._lines, None)) is not None:
             yield line
 
     def _feed(self) -> Iterator[str]:
         length = 0
         for line in self._next_lines():
+            length = len(line) + (length if self._pending else 0)
             self._pending.append(line)
-            if len(self._pending) == 1:
-                length = 0
-            length += len(line)
             if len(self._pending) > LINES_IN_ROW or length > CHARACTERS_IN_ROW:
                 raise _RunsOn
             yield line
@@ -145,10 +125,8 @@ class Rows:
     def _holds_rows(self, pending: list[str]) -> bool:
         """Nearly every line of this one row has as many delimiters as a whole row: too many to be chance."""
         each = self.columns - 1
-        if each < 1 or len(pending) * each < 12:
-            return False
-        delimiter = self.dialect.delimiter
-        return sum(line.count(delimiter) == each for line in pending) >= 0.9 * len(pending)
+        return len(pending) * each >= 12 and \
+            sum(line.count(self.dialect.delimiter) == each for line in pending) >= 0.9 * len(pending)
 
     def _mend(self, line: int, runs_on: bool) -> Row | None:
         """The row that starts the pending lines, read tolerantly; None when it is left out. Other lines go back."""

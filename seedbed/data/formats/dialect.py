@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from ..columns import LABEL_NAMES, SPLIT_NAMES, TEXT_NAMES
+from ..columns import LABEL_NAMES, SPLIT_NAMES, TEXT_NAMES, words
 
 DELIMITERS = {",": "comma", "\t": "tab", ";": "semicolon", "|": "pipe"}
 WORDS_OF_HEADERS = {*TEXT_NAMES, *LABEL_NAMES, *SPLIT_NAMES, "id", "name", "date", "email", "group", "lang",
@@ -85,14 +85,12 @@ def _field_counts(lines: Sequence[str], dialect: Dialect) -> tuple[list[int], in
     reader = csv.reader(iter(lines), **dialect.settings())
     while True:
         try:
-            row = next(reader)
+            if row := next(reader):
+                counts.append(len(row))
         except StopIteration:
             return counts, errors
         except csv.Error:
             errors += 1
-            continue
-        if row:
-            counts.append(len(row))
 
 
 def has_header(first: Sequence[Any], rows: Sequence[Sequence[Any]], named: Sequence[str]) -> tuple[bool, str]:
@@ -111,28 +109,39 @@ def has_header(first: Sequence[Any], rows: Sequence[Sequence[Any]], named: Seque
         return True, "there is no other row"
     if any(not isinstance(c, str | None) or re.fullmatch(r"[-+]?\d[\d.,]*", str(c).strip()) for c in first):
         return False, "it holds a number"
-    parts = [{w.lower() for w in re.split(r"[\W_]+|(?<=[a-z])(?=[A-Z])", c) if w} for c in filled]
+    values = [cell for i, cell in enumerate(cells) if cell and _repeats(cell, [r[i] for r in rows if i < len(r)])]
+    value = next((cell for cell in values if not words(cell) & WORDS_OF_HEADERS), None)
+    if value:  # stronger than a telling word, which a short text may hold too; but headers repeat in joined files
+        return False, f"{value!r} is a value of that column"
     short = all(len(c) <= 60 and len(c.split()) <= 6 for c in filled)
-    if short and any(len(words) <= 3 and words & WORDS_OF_HEADERS for words in parts):
+    if short and any(len(words(c)) <= 3 and words(c) & WORDS_OF_HEADERS for c in filled):
         return True, "its cells are names"
     if not filled or len(set(filled)) < len(filled):
         return False, "its cells are empty or repeat"
     if not short or any(c[-1] in ".!?" for c in filled):
         return False, "it holds a sentence"
-    for i, cell in enumerate(cells):
-        below = ["" if r[i] is None else str(r[i]).strip() for r in rows if i < len(r)]
-        if cell and cell in below and len(set(below)) < len(below):
-            return False, f"{cell!r} is a value of that column"
-    return True, "its cells look like names"
+    return (False, f"{values[0]!r} is a value of that column") if values else (True, "its cells look like names")
+
+
+def _repeats(cell: str, column: Sequence[Any]) -> bool:
+    """The cell is one of a column's values, which repeat."""
+    below = ["" if value is None else str(value).strip() for value in column]
+    return cell in below and len(set(below)) < len(below)
 
 
 def unique_names(cells: Sequence[Any]) -> list[str]:
     """Column names from a header: trimmed, empty ones numbered, repeats told apart."""
-    names: list[str] = []
+    names: dict[str, None] = {}  # keeps their order
+    repeats: Counter[str] = Counter()
     for i, cell in enumerate(cells, 1):
         base = name = ("" if cell is None else str(cell).strip()) or f"column {i}"
-        again = 2
         while name in names:
-            name, again = f"{base} {again}", again + 1
-        names.append(name)
-    return names
+            repeats[base] += 1
+            name = f"{base} {repeats[base] + 1}"
+        names[name] = None
+    return list(names)
+
+
+def said(header: bool, why: str, names: Sequence[str]) -> str:
+    """What was found out about a header, for people."""
+    return "first row" if header else f"none ({why}); columns are named {', '.join(names[:3])} ..."

@@ -7,18 +7,21 @@ import io
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import AnyStr
 
 from ...errors import DataError
-from ..tally import Tally
+from ..tally import LINES_SHOWN, Tally
 from .source import Source
 
 BOMS = ((codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF32_LE, "utf-32"), (codecs.BOM_UTF32_BE, "utf-32"),
         (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))
+SAMPLE = 1 << 17
+"""Bytes that are not UTF-8 which the encoding is guessed from."""
 MISFIT_LIMIT = 0.01
 """Above this share of lines that do not fit UTF-8 a file is refused, because it is not clear what it is."""
 KNOWN_BINARY = {
     b"%PDF": "a PDF document", b"\x89PNG": "a PNG image", b"\xff\xd8\xff": "a JPEG image", b"GIF8": "a GIF image",
-    b"\x7fELF": "a program", b"MZ": "a Windows program", b"ARROW1": "an Arrow file",
+    b"\x7fELF": "a program", b"MZ\x90\x00": "a Windows program", b"ARROW1": "an Arrow file",
     b"\xd0\xcf\x11\xe0": "an old or encrypted Office document", b"\x80\x04": "a Python pickle",
     b"\x80\x05": "a Python pickle", b"7z\xbc\xaf": "a 7-Zip archive", b"Rar!": "a RAR archive"}
 CONTROL = re.compile(rb"[\x00-\x08\x0e-\x1a\x1c-\x1f\x7f]")
@@ -33,43 +36,28 @@ EAST_ASIAN = ["cp932", "euc_jp", "gb18030", "big5", "cp949"]
 
 @dataclass
 class Text:
-    """A text source whose encoding is known.
-
-    Args:
-        source: where the bytes come from.
-        encoding: Python's name of the encoding.
-        old_mac: lines end in a carriage return alone.
-        misfits: lines that do not fit the encoding, counted; the first are kept with what was wrong.
-    """
+    """A text source whose encoding is known; lines that do not fit it are counted, the first kept with the reason."""
 
     source: Source
     encoding: str
     old_mac: bool = False
+    """Lines end in a carriage return alone."""
     misfits: int = 0
     first_misfits: list[tuple[int, str]] = field(default_factory=list)
 
+    @property
+    def end(self) -> str:
+        return "\r" if self.old_mac else "\n"
+
     def blocks(self) -> Iterator[str]:
         """The text in blocks that end at a line's end. Bytes that fit no encoding become U+FFFD."""
-        end, rest, first = "\r" if self.old_mac else "\n", "", True
-        for piece in self._utf8() if self.encoding.startswith("utf-8") else self._other():
-            whole = rest + (piece.removeprefix("\ufeff") if first else piece)
-            cut, first = whole.rfind(end) + 1, False
-            rest = whole[cut:]
-            if cut:
-                yield whole[:cut].replace("\r", "\n") if self.old_mac else whole[:cut]
-        if rest:
-            yield rest.replace("\r", "\n") if self.old_mac else rest
+        pieces = map(_decode, whole_lines(self.source.blocks(), self.end.encode())) \
+            if self.encoding.startswith("utf-8") else whole_lines(self._decoded(), self.end)
+        for number, piece in enumerate(pieces):
+            text = piece if number else piece.removeprefix("\ufeff")
+            yield text.replace("\r", "\n") if self.old_mac else text
 
-    def _utf8(self) -> Iterator[str]:
-        rest = b""
-        for block in self.source.blocks():
-            data = rest + block
-            cut = max(data.rfind(b"\n"), data.rfind(b"\r")) + 1
-            rest = data[cut:]
-            yield _decode(data[:cut])
-        yield _decode(rest)
-
-    def _other(self) -> Iterator[str]:
+    def _decoded(self) -> Iterator[str]:
         decoder = codecs.getincrementaldecoder(self.encoding)(errors="replace")
         try:
             for block in self.source.blocks():
@@ -85,20 +73,41 @@ class Text:
         for block in self.blocks():
             yield from io.StringIO(block, newline="\n")
 
+    def misfit(self, line: int, what: str) -> None:
+        self.misfits += 1
+        if len(self.first_misfits) < LINES_SHOWN:
+            self.first_misfits.append((line, what))
+
+    def refuse_many(self, lines: int, what: str, how: str, hint: str) -> None:
+        """Raises:
+            DataError: of all `lines` more do not fit than can be mended."""
+        if self.misfits > max(1, MISFIT_LIMIT * lines):
+            some = ", ".join(str(line) for line, _ in self.first_misfits[:10])
+            raise DataError(f"{self.source.name} {what}: {self.misfits:,} of {lines:,} lines {how}, "
+                            f"for instance line {some}.", hint)
+
+
+def whole_lines(blocks: Iterator[AnyStr], end: AnyStr) -> Iterator[AnyStr]:
+    """The same in blocks that end at a line's end. The parts of a line longer than a block are joined once."""
+    rest: list[AnyStr] = []
+    for block in blocks:
+        cut = block.rfind(end) + 1
+        if cut:
+            rest.append(block[:cut])
+            yield end[:0].join(rest)
+            rest = []
+        rest.append(block[cut:])
+    if last := end[:0].join(rest):
+        yield last
+
 
 def _decode(data: bytes) -> str:
     """UTF-8; a line that is not UTF-8 is read as Windows-1252, the commonest stray encoding."""
     try:
         return data.decode()
     except UnicodeDecodeError:
-        return "".join(_decode_line(line) for line in data.splitlines(keepends=True))
-
-
-def _decode_line(line: bytes) -> str:
-    try:
-        return line.decode()
-    except UnicodeDecodeError:
-        return line.decode("cp1252", "replace")
+        lines = data.splitlines(keepends=True)
+        return data.decode("cp1252", "replace") if len(lines) == 1 else "".join(map(_decode, lines))
 
 
 def open_text(source: Source, tally: Tally) -> Text:
@@ -110,13 +119,10 @@ def open_text(source: Source, tally: Tally) -> Text:
     head = source.head()
     if not head.strip(b"\x00 \t\r\n\xef\xbb\xbf"):
         raise DataError(f"{source.name} is empty.", "Check that the export finished, and name the right file.")
-    named = source.options.encoding
-    encoding = named or _from_bom(head) or _utf16_without_bom(head)
+    named = _canonical(source.options.encoding)
+    encoding = named or next((name for bom, name in BOMS if head.startswith(bom)), None) or _utf16_without_bom(head)
     if encoding is None or encoding.startswith("utf-8"):
         refuse_binary(source.name, head)
-    if encoding and not _exists(encoding):
-        raise DataError(f"There is no encoding {encoding!r}.",
-                        "Usual ones: utf-8, cp1252, latin-1, utf-16, cp1251, shift_jis.")
     text = Text(source, encoding or "utf-8", old_mac=b"\n" not in head and b"\r" in head)
     if text.encoding.startswith("utf-8"):
         _survey(text, sure=encoding is not None)
@@ -141,15 +147,20 @@ def refuse_binary(name: str, head: bytes) -> None:
                         "Save the data as CSV, JSONL, Parquet or Excel (.xlsx), and name that file.")
 
 
-def _exists(encoding: str) -> bool:
+def _canonical(encoding: str | None) -> str | None:
+    """The encoding as it was named; `utf-8` for every way to write that.
+
+    Raises:
+        DataError: there is no such encoding of text.
+    """
     try:
-        return bool(codecs.lookup(encoding)._is_text_encoding)
-    except LookupError:
-        return False
-
-
-def _from_bom(head: bytes) -> str | None:
-    return next((name for bom, name in BOMS if head.startswith(bom)), None)
+        codec = codecs.lookup(encoding or "utf-8")
+        if codec._is_text_encoding:
+            return "utf-8" if encoding and codec.name == "utf-8" else encoding
+    except (LookupError, ValueError):
+        pass
+    raise DataError(f"There is no encoding {encoding!r}.",
+                    "Usual ones: utf-8, cp1252, latin-1, utf-16, cp1251, shift_jis.")
 
 
 def _utf16_without_bom(head: bytes) -> str | None:
@@ -164,44 +175,38 @@ def _utf16_without_bom(head: bytes) -> str | None:
 
 def _survey(text: Text, sure: bool) -> None:
     """Count the lines that are not UTF-8, and decide what the file is."""
-    number, valid, sample, rest = 0, 0, bytearray(), b""
-    for block in text.source.blocks():
-        data = rest + block
-        cut = data.rfind(b"\n") + 1
-        number, valid = _survey_block(text, data[:cut], number, valid, sample)
-        rest = data[cut:]
-    number, valid = _survey_block(text, rest, number, valid, sample)
-    if not text.misfits:
-        return
-    if not valid and not sure:  # not one line has UTF-8 beyond ASCII: the whole file is something else
+    number, valid, sample, end = 0, 0, bytearray(), text.end.encode()
+    for block in whole_lines(text.source.blocks(), end):
+        try:
+            block.decode()
+            number, valid = number + block.count(end) + (not block.endswith(end)), valid + (not block.isascii())
+            continue
+        except UnicodeDecodeError:
+            lines = block.removesuffix(end).split(end)
+        for line in lines:
+            number += 1
+            try:
+                line.decode()
+                valid += not line.isascii()
+            except UnicodeDecodeError as problem:
+                text.misfit(number, f"byte 0x{line[problem.start]:02X} at byte {problem.start + 1}")
+                if len(sample) < SAMPLE:
+                    sample += _piece(line, problem.start) + b"\n"
+    if text.misfits and not valid and not sure:  # no line has UTF-8 beyond ASCII: the whole file is something else
         text.encoding, text.misfits = _guess(bytes(sample)), 0
         text.first_misfits.clear()
         _verify(text)
-    elif text.misfits > max(1, MISFIT_LIMIT * number):
-        lines = ", ".join(str(line) for line, _ in text.first_misfits[:10])
-        raise DataError(f"{text.source.name} mixes encodings: {text.misfits:,} of {number:,} lines are not UTF-8, "
-                        f"for instance line {lines}.",
-                        "Convert the parts to UTF-8 before joining them, or name one encoding for the whole file.")
+    else:
+        text.refuse_many(number, "mixes encodings", "are not UTF-8",
+                         "Convert the parts to UTF-8 before joining them, or name one encoding for the whole file.")
 
 
-def _survey_block(text: Text, data: bytes, number: int, valid: int, sample: bytearray) -> tuple[int, int]:
-    try:
-        data.decode()
-        return number + data.count(b"\n") + (not data.endswith(b"\n") and bool(data)), valid + (not data.isascii())
-    except UnicodeDecodeError:
-        pass
-    for line in data.split(b"\n")[:-1] if data.endswith(b"\n") else data.split(b"\n"):
-        number += 1
-        try:
-            line.decode()
-            valid += not line.isascii()
-        except UnicodeDecodeError as problem:
-            text.misfits += 1
-            if len(text.first_misfits) < 20:
-                text.first_misfits.append((number, f"byte 0x{line[problem.start]:02X} at byte {problem.start + 1}"))
-            if len(sample) < 1 << 17:
-                sample += line + b"\n"
-    return number, valid
+def _piece(line: bytes, start: int) -> bytes:
+    """The line, or of a very long one (JSON without line ends) whole words from the first byte that is not UTF-8."""
+    if len(line) <= SAMPLE:
+        return line
+    part = line[start:start + SAMPLE]
+    return part[:max(part.rfind(b" "), part.rfind(b'"'))] or part
 
 
 def _guess(sample: bytes) -> str:
@@ -242,11 +247,6 @@ def _verify(text: Text) -> None:
     number = 0
     for number, line in enumerate(text.lines(), 1):
         if "�" in line:
-            text.misfits += 1
-            if len(text.first_misfits) < 20:
-                text.first_misfits.append((number, f"no {text.encoding} at character {line.index('�') + 1}"))
-    if text.misfits > max(1, MISFIT_LIMIT * number):
-        lines = ", ".join(str(line) for line, _ in text.first_misfits[:10])
-        raise DataError(f"{text.source.name} is not {text.encoding}: {text.misfits:,} of {number:,} lines do "
-                        f"not fit, for instance line {lines}.",
-                        "Leave the encoding out to have it found, or name another.")
+            text.misfit(number, f"no {text.encoding} at character {line.index('�') + 1}")
+    text.refuse_many(number, f"is not {text.encoding}", "do not fit",
+                     "Leave the encoding out to have it found, or name another.")

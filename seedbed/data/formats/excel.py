@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import datetime
 import zipfile
+import zlib
 from collections.abc import Iterator
 from itertools import chain, islice
 from typing import Any
+from xml.etree.ElementTree import ParseError
+
+import openpyxl
 
 from ...errors import DataError
 from ..tally import Tally
-from .dialect import has_header, unique_names
-from .source import CHUNK, Chunk, Source, to_array
+from .dialect import has_header, said, unique_names
+from .source import Chunk, Source, to_array, to_chunks
 
 Cells = tuple[Any, ...]
+SAMPLE = 200
+"""Rows that the header and the number of columns are told from."""
 
 
 def read_excel(source: Source, tally: Tally) -> Iterator[Chunk]:
@@ -22,23 +28,19 @@ def read_excel(source: Source, tally: Tally) -> Iterator[Chunk]:
     Raises:
         DataError: the workbook is damaged or empty, or has only a header.
     """
-    import openpyxl
-
-    with source.whole() as raw:
-        try:
+    try:
+        with source.whole() as raw:
             book = openpyxl.load_workbook(raw, read_only=True, data_only=True)
-        except (zipfile.BadZipFile, KeyError, ValueError, OSError, EOFError) as problem:
-            raise DataError(f"{source.name} cannot be read as an Excel workbook: {problem}",
-                            "Open it in a spreadsheet program and save it as .xlsx again.") from None
-        yield from _sheet(source, tally, book)
+            yield from _rows(source, tally, book)  # sheets are parsed only now, so damage may show late
+    except (zipfile.BadZipFile, zlib.error, ParseError, KeyError, ValueError, OSError, EOFError) as problem:
+        raise DataError(f"{source.name} cannot be read as an Excel workbook: {problem}",
+                        "Open it in a spreadsheet program and save it as .xlsx again.") from None
 
 
-def _sheet(source: Source, tally: Tally, book: Any) -> Iterator[Chunk]:
-    import pyarrow as pa
-
+def _rows(source: Source, tally: Tally, book: Any) -> Iterator[Chunk]:
     for sheet in book.worksheets:
-        stream = _rows(sheet)
-        start = list(islice(stream, 200))
+        stream = _filled(sheet)
+        start = list(islice(stream, SAMPLE))
         if start:
             break
     else:
@@ -49,24 +51,15 @@ def _sheet(source: Source, tally: Tally, book: Any) -> Iterator[Chunk]:
     header, why = has_header(start[0][1], [row for _, row in start[1:]], source.options.columns)
     width = max(len(row) for _, row in start)
     names = unique_names([*(start[0][1] if header else ()), *[None] * width][:width])
-    tally.detect("header", "first row" if header else f"none ({why}); columns are named {', '.join(names[:3])} ...")
+    tally.detect("header", said(header, why, names))
     if header and len(start) == 1:
         raise DataError(f"{source.name} has a header and no rows in the sheet {sheet.title!r}.",
                         "Fill the first sheet, or move the sheet with the data to the front.")
-    rows = chain(start[header:], stream)
-    while block := list(islice(rows, CHUNK)):
-        good = []
-        for number, row in block:
-            if len(row) <= width:
-                good.append((number, (*row, *[None] * (width - len(row)))))
-            else:
-                tally.skip("wrong_columns", number, f"{len(row)} columns instead of {width}")
-        columns = [list(column) for column in zip(*(row for _, row in good), strict=True)]
-        if columns:
-            yield Chunk(pa.table(dict(zip(names, map(to_array, columns), strict=True))), [n for n, _ in good])
+    filled = ((number, (*row, *[None] * (width - len(row)))) for number, row in chain(start[header:], stream))
+    yield from to_chunks(filled, names, tally, to_array)
 
 
-def _rows(sheet: Any) -> Iterator[tuple[int, Cells]]:
+def _filled(sheet: Any) -> Iterator[tuple[int, Cells]]:
     """(row number, cells without the empty ones at the end) of each row that holds anything."""
     if hasattr(sheet, "reset_dimensions"):
         sheet.reset_dimensions()  # the size that some programs note in the file is wrong

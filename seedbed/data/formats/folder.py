@@ -11,7 +11,7 @@ from ...errors import DataError
 from ..columns import split_of
 from ..tally import Tally
 from .encoding import open_text
-from .source import CHUNK, Chunk, Source, to_columns
+from .source import CHUNK, Chunk, Source, readable, to_columns
 
 TEXTS = (".txt", ".text", ".md")
 LONGEST = 16_000_000
@@ -28,22 +28,16 @@ def read_folder(source: Source, tally: Tally) -> Iterator[Chunk]:
     found = list(_texts(source.path, tally))
     if not found:
         raise _no_classes(source.path)
-    splits = all(split_of(p.relative_to(source.path).parts[0]) and len(p.relative_to(source.path).parts) > 2
-                 for p in found)
-    at = 1 if splits else 0
+    inner = [path.relative_to(source.path).parts for path in found]
+    splits = all(split_of(parts[0]) and len(parts) > 2 for parts in inner)
     tally.detect("classes", f"from the {'folders in the splits folders' if splits else 'folders'}")
-    rows = iter(found)
-    while block := list(islice(rows, CHUNK)):
-        values, names = list[dict[str, str | None]](), list[str]()
-        for path in block:
-            parts = path.relative_to(source.path).parts
-            text = _text(path, source, tally)
-            if text is None:
-                continue
-            values.append({"text": text, "label": parts[at], **({"split": parts[0]} if splits else {})})
-            names.append(str(Path(source.name, *parts)))
-        if values:
-            yield Chunk(to_columns(values), [1] * len(values), names)
+    files = zip(found, inner, strict=True)
+    while block := list(islice(files, CHUNK)):
+        texts = [(_text(path, source, tally), parts) for path, parts in block]
+        rows = [({"text": text, "label": parts[splits], **({"split": parts[0]} if splits else {})},
+                 readable(str(Path(source.name, *parts)))) for text, parts in texts if text is not None]
+        if rows:
+            yield Chunk(to_columns([values for values, _ in rows]), [1] * len(rows), [name for _, name in rows])
 
 
 def _texts(folder: Path, tally: Tally) -> Iterator[Path]:
@@ -55,7 +49,7 @@ def _texts(folder: Path, tally: Tally) -> Iterator[Path]:
         if len(parts) > 1 and path.suffix.lower() in TEXTS:
             yield path
         else:
-            tally.remark("ignored_files", 1, str(Path(*parts)))
+            tally.remark("ignored_files", 1, readable(str(Path(*parts))))
 
 
 def _text(path: Path, source: Source, tally: Tally) -> str | None:
@@ -64,11 +58,11 @@ def _text(path: Path, source: Source, tally: Tally) -> str | None:
     if size == 0:
         return ""
     if size > LONGEST:
-        tally.skip("huge_cell", 1, str(path.relative_to(source.path or path)))
+        tally.skip("huge_cell", 1, readable(path.name))
         return None
     try:
         mine = Tally()
-        text = "".join(open_text(replace(source, name=path.name, path=path), mine).blocks())
+        text = "".join(open_text(replace(source, name=readable(path.name), path=path), mine).blocks())
     except DataError as problem:
         empty = "is empty" in problem.message
         if not empty:
@@ -77,7 +71,7 @@ def _text(path: Path, source: Source, tally: Tally) -> str | None:
     for what, value in mine.detected.items():
         tally.detect(what, value)
     if mine.kept:
-        tally.remark("undecodable", 1, path.name, mine.kept["undecodable"])
+        tally.remark("undecodable", 1, readable(path.name), mine.kept["undecodable"])
     return text
 
 

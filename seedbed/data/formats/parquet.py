@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from ...errors import DataError
 from ..tally import Tally
+from .dialect import unique_names
 from .source import CHUNK, Chunk, Source
-
-if TYPE_CHECKING:
-    import pyarrow as pa
 
 
 def read_parquet(source: Source, tally: Tally) -> Iterator[Chunk]:
@@ -20,21 +20,22 @@ def read_parquet(source: Source, tally: Tally) -> Iterator[Chunk]:
     Raises:
         DataError: the file is damaged.
     """
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
     row = 1
     try:
         with source.whole() as raw:
             file = pq.ParquetFile(raw)
-            names = class_names(file.schema_arrow)
+            names = _class_names(file.schema_arrow)
             for batch in file.iter_batches(CHUNK):
                 table = pa.Table.from_batches([batch])
-                for name, classes in names.items():
-                    tally.detect("class names", f"{name}: from the file's metadata")
-                    words = [classes[i] if i is not None and 0 <= i < len(classes) else None
-                             for i in table.column(name).to_pylist()]
-                    table = table.set_column(table.column_names.index(name), name, pa.array(words, pa.large_string()))
+                table = table.rename_columns(unique_names(table.column_names))
+                for at, field in enumerate(table.schema):
+                    if classes := names.get(field.name):
+                        tally.detect("class names", f"{field.name}: from the file's metadata")
+                        words = [classes[i] if i is not None and 0 <= i < len(classes) else None
+                                 for i in table.column(at).to_pylist()]
+                        table = table.set_column(at, field.name, pa.array(words, pa.large_string()))
+                    elif pa.types.is_string_view(field.type):  # what polars writes; Arrow cannot take rows of it
+                        table = table.set_column(at, field.name, table.column(at).cast(pa.large_string()))
                 yield Chunk(table, range(row, row + len(table)))
                 row += len(table)
     except (pa.ArrowException, OSError) as problem:
@@ -42,7 +43,7 @@ def read_parquet(source: Source, tally: Tally) -> Iterator[Chunk]:
                         "Copy or download the file again; it may be cut off.") from None
 
 
-def class_names(schema: pa.Schema) -> dict[str, list[str]]:
+def _class_names(schema: pa.Schema) -> dict[str, list[str]]:
     """Names of the classes of integer columns, as the datasets library notes them in the schema."""
     try:
         features = json.loads((schema.metadata or {})[b"huggingface"])["info"]["features"]

@@ -6,16 +6,18 @@ import bz2
 import difflib
 import gzip
 import io
+import json
 import lzma
 import zipfile
 import zlib
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 from ...errors import DataError, NotFound
+from ..tally import Tally
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -92,21 +94,16 @@ class Source:
             return self.path.open("rb")
         return io.BytesIO(b"".join(self.blocks()))
 
-    @contextmanager
-    def _open(self) -> Iterator[IO[bytes]]:
+    def _open(self) -> Any:
         assert self.path is not None
         if self.compression == "zip":
-            with zipfile.ZipFile(self.path) as archive, archive.open(self.member) as file:
-                yield file
-        elif self.compression == "zstd":
+            return zipfile.ZipFile(self.path).open(self.member)
+        if self.compression == "zstd":
             import pyarrow as pa
 
-            with pa.input_stream(str(self.path), compression="zstd") as stream:
-                yield stream
-        else:
-            opener: Any = {"gzip": gzip.open, "bzip2": bz2.open, "xz": lzma.open}.get(self.compression, Path.open)
-            with opener(self.path, "rb") as file:
-                yield file
+            return pa.input_stream(str(self.path), compression="zstd")
+        opener: Any = {"gzip": gzip.open, "bzip2": bz2.open, "xz": lzma.open}.get(self.compression, Path.open)
+        return opener(self.path, "rb")
 
 
 @dataclass(frozen=True)
@@ -139,7 +136,7 @@ def locate(spec: str | Path, options: Options = Options()) -> Source:
     path = Path(spec).expanduser()
     if not path.exists():
         raise _no_such_file(path)
-    source = Source(str(spec), path, options=options)
+    source = Source(readable(str(spec)), path, options=options)
     if path.is_dir():
         return source
     if not path.is_file():
@@ -149,14 +146,11 @@ def locate(spec: str | Path, options: Options = Options()) -> Source:
             head = file.read(8)
     except PermissionError:
         raise DataError(f"{path} may not be read by this user.", "Change its permissions.") from None
-    suffixes = [s.lower() for s in path.suffixes]
-    inner = suffixes[-2] if len(suffixes) > 1 and suffixes[-1] in COMPRESSED else ""
+    *_, inner, outer = ["", "", *(s.lower() for s in path.suffixes)]
     for magic, name in MAGIC.items():
         if head.startswith(magic):
-            return replace(source, compression=name, suffix=inner)
-    if head.startswith(b"PK\x03\x04") or head.startswith(b"PK\x05\x06"):
-        return _in_zip(source)
-    return replace(source, suffix=suffixes[-1] if suffixes else "")
+            return replace(source, compression=name, suffix=inner if outer in COMPRESSED else "")
+    return _in_zip(source) if head.startswith((b"PK\x03\x04", b"PK\x05\x06")) else replace(source, suffix=outer)
 
 
 def _name(url: str) -> str:
@@ -183,45 +177,55 @@ def _in_zip(source: Source) -> Source:
     if len(members) == 1:
         return replace(source, name=f"{source.name}!{members[0]}", compression="zip", member=members[0],
                        suffix=Path(members[0]).suffix.lower())
+    if "mimetype" in names or "[Content_Types].xml" in names:  # LibreOffice, Word
+        raise DataError(f"{source.name} is an office document, not a table of texts.",
+                        "Save the table as Excel (.xlsx) or CSV, and name that file.")
     listed = ", ".join(members[:10]) or "nothing"
     raise DataError(f"{source.name} holds {len(members)} files, and one data file is needed: {listed}.",
                     "Unpack it, and name the file, or the folder when there is one folder a class.")
 
 
 def _no_such_file(path: Path) -> NotFound:
-    folder = path.parent
-    while not folder.exists() and folder != folder.parent:
-        folder = folder.parent
-    names = [p.name for p in sorted(folder.iterdir())[:10_000]] if folder == path.parent and folder.is_dir() else []
-    near = difflib.get_close_matches(path.name, names, n=3, cutoff=0.6)
-    if not near:  # the right name with another extension
-        near = [n for n in names if n.split(".")[0].lower() == path.name.split(".")[0].lower()][:3]
-    if near:
-        hint = f"Did you mean {' or '.join(near)}?"
-    elif folder != path.parent:
-        hint = f"The folder {path.parent} is not there either."
-    else:
-        hint = f"Look at what the folder holds: ls {folder}"
-    return NotFound(f"There is no file {path}.", hint)
+    if not path.parent.is_dir():
+        return NotFound(f"There is no file {path}.", f"The folder {path.parent} is not there either.")
+    names = [p.name for p in sorted(path.parent.iterdir())[:10_000]]
+    stem = path.name.split(".")[0].lower()
+    near = difflib.get_close_matches(path.name, names, n=3, cutoff=0.6) or \
+        [name for name in names if name.split(".")[0].lower() == stem][:3]  # the right name with another extension
+    return NotFound(f"There is no file {path}.", f"Did you mean {' or '.join(near)}?" if near else
+                    f"Look at what the folder holds: ls {path.parent}")
+
+
+def to_chunks(rows: Iterator[tuple[int, Sequence[Any]]], names: Sequence[str], tally: Tally,
+              array: Callable[[list[Any]], Any]) -> Iterator[Chunk]:
+    """Rows of cells with their lines as chunks. A row with another number of cells than names is left out."""
+    import pyarrow as pa
+
+    while block := list(islice(rows, CHUNK)):
+        good = [(line, row) for line, row in block if len(row) == len(names)]
+        for line, row in block:
+            if len(row) != len(names):
+                tally.skip("wrong_columns", line, f"{len(row)} columns instead of {len(names)}")
+        columns = zip(*(row for _, row in good), strict=True) if good else [()] * len(names)
+        yield Chunk(pa.table({name: array(list(column)) for name, column in zip(names, columns, strict=True)}),
+                    [line for line, _ in good])
 
 
 def to_columns(rows: Sequence[dict[str, Any]]) -> pa.Table:
     """Rows of JSON-like values as a table; a key that a row lacks is None there."""
     import pyarrow as pa
 
-    names = list(dict.fromkeys(key for row in rows for key in row))
-    return pa.table({name: to_array([row.get(name) for row in rows]) for name in names})
+    names = dict.fromkeys(key for row in rows for key in row)
+    return pa.table({readable(name): to_array([row.get(name) for row in rows]) for name in names})
 
 
 def to_array(values: list[Any]) -> Any:
     """JSON-like values as an Arrow array: of their own type where it is one, lists of strings, else text."""
-    import json
-
     import pyarrow as pa
 
     kinds = {type(v) for v in values} - {type(None)}
-    if kinds and kinds <= {str, list} and list in kinds and all(
-            not isinstance(part, dict | list) for v in values if isinstance(v, list) for part in v):
+    if list in kinds and kinds <= {str, list} and not any(
+            isinstance(part, dict | list) for v in values if isinstance(v, list) for part in v):
         listed = [v if v is None else [_word(p) for p in v if p is not None] if isinstance(v, list) else [v]
                   for v in values]
         return pa.array(listed, pa.list_(pa.string()))
@@ -232,8 +236,7 @@ def to_array(values: list[Any]) -> Any:
             return pa.array(values)
     except (pa.ArrowException, UnicodeEncodeError, OverflowError):
         pass
-    return pa.array([v if v is None else _whole_characters(json.dumps(v, ensure_ascii=False, default=str)
-                     if isinstance(v, dict | list) else _word(v)) for v in values], pa.large_string())
+    return pa.array([v if v is None else _word(v) for v in values], pa.large_string())
 
 
 def _word(value: Any) -> str:
@@ -241,11 +244,12 @@ def _word(value: Any) -> str:
         return "true" if value else "false"
     if isinstance(value, float) and value.is_integer():
         return str(int(value))
-    return _whole_characters(str(value))
+    return readable(json.dumps(value, ensure_ascii=False, default=str) if isinstance(value, dict | list)
+                    else str(value))
 
 
-def _whole_characters(text: str) -> str:
-    """JSON can hold half of a surrogate pair, which no encoding can write."""
+def readable(text: str) -> str:
+    """JSON can hold half of a surrogate pair, a file's name bytes of another encoding: nothing can write these."""
     try:
         text.encode()
     except UnicodeEncodeError:

@@ -10,16 +10,17 @@ import decimal
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import unquote_plus
 
-from ...errors import DataError, MissingExtra, NotFound, UserError
+import pyarrow as pa
+from sqlalchemy import URL, Engine, create_engine, event, make_url, text
+from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
+
+from ...errors import DataError, MissingExtra, NotFound
 from ..tally import Tally
 from .dialect import unique_names
 from .source import CHUNK, Chunk, Source, to_array
-
-if TYPE_CHECKING:
-    from sqlalchemy import URL, Engine
 
 READING = ("select", "with", "values", "table", "from", "(")
 DRIVERS = {"MySQLdb": "mysqlclient"}
@@ -37,10 +38,6 @@ def read_sql(source: Source, tally: Tally) -> Iterator[Chunk]:
         DataError: the URL or the query is wrong, or the database refuses.
         MissingExtra: the driver for PostgreSQL is not installed.
     """
-    import pyarrow as pa
-    from sqlalchemy import text
-    from sqlalchemy.exc import SQLAlchemyError
-
     url, query = parse(source.url)
     shown = database_name(url)
     if not query.lower().lstrip().startswith(READING):
@@ -55,9 +52,8 @@ def read_sql(source: Source, tally: Tally) -> Iterator[Chunk]:
                 text(re.sub(r"(?<!:):(?=\w)", r"\:", query)))  # a colon is no parameter here
             names = unique_names(list(result.keys()))
             for block in result.partitions(CHUNK):
-                columns = zip(*block, strict=True)
-                yield Chunk(pa.table({name: to_array([_plain(v) for v in column])
-                                      for name, column in zip(names, columns, strict=True)}),
+                columns = zip(names, zip(*block, strict=True), strict=True)
+                yield Chunk(pa.table({name: to_array(list(map(_plain, column))) for name, column in columns}),
                             range(row, row + len(block)))
                 row += len(block)
             connection.rollback()
@@ -74,9 +70,6 @@ def parse(given: str) -> tuple[URL, str]:
     Raises:
         DataError: there is no query, or the URL cannot be parsed.
     """
-    from sqlalchemy import make_url
-    from sqlalchemy.exc import ArgumentError
-
     match = QUERY.search(given)
     scheme = given.split("://")[0]
     if not match or not given[match.end():].strip():
@@ -116,9 +109,6 @@ def database_name(url: URL) -> str:
 
 
 def _engine(url: URL, shown: str) -> Engine:
-    from sqlalchemy import create_engine, event
-    from sqlalchemy.exc import ArgumentError, NoSuchModuleError
-
     sqlite = url.get_backend_name() == "sqlite"
     if sqlite and url.database and url.database != ":memory:" and not Path(url.database).is_file():
         raise NotFound(f"There is no database file {url.database}.",
@@ -129,19 +119,15 @@ def _engine(url: URL, shown: str) -> Engine:
         raise DataError(f"There is no database dialect {url.drivername!r}.",
                         "Usual ones: sqlite, postgresql, mysql, mssql, oracle.") from None
     except ModuleNotFoundError as problem:
-        raise _no_driver(url, problem) from None
+        if url.get_backend_name() == "postgresql":
+            raise MissingExtra("Reading from PostgreSQL", "postgres") from None
+        raise DataError(f"The driver for {url.get_backend_name()} databases is not installed.",
+                        f"Install it with: pip install {DRIVERS.get(problem.name or '', problem.name)}") from None
     except (ArgumentError, ValueError, TypeError):
         raise DataError(f"The URL of {shown} cannot be used.", "Check its arguments.") from None
     if sqlite:
         event.listen(engine, "connect", lambda connection, _: connection.execute("PRAGMA query_only = ON"))
     return engine
-
-
-def _no_driver(url: URL, problem: ModuleNotFoundError) -> UserError:
-    if url.get_backend_name() == "postgresql":
-        return MissingExtra("Reading from PostgreSQL", "postgres")
-    return DataError(f"The driver for {url.get_backend_name()} databases is not installed.",
-                     f"Install it with: pip install {DRIVERS.get(problem.name or '', problem.name)}")
 
 
 def _clean(problem: Exception, url: URL) -> str:
