@@ -34,6 +34,8 @@ def told(folder: RunFolder, verb: str) -> Iterator[None]:
         yield
     except BaseException as problem:
         short = lacking(problem)
+        if isinstance(problem, NoResources) and folder.config.exists() and "disk is full" in problem.message:
+            short = "disk"  # a room said it, which does not know how to go on
         if not isinstance(problem, KeyboardInterrupt) and not short:
             raise
         again = f"seedbed {verb} --resume {folder.path}"
@@ -43,5 +45,6 @@ def told(folder: RunFolder, verb: str) -> Iterator[None]:
             raise NoResources(f"The memory of this machine did not suffice{kept}.",
                               f"Close other programs and {then}") from problem
         if short:
-            raise NoResources(f"The disk is full{kept}.", f"Free some space and {then}") from problem
+            what = problem.message.rstrip(".") if isinstance(problem, UserError) else "The disk is full"
+            raise NoResources(f"{what}{kept}.", f"Free some space and {then}") from problem
         raise Interrupted(f"Stopped{kept}.", then[0].upper() + then[1:]) from None
