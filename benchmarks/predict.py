@@ -102,8 +102,8 @@ def main(rounds: int, count: int) -> None:
         print(f"{card_id}: {rates['ours']:.1f} texts/s against {rates['theirs']:.1f}, "
               f"{rates['ours'] / rates['theirs']:.1f} times; largest difference of a probability "
               f"{np.abs(mine - other).max():.3f}, same answer for {(mine.argmax(1) == other.argmax(1)).mean():.1%}")
-        print(f"  matrix products in {ours.backbone.dtype} allow {most:.0f} texts/s: {rates['ours'] / most:.0%} reached, "
-              f"and no more than {most / rates['theirs']:.1f} times the peer")
+        print(f"  matrix products in {ours.backbone.dtype} allow {most:.0f} texts/s: {rates['ours'] / most:.0%} "
+              f"reached, and no more than {most / rates['theirs']:.1f} times the peer")
 
 
 if __name__ == "__main__":

@@ -152,10 +152,10 @@ def peer(minutes: float) -> None:
     say(done=True, seconds=watch.seconds - excluded[0], busy=watch.busy, peak_gb=peak_memory() / 1e9)
 
 
-def run(*arguments: str) -> list[dict[str, Any]]:
+def run(script: str, *arguments: str) -> list[dict[str, Any]]:
     """Run one side in a process of its own and show its points as they come."""
     points = []
-    with subprocess.Popen([sys.executable, __file__, *arguments], stdout=subprocess.PIPE, text=True) as child:
+    with subprocess.Popen([sys.executable, script, *arguments], stdout=subprocess.PIPE, text=True) as child:
         for line in child.stdout or ():
             if line.startswith('{"'):  # the peer prints dictionaries of its own
                 points.append(json.loads(line))
@@ -163,14 +163,17 @@ def run(*arguments: str) -> list[dict[str, Any]]:
     return points
 
 
-def compare(mine: list[dict[str, Any]], theirs: list[dict[str, Any]]) -> None:
-    """Ratios: tokens a second; seconds to the loss and to the macro-F1 that the peer reached at its best."""
-    for side in (mine, theirs):
-        for point in side:
-            point["seconds"] *= side[-1]["busy"]
+def compare(mine: list[dict[str, Any]], theirs: list[dict[str, Any]], figures: dict[str, int]) -> None:
+    """Ratios: tokens a second; seconds to what the peer reached at its best.
+
+    Args:
+        figures: by name, 1 where less is better and -1 where more is.
+    """
+    mine, theirs = ([{**point, "seconds": point["seconds"] * side[-1]["busy"]} for point in side]
+                    for side in (mine, theirs))
     rates = mine[-1]["tokens_per_second"] / mine[-1]["busy"], theirs[-2]["tokens_per_second"] / theirs[-1]["busy"]
     print(f"\ntraining tokens a second: {rates[0]:.0f} against {rates[1]:.0f}, {rates[0] / rates[1]:.1f} times")
-    for figure, sign in (("loss", 1), ("macro_f1", -1)):
+    for figure, sign in figures.items():
         there = min((point for point in theirs if figure in point), key=lambda point: sign * point[figure])
         reached = next((one for one in mine if figure in one and sign * one[figure] <= sign * there[figure]), None)
         print(f"seconds to {figure} {there[figure]:.3f}, the peer's best: " + (
@@ -191,6 +194,6 @@ if __name__ == "__main__":
         peer(asked.minutes)
     else:
         print("seedbed, lora:")
-        left = run("--side", "ours")
+        left = run(__file__, "--side", "ours")
         print("transformers Trainer + PEFT:")
-        compare(left, run("--side", "peer", "--minutes", str(asked.minutes)))
+        compare(left, run(__file__, "--side", "peer", "--minutes", str(asked.minutes)), {"loss": 1, "macro_f1": -1})
