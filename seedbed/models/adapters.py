@@ -13,11 +13,14 @@ from . import kernels
 from .backbone import Backbone
 
 
-def add_lora(backbone: Backbone, *, rank: int, alpha: float, layers: int | None = None) -> Any:
-    """Put LoRA on every linear layer of the top `layers` layers (all when None); returns the PEFT model.
+def add_lora(backbone: Backbone, *, rank: int, alpha: float, layers: int | None = None, kind: str = "lora") -> Any:
+    """Put adapters on every linear layer of the top `layers` layers (all when None); returns the PEFT model.
 
-    Adapter weights are fp32: their updates are too small for bf16. Rank-stabilized scaling is not used, so that
-    `alpha / rank` means what it means elsewhere (Hu et al. 2021).
+    Adapter weights are fp32: their updates are too small for bf16.
+
+    Args:
+        kind: `lora` (Hu et al. 2021), `rslora` (Kalajdzievski 2023) or `dora` (Liu et al. 2024), which PEFT's own
+            forward pass runs: slower than the passes of `kernels`.
     """
     from peft import LoraConfig, get_peft_model
     total = len(backbone.layers)
@@ -27,7 +30,8 @@ def add_lora(backbone: Backbone, *, rank: int, alpha: float, layers: int | None 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)  # PEFT asks transformers by a name that it gave up
         model = get_peft_model(backbone.root, LoraConfig(
-            r=rank, lora_alpha=alpha, lora_dropout=0.0, bias="none", target_modules=targets))
+            r=rank, lora_alpha=alpha, lora_dropout=0.0, bias="none", target_modules=targets,
+            use_rslora=kind == "rslora", use_dora=kind == "dora"))
     for parameter in model.parameters():
         if parameter.requires_grad:
             parameter.data = parameter.data.to(torch.float32)

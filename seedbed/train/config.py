@@ -15,10 +15,16 @@ class LoopConfig:
     learning_rate: float = option(0.0, "Peak learning rate; 0 takes the method's own default.", minimum=0)
     weight_decay: float = option(0.01, "Decoupled weight decay (AdamW).", minimum=0)
     warmup: float = option(0.1, "Share of the steps in which the learning rate rises.", minimum=0, maximum=1)
+    schedule: str = option("cosine", "How it falls then, to a tenth: cosine, linear, or wsd (level, and only in the "
+                                     "last fifth down).", choices=("cosine", "linear", "wsd"))
     patience: int = option(2, "Evaluations without a better validation loss before training stops.", minimum=1)
     batch_texts: int = option(16, "Texts in one step.", minimum=1)
     batch_tokens: int = option(2048, "Most tokens in one step, padding included.", minimum=16)
+    accumulate: int = option(1, "Batches whose gradients make one step: the steps of a larger batch in less memory.",
+                             minimum=1)
     max_tokens: int = option(256, "Longer texts are cut to this many tokens.", minimum=8)
+    adapter: str = option("lora", "lora; rslora scales by alpha / sqrt(rank); dora learns lengths apart, slower.",
+                          choices=("lora", "rslora", "dora"))
     rank: int = option(16, "Rank of LoRA adapters.", minimum=1)
     alpha: float = option(32.0, "LoRA's alpha: adapters are scaled by alpha / rank.", minimum=0)
     train_layers: int = option(10, "Top layers that get adapters; those below are computed once.", minimum=1)

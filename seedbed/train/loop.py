@@ -101,7 +101,7 @@ def train(parameters: dict[str, Tensor], loss: Callable[[list[int]], Tensor], ba
         UserError: the loss is not a number; the batch is saved beside the checkpoint and named.
     """
     optimizer = torch.optim.AdamW(_groups(parameters, config.weight_decay), lr=learning_rate, foreach=True)
-    per_epoch = max(1, len(batches.epoch(0)))
+    per_epoch = max(1, -(-len(batches.epoch(0)) // config.accumulate))
     total = per_epoch * config.epochs
     state, best = State(), {name: p.detach().clone() for name, p in parameters.items()}
     if folder:
@@ -129,20 +129,22 @@ def train(parameters: dict[str, Tensor], loss: Callable[[list[int]], Tensor], ba
             order = batches.epoch(state.epoch)
             mode(True)
             while state.place < len(order):
-                rows = order[state.place]
+                parts = order[state.place:state.place + config.accumulate]
                 torch.manual_seed(seed * 1_000_003 + state.step)
-                rate = learning_rate * _share(max(state.step, spent(total)), total, config.warmup)
+                rate = learning_rate * _share(max(state.step, spent(total)), total, config.warmup, config.schedule)
                 for group in optimizer.param_groups:
                     group["lr"] = rate
-                value = loss(rows)
-                number = float(value.detach())
-                if not math.isfinite(number):
-                    raise _broken(number, rows, state, folder)
-                value.backward()  # type: ignore[no-untyped-call]
+                number = 0.0
+                for rows in parts:
+                    value = loss(rows) / len(parts)
+                    if not math.isfinite(float(value.detach())):
+                        raise _broken(float(value.detach()), rows, state, folder)
+                    number += float(value.detach())
+                    value.backward()  # type: ignore[no-untyped-call]
                 torch.nn.utils.clip_grad_norm_(list(parameters.values()), config.max_norm)
                 with held_back():
                     optimizer.step()
-                    state.step, state.place = state.step + 1, state.place + 1
+                    state.step, state.place = state.step + 1, state.place + len(parts)
                     state.running, state.counted = state.running + number, state.counted + 1
                 optimizer.zero_grad(set_to_none=True)
                 progress.advance(work)
@@ -197,12 +199,20 @@ def _copy(source: dict[str, Tensor], target: dict[str, Tensor]) -> None:
         target[name].copy_(value)
 
 
-def _share(step: int, total: int, warmup: float) -> float:
-    """Learning rate as a share of its peak: a linear rise, then a cosine down to a tenth."""
+def _share(step: int, total: int, warmup: float, schedule: str) -> float:
+    """Learning rate as a share of its peak: a linear rise, then down to a tenth.
+
+    `wsd` (warm-up, stable, decay; Hu et al. 2024, "MiniCPM") stays level until the last fifth of the steps.
+    """
     rise = max(1, round(total * warmup))
     if step < rise:
         return (step + 1) / rise
-    return 0.1 + 0.45 * (1 + math.cos(math.pi * (step - rise) / max(1, total - rise)))
+    gone = (step - rise) / max(1, total - rise)
+    if schedule == "cosine":
+        return 0.1 + 0.45 * (1 + math.cos(math.pi * gone))
+    if schedule == "wsd":
+        gone = max(0.0, (step - 0.8 * total) / max(1.0, 0.2 * total)) if rise < 0.8 * total else gone
+    return 1 - 0.9 * min(1.0, gone)
 
 
 def _broken(number: float, rows: Sequence[int], state: State, folder: Path | None) -> UserError:

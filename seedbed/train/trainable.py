@@ -35,7 +35,8 @@ class Adapted:
     def __init__(self, backbone: Backbone, rows: Sequence[list[int]], lesson: Session) -> None:
         config = lesson.config
         self.backbone = backbone
-        self.model = add_lora(backbone, rank=config.rank, alpha=config.alpha, layers=config.train_layers)
+        self.model = add_lora(backbone, rank=config.rank, alpha=config.alpha, layers=config.train_layers,
+                              kind=config.adapter)
         self.parameters = {name: p for name, p in backbone.body.named_parameters() if p.requires_grad}
         self.boundary = _boundary(backbone, rows, max(0, len(backbone.layers) - config.train_layers), lesson)
 

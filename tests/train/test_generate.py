@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -100,6 +101,19 @@ def test_adapter_and_merged_model_open_in_a_fresh_process_and_say_the_same(tmp_p
         assert float((adapted - merged).abs().max()) < 1e-4 * size, family
         assert float((mine - merged).abs().max()) < 1e-4 * size, family
         assert text.tolist()[: len(written)] == written, family
+
+
+@pytest.mark.parametrize("kind", ["rslora", "dora"])
+def test_other_adapters_are_merged_and_are_what_peft_says_they_are(kind: str, tmp_path: Path) -> None:
+    one = lesson("llama", dataclasses.replace(QUICK, adapter=kind, learning_rate=5e-3))
+    tuned = lora(one, tmp_path / "adapter")
+    assert tuned.after.mean < tuned.before.mean - 0.5
+    said = json.loads((tmp_path / "adapter" / "adapter_config.json").read_text())
+    assert (said["use_rslora"], said["use_dora"]) == (kind == "rslora", kind == "dora")
+    tuned.backbone.save(tmp_path / "model")
+    assert np.allclose(tuned.after.nats, straight(tmp_path / "model", one.judged), rtol=1e-3)
+    plain = lora(lesson("llama"))
+    assert (tuned.trained_parameters > plain.trained_parameters) == (kind == "dora")  # a length for each row
 
 
 def test_only_learned_tokens_count() -> None:

@@ -118,7 +118,7 @@ def test_with_a_deadline_the_learning_rate_falls_with_the_time(monkeypatch: pyte
     toy, clock, asked = Toy(), [1000.0], list[int]()
     share = loop._share
     monkeypatch.setattr(loop.time, "monotonic", lambda: clock[0])
-    monkeypatch.setattr(loop, "_share", lambda step, total, warmup: asked.append(step) or share(step, total, warmup))
+    monkeypatch.setattr(loop, "_share", lambda step, *more: asked.append(step) or share(step, *more))
 
     def loss(rows: list[int]) -> Tensor:
         clock[0] += 10
@@ -251,13 +251,36 @@ def test_stopped_anywhere_and_resumed_it_ends_the_same_bit_for_bit(sign: str, tm
     assert told["ended"] == "no better for 2 evaluations"
 
 
-def test_the_rate_rises_then_falls() -> None:
-    shares = [loop._share(step, 100, 0.1) for step in range(100)]
+@pytest.mark.parametrize("schedule", ["cosine", "linear", "wsd"])
+def test_the_rate_rises_then_falls(schedule: str) -> None:
+    shares = [loop._share(step, 100, 0.1, schedule) for step in range(100)]
     assert shares[:10] == pytest.approx([(i + 1) / 10 for i in range(10)])
     assert max(shares) == 1.0
     assert all(a >= b for a, b in pairwise(shares[9:]))
-    assert 0.1 <= shares[-1] < 0.11
-    assert loop._share(0, 1, 0.0) == 1.0
+    assert 0.1 <= shares[-1] < 0.15
+    assert loop._share(0, 1, 0.0, schedule) == 1.0
+    level = sum(share == 1.0 for share in shares)
+    assert level == (72 if schedule == "wsd" else 2)
+    assert shares[55] == pytest.approx(1.0 if schedule == "wsd" else 0.55)
+    assert min(loop._share(step, 10, 0.9, schedule) for step in range(10)) >= 0.1  # a rise that leaves no room
+
+
+def test_gradients_of_several_batches_make_one_step(tmp_path: Path) -> None:
+    """Two batches of 5 are one step, that of their mean; resumed it goes on after a whole step."""
+    toy, straight = Toy(), Toy()
+    done = toy.train(epochs=2, accumulate=2, folder=tmp_path / "checkpoint")
+    assert (done.steps, toy.steps) == (4, 8)
+
+    def both(parts: list[int]) -> Tensor:
+        order = Buckets([1] * 20, 5, 2048, 1).epoch(straight.steps // 4)
+        at = straight.steps % 4
+        return (straight.loss(order[at]) + straight.loss(order[at + 1])) / 2
+    config = TrainConfig(**{**WAYS, "epochs": 2, "batch_texts": 10})
+    train(straight.weights, both, Buckets([1] * 20, 10, 2048, 1), straight.validate, config, seed=1,
+          learning_rate=0.05)
+    assert torch.allclose(toy.weights["w"], straight.weights["w"], atol=1e-6)
+    odd = Toy()
+    assert odd.train(epochs=1, accumulate=3).steps == 2  # four batches: three and one
 
 
 def test_biases_are_not_decayed() -> None:
