@@ -50,6 +50,11 @@ def read_conversations(source: Given | Mapping[str, Given], *, ask: str | None =
         if column is not None and column not in columns:
             raise NotFound(f"{where} has no column {column!r}.", f"It has: {', '.join(columns[:20]) or 'none'}.")
     form = f"{ask} and {answer}" if ask else form_of(columns)
+    judged = "label" in columns and form == "prompt and completion"
+    if not ask and (judged or {"chosen", "rejected"} <= set(columns)):
+        what = "label" if judged else "chosen and rejected"
+        raise DataError(f"{where} holds answers with a judgement ({what}), and all of them would be learned.",
+                        "Keep the good answers in a file of their own, or name: --ask prompt --answer chosen")
     if form is None:
         raise DataError(f"{where} has the columns {', '.join(columns[:12])}, which are no form of conversation.",
                         "Name them with --ask and --answer, or use one of: " + "; ".join(
