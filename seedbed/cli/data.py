@@ -1,4 +1,4 @@
-"""The verb `data`: check, split, redact."""
+"""The verb `data`: check, view, split, redact."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from ..data.health import Finding, Health
     from ..data.read import Reading
 
-app = typer.Typer(no_args_is_help=True, help="Look after data: check, split, redact.")
+app = typer.Typer(no_args_is_help=True, help="Look after data: check, view, split, redact.")
 
 File = Annotated[str, typer.Argument(metavar="FILE", help="CSV, TSV, JSON, JSONL, Parquet or Excel file (compressed "
                                      "too), a folder of text files by class, or a database URL with a query.")]
@@ -23,6 +23,7 @@ Group = Annotated[str | None, typer.Option(help="Column whose equal values are n
 SplitColumn = Annotated[str | None, typer.Option(help="Column that says train, validation or test.")]
 Seed = Annotated[int, typer.Option(help="Seed of samples, folds and splits.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
+DEFAULT_MODEL = "smollm2-135m-instruct"
 Force = Annotated[bool, typer.Option("--force", help="Replace what is there already.")]
 
 
@@ -56,6 +57,30 @@ def check(file: File, text: Text = None, label: Label = None, group: Group = Non
     bad = {"error": ("error",), "warning": ("error", "warning"), "never": ()}[fail_on]
     if any(one.severity in bad for one in health.findings):
         raise typer.Exit(1)
+
+
+@app.command()
+def view(file: File, mask: Annotated[bool, typer.Option("--mask", help="Show which tokens are learned: in colour, or "
+                                                                       "in brackets ⟦ ⟧ in a pipe.")] = False,
+         model: Annotated[str, typer.Option(help="The model that reads them: an id of the catalog.")] = DEFAULT_MODEL,
+         rows: Annotated[int, typer.Option(min=0, help="How many rows to show.")] = 3,
+         ask: Annotated[str | None, typer.Option(help="Column with the questions; with --answer.")] = None,
+         answer: Annotated[str | None, typer.Option(help="Column with what shall be written.")] = None,
+         max_tokens: Annotated[int, typer.Option(min=8, help="Where texts are cut.")] = 1024) -> None:
+    """Show conversations and texts as a model reads them in training, and what serving would do otherwise."""
+    from ..workflow.view import view as run_view
+
+    seen = run_view(file, model=model, ask=ask, answer=answer, max_tokens=max_tokens, rows=rows, progress=show.bar())
+    show.close()
+    for where, parts in seen.shown:
+        show.line(f"{where}: {sum(part.tokens for part in parts)} tokens, "
+                  f"{sum(part.tokens for part in parts if part.learned)} learned")
+        show.line("".join(show.mark(part.text) if mask and part.learned else part.text for part in parts))
+        show.line()
+    show.line(f"{seen.rows:,} rows as {seen.form}: {seen.tokens:,} tokens, {seen.learned:,} learned, {seen.cut:,} "
+              "cut off at --max-tokens" + (f"; {seen.empty:,} rows would teach nothing" if seen.empty else ""))
+    for sentence in (*seen.problems, *seen.diagnosis):
+        show.line(f"mind: {sentence}")
 
 
 def _tokenizer(model: str) -> Path:

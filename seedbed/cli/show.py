@@ -36,6 +36,11 @@ def json(value: Any) -> None:
     _write(to_json(value, indent=2, inf_nan_mode="constants", fallback=lambda array: array.tolist()).decode() + "\n")
 
 
+def mark(text: str) -> str:
+    """A text that stands out: green on a terminal, in brackets in a pipe."""
+    return f"\033[32m{text}\033[0m" if sys.stdout.isatty() else f"⟦{text}⟧"
+
+
 def table(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
     """A table; a column of numbers is aligned to the right, None is shown as a dash.
 

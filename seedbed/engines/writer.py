@@ -12,6 +12,7 @@ from torch import Tensor
 from ..data.turns import Turn
 from ..errors import UserError
 from ..models.backbone import Backbone
+from ..models.doctor import ends
 from ..models.template import Template
 from ..options import check
 from .sampling import Sampling
@@ -30,9 +31,7 @@ class Writer:
     def __init__(self, backbone: Backbone) -> None:
         self.backbone = backbone
         self.template = Template(backbone.tokenizer, backbone.max_tokens)
-        said = getattr(backbone.root.generation_config, "eos_token_id", None)
-        ends = said if isinstance(said, list) else [said]
-        self.ends = {one for one in (*ends, backbone.tokenizer.eos_token_id) if one is not None}
+        self.ends = ends(backbone.tokenizer, backbone.root.generation_config)
 
     @classmethod
     def open(cls, folder: Path) -> Writer:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import bisect
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from ..data.turns import Conversation, Turn
@@ -159,6 +160,12 @@ class Template:
         except Exception as problem:  # Jinja's errors, and what templates raise themselves
             raise DataError(f"The model's chat template refuses the conversation: {str(problem).splitlines()[0]}.",
                             "Mend the turns (roles must alternate for many models), or take another model.") from None
+
+
+def open_template(folder: Path, max_tokens: int) -> Template:
+    """The template of a model folder as transformers writes it."""
+    from transformers import AutoTokenizer
+    return Template(AutoTokenizer.from_pretrained(folder, local_files_only=True), max_tokens)
 
 
 def rows_of(template: Template, conversations: Sequence[Conversation], names: Sequence[str]) -> list[Row]:

@@ -157,10 +157,18 @@ def _memory(job: TuneJob, base: Card) -> int | None:
 
 def _lesson(job: TuneJob, dataset: Dataset, folder: Path) -> TextLesson:
     """The rows as the model reads them; what would not be learned is told before any training."""
+    from ..data.conversations import conversations
+    from ..models.doctor import LOOKED_AT, diagnose, ends_of
     from ..models.folder import open_folder
+    from ..models.template import open_template
     from ..train.generate import TextLesson
 
-    template = _template(open_folder(folder), job.training.max_tokens)
+    place = open_folder(folder)
+    template = open_template(place, job.training.max_tokens)
+    learn = dataset.part("train")
+    some = conversations(learn.take(range(min(LOOKED_AT, len(learn)))))
+    for sentence in diagnose(template, some, ends_of(place, template.tokenizer)):
+        job.progress.note(sentence)
     parts = {name: _rows(template, dataset.part(name), most, job.config.seed) for name, most in (
         ("train", None), ("validation", MOST_HELD), ("test", MOST_JUDGED))}
     if not parts["train"] or not parts["test"]:
@@ -169,13 +177,6 @@ def _lesson(job: TuneJob, dataset: Dataset, folder: Path) -> TextLesson:
     return TextLesson(parts["train"], parts["validation"], parts["test"], config=job.training, seed=job.config.seed,
                       model=folder, folder=job.folder.path / "training", progress=job.progress,
                       deadline=None if budget is None else time.monotonic() + budget)
-
-
-def _template(folder: Path, max_tokens: int) -> Template:
-    from transformers import AutoTokenizer
-
-    from ..models.template import Template
-    return Template(AutoTokenizer.from_pretrained(folder, local_files_only=True), max_tokens)
 
 
 def _rows(template: Template, part: Dataset, most: int | None, seed: int) -> list[Row]:

@@ -156,3 +156,18 @@ def test_redact_never_replaces_what_it_should_not(tickets: Path, tmp_path: Path,
     assert main(["data", "redact", str(tmp_path / "absent.csv"), "--out", str(tmp_path / "new.csv")]) == 2
     assert not list(tmp_path.glob("new.csv")) and not list(tmp_path.glob(".*part"))
     assert "is the file that is read" in capsys.readouterr().err
+
+
+def test_view_shows_what_is_learned(tmp_path: Path, smollm2_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "a.jsonl"
+    file.write_text('{"prompt": "Is it fine?", "completion": "Yes, it is."}\n{"prompt": "x", "completion": ""}\n')
+    assert main(["data", "view", str(file), "--mask"]) == 0
+    shown = capsys.readouterr().out
+    assert "<|im_start|>assistant\n⟦Yes, it is.<|im_end|>⟧\n" in shown
+    assert "a.jsonl line 1: 41 tokens, 6 learned" in shown
+    assert "1 rows as prompt and completion: 41 tokens, 6 learned, 0 cut off" in shown
+    assert "mind: 1 row held nothing to learn to write. line 2: a turn of the assistant is empty" in shown
+    assert main(["data", "view", str(file), "--max-tokens", "20", "--rows", "0"]) == 0
+    assert "20 tokens, 0 learned, 21 cut off at --max-tokens; 1 rows would teach nothing" in capsys.readouterr().out
+    assert main(["data", "view", str(file), "--model", "smollm"]) == 2
+    assert "Did you mean" in capsys.readouterr().err
