@@ -6,6 +6,7 @@ import contextlib
 import json
 import shutil
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,7 +21,6 @@ from .prepare import TAB
 from .stops import folder_for, refuse, told
 
 if TYPE_CHECKING:
-    from ..catalog.cards import Card
     from ..data.dataset import Dataset
     from ..evaluate.writing import WritingResult
     from ..models.template import Row, Template
@@ -125,7 +125,7 @@ def _fetched(job: TuneJob) -> Path:
     """The base model's folder.
 
     Raises:
-        UserError: a model that does not write. NoResources: it will not fit the memory.
+        UserError: a model that does not write, or that cannot be fetched.
     """
     from ..catalog import fetch
     from ..catalog.cards import card
@@ -134,29 +134,32 @@ def _fetched(job: TuneJob) -> Path:
     if base.architecture is not None and (not base.architecture.generates or base.architecture.family == "t5"):
         raise UserError(f"{base.id} is not a causal language model, which is what can be taught to write here.",
                         "Name one: seedbed models recommend --task chat")
-    need, free = _memory(job, base), memory_to_plan_for()
-    if need is not None and need > free:
-        raise NoResources(f"{base.id} needs about {need / 1e9:.1f} GB of memory to train, {free / 1e9:.1f} GB are "
-                          "free.", "Lower --batch-tokens, --max-tokens or --train-layers, or take a smaller model.")
     return fetch.pull(base, job.progress)
 
 
-def _memory(job: TuneJob, base: Card) -> int | None:
+def _memory(job: TuneJob, rows: Sequence[Row]) -> int | None:
+    """Bytes predicted for training on these rows; None where the card does not state the model's shape."""
     from ..catalog import memory
+    from ..catalog.cards import card
     from ..models.runtime import runtime
     from ..models.vocabulary import TOKENS
 
+    base, config = card(job.config.model), job.training
     if base.architecture is None:
         return None
-    config = job.training
     precision: memory.Precision = "fp32" if str(runtime().dtype) == "torch.float32" else "bf16"
-    step = memory.Step(config.step_tokens, config.max_tokens, config.train_layers, config.rank)
+    longest = max(len(row.ids) for row in rows)
+    step = memory.Step(replace(config, max_tokens=longest).step_tokens, longest, config.train_layers, config.rank)
     return memory.to_train(base, "lora" if job.config.method == "lora" else "full", precision, step,
                            logit_tokens=TOKENS)
 
 
 def _lesson(job: TuneJob, dataset: Dataset, folder: Path) -> TextLesson:
-    """The rows as the model reads them; what would not be learned is told before any training."""
+    """The rows as the model reads them; what would not be learned is told before any training.
+
+    Raises:
+        DataError: a row cannot be learned from. NoResources: training on them will not fit the memory.
+    """
     from ..data.conversations import conversations
     from ..models.doctor import LOOKED_AT, diagnose, ends_of
     from ..models.folder import open_folder
@@ -165,14 +168,19 @@ def _lesson(job: TuneJob, dataset: Dataset, folder: Path) -> TextLesson:
 
     place = open_folder(folder)
     template = open_template(place, job.training.max_tokens)
-    learn = dataset.part("train")
-    some = conversations(learn.take(range(min(LOOKED_AT, len(learn)))))
-    for sentence in diagnose(template, some, ends_of(place, template.tokenizer)):
-        job.progress.note(sentence)
     parts = {name: _rows(template, dataset.part(name), most, job.config.seed) for name, most in (
         ("train", None), ("validation", MOST_HELD), ("test", MOST_JUDGED))}
     if not parts["train"] or not parts["test"]:
         raise UserError("There are no rows to learn from, or none to judge by.", "Add rows, or give --test.")
+    need, free = _memory(job, parts["train"]), memory_to_plan_for()
+    if need is not None and need > free:
+        raise NoResources(
+            f"{job.config.model} needs about {need / 1e9:.1f} GB of memory to train, {free / 1e9:.1f} GB are free.",
+            "Lower --batch-tokens, --max-tokens or --train-layers, or take a smaller model.")
+    learn = dataset.part("train")
+    some = conversations(learn.take(range(min(LOOKED_AT, len(learn)))))
+    for sentence in diagnose(template, some, ends_of(place, template.tokenizer)):
+        job.progress.note(sentence)
     budget = seconds(job.config.budget)
     return TextLesson(parts["train"], parts["validation"], parts["test"], config=job.training, seed=job.config.seed,
                       model=folder, folder=job.folder.path / "training", progress=job.progress,
@@ -205,10 +213,10 @@ def _run(job: TuneJob, store: Any, dataset: Dataset, lesson: TextLesson, again: 
             result = WritingResult.model_validate_json(job.folder.result.read_text(encoding="utf-8"))
         else:
             result = _train(job, dataset, counts, lesson)
-        for name, figures in (("before", result.before), ("after", result.after)):
+        for name, figures in (("base", result.before), ("tuned", result.after)):
             e = figures.loss
             store.record_scores(id, name, "test", "loss", e.value, e.low, e.high, e.n)
-        store.finish_run(id, "finished", "after", result.seconds, result.model_dump(mode="json"))
+        store.finish_run(id, "finished", "tuned", result.seconds, result.model_dump(mode="json"))
     except BaseException as problem:
         with contextlib.suppress(Exception):  # on a full disk this fails too; the first problem is the one to tell
             store.finish_run(id, "interrupted" if isinstance(problem, KeyboardInterrupt) else "failed")
@@ -276,5 +284,5 @@ def _result(job: TuneJob, dataset: Dataset, counts: dict[str, int], lesson: Text
         before=before, after=after, gain=gain, verdict=verdict(gain), note=tuned.trained.note,
         parameters=tuned.parameters, trained_parameters=tuned.trained_parameters, history=tuned.trained.history,
         seconds=meter.seconds, predicted_seconds=tuned.predicted_seconds, peak_memory=meter.peak_memory,
-        predicted_memory=_memory(job, base), environment=environment(job.config.seed),
+        predicted_memory=_memory(job, lesson.rows), environment=environment(job.config.seed),
         licences={base.id: base.licence or "not known"})

@@ -69,7 +69,7 @@ def test_it_learns_and_the_folder_the_store_and_the_words_say_the_same(tiny_ladd
     with open_store() as store:
         kept = store.run("out")
     assert (kept.state, kept.task, kept.result) == ("finished", "write", result.model_dump(mode="json"))
-    assert {s.candidate: s.score for s in kept.scores} == {"before": result.before.loss, "after": result.after.loss}
+    assert {s.candidate: s.score for s in kept.scores} == {"base": result.before.loss, "tuned": result.after.loss}
     assert {one.name for one in done.folder.path.iterdir()} == {
         "adapter", "model", "config.yaml", "data.json", "data.parquet", "health.json", "metrics.jsonl", "result.json",
         ".lock"}
