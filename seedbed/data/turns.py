@@ -194,8 +194,9 @@ def _message(one: Any) -> Turn:
     turn = _turn(said, content, bool(calls))
     turn |= {name: one[name] for name in ("name", "tool_call_id") if one.get(name)}
     if turn["role"] == "assistant":
-        if isinstance(one.get("reasoning_content"), str) and one["reasoning_content"].strip():
-            turn["reasoning_content"] = one["reasoning_content"]
+        thoughts = (one.get(name) for name in ("reasoning_content", "reasoning", "thinking"))  # the older names too
+        if thought := next((text for text in thoughts if isinstance(text, str) and text.strip()), ""):
+            turn["reasoning_content"] = thought
         if calls:
             turn["tool_calls"] = list(map(_call, calls))
         if one.get("weight") == 0:

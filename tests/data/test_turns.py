@@ -44,7 +44,7 @@ CALL = {"type": "function", "function": {"name": "weather", "arguments": {"city"
     ({"messages": [ASKED, {**SAID, "weight": 0}, ASKED, {**SAID, "weight": 1}]},
      [ASKED, {**SAID, "weight": 0}, ASKED, SAID]),
     ({"messages": [{"role": "user", "content": [{"type": "text", "text": None}, "hi"]},
-                   {**SAID, "reasoning_content": "hm"}]}, [ASKED, {**SAID, "reasoning_content": "hm"}]),
+                   {**SAID, "thinking": "hm", "reasoning": None}]}, [ASKED, {**SAID, "reasoning_content": "hm"}]),
     ({"messages": "[{'role': 'user', 'content': 'hi'}, {'role': 'assistant', 'content': 'hello'}]"}, [ASKED, SAID]),
     ({"messages": r'[{"role": "user", "content": "\ud83d"}, {"role": "assistant", "content": "\ud83d\ude00"}]'},
      [{"role": "user", "content": "\ufffd"}, {"role": "assistant", "content": "\U0001f600"}]),
