@@ -22,7 +22,7 @@ VERBS = {
     "predict": "Answer with a bundle: a text, a file or standard input.",
     "serve": "Answer over HTTP with a bundle.",
     "models": "The catalog of models: list, show, pull, recommend.",
-    "data": "Look after data: check, split, redact.",
+    "data": "Look after data: check, view, split, redact.",
     "runs": "List runs, the newest first: winner, score with interval, state.",
     "doctor": "What this machine and this installation can do.",
 }

@@ -75,7 +75,9 @@ def view(file: File, mask: Annotated[bool, typer.Option("--mask", help="Show whi
     for where, parts in seen.shown:
         show.line(f"{where}: {sum(part.tokens for part in parts)} tokens, "
                   f"{sum(part.tokens for part in parts if part.learned)} learned")
-        show.line("".join(show.mark(part.text) if mask and part.learned else part.text for part in parts))
+        texts = [show.visible(part.text) for part in parts]
+        show.line("".join(show.mark(text) if mask and part.learned else text
+                          for text, part in zip(texts, parts, strict=True)))
         show.line()
     show.line(f"{seen.rows:,} rows as {seen.form}: {seen.tokens:,} tokens, {seen.learned:,} learned, {seen.cut:,} "
               "cut off at --max-tokens" + (f"; {seen.empty:,} rows would teach nothing" if seen.empty else ""))

@@ -6,6 +6,7 @@ A result stays readable in a pipe: nothing is cut or coloured there.
 from __future__ import annotations
 
 import sys
+import unicodedata
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -39,6 +40,11 @@ def json(value: Any) -> None:
 def mark(text: str) -> str:
     """A text that stands out: green on a terminal, in brackets in a pipe."""
     return f"\033[32m{text}\033[0m" if sys.stdout.isatty() else f"⟦{text}⟧"
+
+
+def visible(text: str) -> str:
+    """A text of the data as it may be shown: its control characters, which a terminal would obey, as `\\x1b`."""
+    return "".join(f"\\x{ord(c):02x}" if unicodedata.category(c) == "Cc" and c not in "\n\t" else c for c in text)
 
 
 def table(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
 
 from ..errors import DataError, NotFound
 from ..progress import SILENT, Progress
 from .dataset import Dataset, ids
 from .formats.source import Options
-from .gather import GIVEN, LINE, OURS, SOURCE, Given, gather, pairs_of
-from .read import Reading
+from .gather import GIVEN, LINE, OURS, SOURCE, Given, gather, groups_of, objects, pairs_of
+from .read import LONGEST_CELL, Reading, nothing_left
 from .tally import Tally
-from .turns import FORMS, Conversation, Unfit, conversation, form_of, pair
+from .targets import as_text
+from .turns import COLUMNS, FORMS, Conversation, Unfit, conversation, form_of, pair
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 COLUMN = "conversation"
 """The column of a dataset that holds each row's `Conversation` as JSON; `text` beside it holds the words alone."""
@@ -22,8 +27,8 @@ def read_conversations(source: Given | Mapping[str, Given], *, ask: str | None =
                        progress: Progress = SILENT) -> Reading:
     """Read what a model shall learn to write.
 
-    The form is found by the names of the columns: OpenAI's `messages`, ShareGPT's `conversations`, Alpaca's
-    `instruction` and `output`, `prompt` and `completion`, or plain `text`.
+    The form of each source is found by the names of its columns: OpenAI's `messages`, ShareGPT's `conversations`,
+    Alpaca's `instruction` and `output`, `prompt` and `completion`, `question` and `answer`, or plain `text`.
 
     Args:
         source: what `seedbed.data.read.read` takes; or a source for each of train, validation and test.
@@ -45,39 +50,44 @@ def read_conversations(source: Given | Mapping[str, Given], *, ask: str | None =
     tally = Tally()
     options = Options(encoding, delimiter, tuple(n for n in (ask, answer, group) if n))
     raw, where = gather(pairs_of(source), options, tally, progress)
+    found = raw.num_rows + sum(tally.skipped.values())
+    if not raw.num_rows:
+        raise nothing_left(where, found, tally)
     columns = [name for name in raw.column_names if name not in OURS]
     for column in (ask, answer, group):
         if column is not None and column not in columns:
             raise NotFound(f"{where} has no column {column!r}.", f"It has: {', '.join(columns[:20]) or 'none'}.")
-    form = f"{ask} and {answer}" if ask else form_of(columns)
-    judged = "label" in columns and form == "prompt and completion"
-    if not ask and (judged or {"chosen", "rejected"} <= set(columns)):
-        what = "label" if judged else "chosen and rejected"
-        raise DataError(f"{where} holds answers with a judgement ({what}), and all of them would be learned.",
-                        "Keep the good answers in a file of their own, or name: --ask prompt --answer chosen")
-    if form is None:
-        raise DataError(f"{where} has the columns {', '.join(columns[:12])}, which are no form of conversation.",
-                        "Name them with --ask and --answer, or use one of: " + "; ".join(
-                            " and ".join(needed) for needed, _ in FORMS.values()) + ".")
-    tally.detect("form", form)
-    kept, lines = list[Conversation](), raw.column(LINE).to_pylist()
-    places = list[int]()
-    for place, row in enumerate(raw.select(columns).to_pylist()):
+    if ask and answer:
+        table, forms = raw.select(list(dict.fromkeys((ask, answer)))), dict[str, str]()
+        tally.detect("form", f"{ask} and {answer}")
+    else:
+        table = _named(raw.select(columns))
+        forms = _forms(table, raw.column(SOURCE))
+        table = table.select([name for name in table.column_names if name in COLUMNS])
+        tally.detect("form", ", ".join(dict.fromkeys(forms.values())))
+    sources, lines = raw.column(SOURCE).to_pylist(), raw.column(LINE).to_pylist()
+    kept, places = list[Conversation](), list[int]()
+    for place, row in enumerate(_rows(table)):
         try:
-            made = pair(row[ask], row[answer]) if ask and answer else conversation(row, form)
+            made = pair(row[ask], row[answer]) if ask and answer else conversation(row, forms[sources[place]])
         except Unfit as problem:
             tally.skip("no_conversation", lines[place], str(problem))
             continue
+        words = made.plain
+        if "\0" in words or len(words) > LONGEST_CELL:
+            tally.skip("nul_bytes" if "\0" in words else "huge_cell", lines[place])
+            continue
         kept.append(made)
         places.append(place)
-    found = len(lines) + sum(n for code, n in tally.skipped.items() if code != "no_conversation")
     if not kept:
-        raise DataError(f"Not one of the {found:,} rows of {where} can be learned from"
-                        + (f": {tally.examples['no_conversation'][0]}." if tally.skipped else "."),
-                        f"They were read as {form}; see docs/data-formats.md for the forms.")
+        why = tally.examples.get("no_conversation")
+        if not why:
+            raise nothing_left(where, found, tally)
+        raise DataError(f"Not one of the {found:,} rows of {where} can be learned from: {why[0]}.",
+                        f"They were read as {tally.detected['form']}; see docs/data-formats.md for the forms.")
     rows = pa.array(places, pa.int64())
     stored = [one.to_json() for one in kept]
-    groups = raw.column(group).cast(pa.string()) if group else pa.nulls(len(lines), pa.string())
+    groups = groups_of(raw, group) if group else pa.nulls(len(lines), pa.string())
     dataset = Dataset(pa.table({
         "id": pa.array(ids(stored, [None] * len(stored)), pa.string()), "line": raw.column(LINE).take(rows),
         "source": raw.column(SOURCE).take(rows), "group": groups.take(rows), "split": raw.column(GIVEN).take(rows),
@@ -85,6 +95,71 @@ def read_conversations(source: Given | Mapping[str, Given], *, ask: str | None =
         "text": pa.array([one.plain for one in kept], pa.large_string()),
         COLUMN: pa.array(stored, pa.large_string())}))
     return Reading(dataset, where, found, dict(tally.skipped), dict(tally.detected), tally.findings())
+
+
+def _named(table: pa.Table) -> pa.Table:
+    """The columns that forms know, by the names that forms have: `Question` is `question`."""
+    names = [name.strip().lower() for name in table.column_names]
+    if len(set(names)) == len(names):
+        table = table.rename_columns(names)
+    return table
+
+
+def _forms(table: pa.Table, sources: pa.ChunkedArray) -> dict[str, str]:
+    """The form of each source: a file of tests may have another than that of training.
+
+    Raises:
+        DataError: a source has none, or one whose answers are judged.
+    """
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    columns = table.column_names
+    filled = pa.table({"source": sources, **{str(at): pc.is_valid(table.column(at)) for at in range(len(columns))}})
+    forms = {}
+    for row in filled.group_by("source").aggregate([(str(at), "any") for at in range(len(columns))]).to_pylist():
+        source, there = row["source"], [name for at, name in enumerate(columns) if row[f"{at}_any"]]
+        if what := _judged(table, there, pc.equal(sources, source)):
+            raise DataError(f"{source} holds answers with a judgement ({what}), and all of them would be learned.",
+                            "Keep the good answers in a file of their own" + (
+                                ", or name: --ask prompt --answer chosen" if {"prompt", "chosen"} <= set(there)
+                                else "."))
+        form = form_of(there)
+        if form is None:  # it has the columns that others fill: its rows are counted as empty
+            form = form_of(columns)
+            if form is None or (there and not set(FORMS[form][0]) & set(there)):
+                raise DataError(f"{source} has the columns {', '.join((there or columns)[:12])}, which are no form "
+                                "of conversation.", "Name them with --ask and --answer, or use one of: " + "; ".join(
+                                    " and ".join(needed) for needed, _ in FORMS.values()) + ".")
+        forms[source] = form
+    return forms
+
+
+def _judged(table: pa.Table, columns: list[str], mine: pa.ChunkedArray) -> str:
+    """What judges the answers of a source's rows, as preferences have it; empty where nothing does."""
+    import pyarrow.compute as pc
+
+    for pairs in (("chosen", "rejected"), ("preferred_output", "non_preferred_output")):
+        if set(pairs) <= set(columns):
+            return " and ".join(pairs)
+    if {"prompt", "completion", "label"} <= set(columns):  # KTO's is a yes or no; others are just labels
+        values = {str(one).lower() for one in pc.unique(as_text(table.column("label").filter(mine))).to_pylist()}
+        if values <= {"true", "false", "0", "1", "none", ""}:
+            return "label"
+    return ""
+
+
+def _rows(table: pa.Table) -> Iterator[dict[str, Any]]:
+    """Rows with objects as JSON and bytes as text, some at a time: as Python's values they take much memory."""
+    import pyarrow as pa
+
+    for name in table.column_names:
+        column = objects(table.column(name))
+        if pa.types.is_binary(column.type) or pa.types.is_large_binary(column.type):
+            column = as_text(column)
+        table = table.set_column(table.column_names.index(name), name, column)
+    for batch in table.to_batches(max_chunksize=2_000):
+        yield from batch.to_pylist()
 
 
 def conversations(dataset: Dataset) -> list[Conversation]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -74,6 +75,12 @@ def _join(tables: list[pa.Table]) -> pa.Table:
     for name, types in kinds.items():
         if len(types) < 2 or all(pa.types.is_integer(t) or pa.types.is_floating(t) for t in types):
             continue
+        if any(map(_holds_objects, types)):  # JSON, as readers of JSON give objects too
+            for i, table in enumerate(tables):
+                if (at := table.schema.get_field_index(name)) >= 0:
+                    column = as_text(objects(table.column(at)))
+                    tables[i] = table.set_column(at, name, column)
+            continue
         lists = any(pa.types.is_list(t) for t in types)
         for i, table in enumerate(tables):
             at = table.schema.get_field_index(name)
@@ -85,3 +92,37 @@ def _join(tables: list[pa.Table]) -> pa.Table:
                 column = pa.chunked_array([pa.array(words, pa.list_(pa.string()))])
             tables[i] = table.set_column(at, name, column)
     return pa.concat_tables(tables, promote_options="permissive")
+
+
+def groups_of(raw: pa.Table, name: str) -> pa.ChunkedArray:
+    """The group of each row, as text; null where the cell is empty, which is no group."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    named = pc.utf8_trim_whitespace(as_text(raw.column(name)).cast(pa.string()))
+    return pc.if_else(pc.equal(named, ""), pa.scalar(None, pa.string()), named)
+
+
+def objects(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """A column of objects as JSON without their nulls: in Arrow each object has the keys of all others."""
+    import pyarrow as pa
+
+    if not _holds_objects(column.type):
+        return column
+    return pa.chunked_array([[
+        value if value is None else json.dumps(_without_nulls(value), ensure_ascii=False, default=str)
+        for value in part.to_pylist()] for part in column.chunks], pa.large_string())
+
+
+def _holds_objects(kind: pa.DataType) -> bool:
+    import pyarrow as pa
+
+    if pa.types.is_nested(kind) and not pa.types.is_map(kind) and hasattr(kind, "value_type"):
+        return _holds_objects(kind.value_type)
+    return bool(pa.types.is_struct(kind))
+
+
+def _without_nulls(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _without_nulls(one) for name, one in value.items() if one is not None}
+    return [_without_nulls(one) for one in value] if isinstance(value, list) else value

@@ -12,7 +12,7 @@ from ..progress import SILENT, Progress
 from .columns import Columns, choose, split_of
 from .dataset import Dataset, ids
 from .formats.source import Options
-from .gather import GIVEN, LINE, OURS, SOURCE, Given, gather, pairs_of
+from .gather import GIVEN, LINE, OURS, SOURCE, Given, gather, groups_of, pairs_of
 from .health import Finding
 from .tally import LINES_SHOWN, REASONS, Tally
 from .targets import as_text, read_targets
@@ -82,13 +82,13 @@ def read(source: Given | Mapping[str, Given], *, text: str | None = None, label:
     raw, where = gather(pairs, options, tally, progress)
     found = raw.num_rows + sum(tally.skipped.values())
     if not raw.num_rows:
-        raise _nothing_left(where, found, tally)
+        raise nothing_left(where, found, tally)
     spread = list(range(0, raw.num_rows, max(1, raw.num_rows // SAMPLE)))
     sample = {name: raw.column(name).take(spread).to_pylist() for name in raw.column_names if name not in OURS}
     columns = choose(sample, where, text=text, label=label, group=group, split=split, labelled=labelled)
     dataset = _dataset(raw, columns, multi_label, labelled, tally)
     if not len(dataset):
-        raise _nothing_left(where, found, tally)
+        raise nothing_left(where, found, tally)
     for note in _say(columns, tally):
         progress.note(note)
     return Reading(dataset, where, found, dict(tally.skipped), dict(tally.detected), tally.findings())
@@ -111,8 +111,7 @@ def _dataset(raw: pa.Table, columns: Columns, multi_label: bool | None, labelled
             tally.detect("labels trimmed", f"{told.trimmed:,} had spaces around them")
     groups = pa.nulls(rows, pa.string())
     if columns.group:
-        named = pc.utf8_trim_whitespace(as_text(raw.column(columns.group)).cast(pa.string()))
-        groups = pc.if_else(pc.equal(named, ""), pa.scalar(None, pa.string()), named)
+        groups = groups_of(raw, columns.group)
 
     why = np.zeros(rows, np.int8)  # 0 kept, else place in `reasons`
     reasons = ("", "missing_label", "empty_text", "nul_bytes", "huge_cell")
@@ -197,7 +196,8 @@ def _say(columns: Columns, tally: Tally) -> Iterator[str]:
         tally.detected["guessed"] = ", ".join(f"{what} column" for what in columns.guessed)
 
 
-def _nothing_left(where: str, found: int, tally: Tally) -> DataError:
+def nothing_left(where: str, found: int, tally: Tally) -> DataError:
+    """The error of a source of which no row is left: why, with the first lines."""
     if not found:
         return DataError(f"{where} has no rows.",
                          "Check that the export finished, or that the query finds something.")

@@ -2,17 +2,28 @@
 
 from __future__ import annotations
 
+import ast
+import contextlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from .formats.source import readable, word
+
 Turn = dict[str, Any]
-"""One message as chat templates take it: `role`, `content`, and for tools `tool_calls`, `name`, `tool_call_id`."""
+"""One message as chat templates take it: `role`, `content`, and for tools `tool_calls`, `name`, `tool_call_id`; where
+there is one, `reasoning_content`; and `weight`, 0 for a turn of the assistant that is not to be learned."""
 
 ROLES = {"system": "system", "developer": "system", "user": "user", "human": "user", "assistant": "assistant",
-         "gpt": "assistant", "chatgpt": "assistant", "model": "assistant", "bot": "assistant", "tool": "tool",
-         "observation": "tool", "function": "tool", "function_call": "assistant"}
+         "gpt": "assistant", "chatgpt": "assistant", "model": "assistant", "bot": "assistant", "ai": "assistant",
+         "tool": "tool", "observation": "tool", "function": "tool", "ipython": "tool", "tool_response": "tool",
+         "function_response": "tool", "function_call": "assistant", "tool_call": "assistant"}
+CALLS = ("function_call", "tool_call")
+"""Roles of ShareGPT whose words are a call of a tool, as JSON."""
+TEXT_PARTS = ("text", "input_text", "output_text")
+NOTHING = ("", "null", "none", "nan")
+"""How tables write that a cell holds no list."""
 
 
 class Unfit(ValueError):
@@ -36,8 +47,11 @@ class Conversation:
     @property
     def plain(self) -> str:
         """The words alone, one turn after the other, by which repeats are found."""
-        said = [one["content"] or json.dumps(one.get("tool_calls", ""), ensure_ascii=False) for one in self.messages]
-        return "\n".join(said) if said else self.text
+        said = list[str]()
+        for one in self.messages:
+            said += [one["content"]] if one["content"] else []
+            said += [json.dumps(one["tool_calls"], ensure_ascii=False)] if one.get("tool_calls") else []
+        return "\n".join(said) if self.messages else self.text
 
     def to_json(self) -> str:
         values = {"messages": self.messages, "tools": self.tools, "text": self.text}
@@ -56,126 +70,193 @@ def conversation(row: Mapping[str, Any], form: str) -> Conversation:
     Raises:
         Unfit: it is not in that form, or nothing in it is to be learned.
     """
-    made = FORMS[form][1](row)
-    if form != "text":
-        if not any(one["role"] == "assistant" for one in made.messages):
-            raise Unfit("no turn of the assistant")
-        if made.messages[0]["role"] == "assistant":
-            raise Unfit("the assistant speaks first: nothing was asked")
-    return made
+    return FORMS[form][1](row)
 
 
-def form_of(columns: list[str]) -> str | None:
+def form_of(columns: Iterable[str]) -> str | None:
     """The first form whose columns are all there; None if there is none."""
-    return next((name for name, (needed, _) in FORMS.items() if set(needed) <= set(columns)), None)
+    there = set(columns)
+    return next((name for name, (needed, _) in FORMS.items() if there.issuperset(needed)), None)
 
 
-def pair(asked: Any, answered: Any) -> Conversation:
-    """A question and its answer as two turns."""
-    return Conversation((_turn("user", asked), _turn("assistant", answered)))
+def pair(asked: Any, answered: Any, system: Any = None, before: Iterable[Turn] = (),
+         tools: Any = None) -> Conversation:
+    """A question and its answer as two turns; either may be a list of turns too, as TRL has them.
+
+    Args:
+        asked, answered: cells of a table. Numbers are written as text; an empty cell is no answer.
+        system: what the system says.
+        before: turns that stand between the system's and the question.
+        tools: descriptions of tools.
+
+    Raises:
+        Unfit: one of them is empty, or no turns.
+    """
+    first, last = _turns(asked, "user"), _turns(answered, "assistant")
+    if last[:len(first)] == first:  # an answer that is the whole conversation repeats what was asked
+        first = []
+    return _taught([*_system(system, first or last), *before, *first, *last], tools)
 
 
-def _openai(row: Mapping[str, Any]) -> Conversation:
-    return Conversation(tuple(map(_message, _listed(row["messages"], "messages"))), _tools(row.get("tools")))
+def _taught(turns: list[Turn], tools: Any) -> Conversation:
+    learned = [one.get("weight", 1) for one in turns if one["role"] == "assistant"]
+    if not learned:
+        raise Unfit("no turn of the assistant")
+    if not any(learned):
+        raise Unfit("every turn of the assistant has the weight 0")
+    if turns[0]["role"] == "assistant":
+        raise Unfit("the assistant speaks first: nothing was asked")
+    described = []
+    for tool in map(_parsed, _listed(tools, "tools")):
+        if not isinstance(tool, dict) or not isinstance(function := tool.get("function", tool), dict) \
+                or not function.get("name"):
+            raise Unfit("a tool is not an object with a name")
+        described.append(tool if "function" in tool else {"type": "function", "function": tool})
+    return Conversation(tuple(turns), tuple(described))
 
 
-def _sharegpt(row: Mapping[str, Any]) -> Conversation:
-    turns = []
-    for one in _listed(row["conversations"], "conversations"):
-        said = one.get("from", one.get("role"))
-        content = one.get("value", one.get("content"))
-        if said == "function_call":
-            called = _parsed(content)
-            turns.append({"role": "assistant", "content": "",
-                          "tool_calls": [_call(c) for c in (called if isinstance(called, list) else [called])]})
-        else:
-            turns.append(_turn(said, content))
-    if row.get("system"):
-        turns.insert(0, _turn("system", row["system"]))
-    return Conversation(tuple(turns), _tools(row.get("tools")))
+def _chat(column: str) -> Callable[[Mapping[str, Any]], Conversation]:
+    def read(row: Mapping[str, Any]) -> Conversation:
+        given = _parsed(row[column])
+        if not isinstance(given, list) or not given:
+            raise Unfit(f"{column} is not a list with something in it")
+        turns = list(map(_message, given))
+        return _taught([*_system(row.get("system"), turns), *turns], row.get("tools") or row.get("functions"))
+    return read
 
 
-def _alpaca(row: Mapping[str, Any]) -> Conversation:
-    turns = [_turn("system", row["system"])] if row.get("system") else []
-    for asked, answered in _parsed(row.get("history")) or []:
-        turns += [_turn("user", asked), _turn("assistant", answered)]
-    asked = "\n\n".join(part for part in (row["instruction"], row.get("input")) if part)
-    return Conversation((*turns, *pair(asked, row["output"]).messages))
+def _asked(asked: str, answered: str, *about: str) -> Callable[[Mapping[str, Any]], Conversation]:
+    """Reads two columns, of which the first is followed by those that say what it is about."""
+    def read(row: Mapping[str, Any]) -> Conversation:
+        question = row[asked]
+        if more := [text for text in (_text(row.get(name)) for name in about) if text.strip()]:
+            question = "\n\n".join([text for text in (_text(question),) if text.strip()] + more)
+        history = list[Turn]()
+        for one in _listed(row.get("history"), "history"):
+            if isinstance(one, list) and len(one) == 2:
+                history += [_turn("user", one[0]), _turn("assistant", one[1])]
+            elif isinstance(one, dict):
+                history.append(_message(one))
+            else:
+                raise Unfit("history is not a list of questions with their answers")
+        return pair(question, row[answered], row.get("system") or row.get("system_prompt"), history, row.get("tools"))
+    return read
 
 
-def _prompt(row: Mapping[str, Any]) -> Conversation:
-    asked, answered = _parsed(row["prompt"]), _parsed(row["completion"])
-    if isinstance(asked, list) and isinstance(answered, list):  # both may be lists of turns, as TRL has them
-        return Conversation(tuple(map(_message, [*asked, *answered])), _tools(row.get("tools")))
-    return pair(row["prompt"], row["completion"])
-
-
-def _text(row: Mapping[str, Any]) -> Conversation:
+def _plain(row: Mapping[str, Any]) -> Conversation:
     if not isinstance(row["text"], str) or not row["text"].strip():
         raise Unfit("no text")
     return Conversation(text=row["text"])
 
 
 FORMS: dict[str, tuple[tuple[str, ...], Callable[[Mapping[str, Any]], Conversation]]] = {
-    "messages": (("messages",), _openai), "sharegpt": (("conversations",), _sharegpt),
-    "alpaca": (("instruction", "output"), _alpaca), "prompt and completion": (("prompt", "completion"), _prompt),
-    "text": (("text",), _text)}
-"""By name: the columns that it needs, and what reads a row of it."""
+    "messages": (("messages",), _chat("messages")),
+    "sharegpt": (("conversations",), _chat("conversations")),
+    "conversation": (("conversation",), _chat("conversation")),
+    "alpaca": (("instruction", "output"), _asked("instruction", "output", "input")),
+    "instruction and response": (("instruction", "response"), _asked("instruction", "response", "input", "context")),
+    **{f"{asked} and {answered}": ((asked, answered), _asked(asked, answered)) for asked, answered in (
+        ("prompt", "completion"), ("prompt", "response"), ("query", "response"), ("input", "output"))},
+    **{f"question and {answered}": (("question", answered), _asked("question", answered, "context"))
+       for answered in ("answer", "response")},
+    "text": (("text",), _plain)}
+"""By name: the columns that it needs, and what reads a row of it. The first whose columns are there is taken."""
+
+COLUMNS = {"tools", "functions", "system", "system_prompt", "history", "input", "context",
+           *(column for needed, _ in FORMS.values() for column in needed)}
+"""All that any form looks at."""
+
+
+def _turns(cell: Any, role: str) -> list[Turn]:
+    """A cell that holds a list of turns, or what one turn says."""
+    given = _parsed(cell)
+    if isinstance(given, list) and given and all(isinstance(o, dict) and ("role" in o or "from" in o) for o in given):
+        return list(map(_message, given))
+    return [_turn(role, _text(cell))]
+
+
+def _system(said: Any, turns: list[Turn]) -> list[Turn]:
+    text = _text(said)
+    return [_turn("system", text)] if text.strip() and turns[0]["role"] != "system" else []
 
 
 def _message(one: Any) -> Turn:
+    """A turn, named as OpenAI does it (`role`, `content`) or as ShareGPT (`from`, `value`)."""
     if not isinstance(one, dict):
         raise Unfit("a message is not an object")
-    turn = _turn(one.get("role"), one.get("content"), bool(one.get("tool_calls")))
+    if not (said := str(one.get("role") or one.get("from") or "").strip().lower()):
+        raise Unfit("a message does not say whose it is (role)")
+    content = one.get("content")
+    content = one.get("value") if content is None else content
+    calls = _listed(one.get("tool_calls") or one.get("function_call"), "tool_calls")
+    if said in CALLS:
+        calls, content = _listed(content, "a tool call"), ""
+    turn = _turn(said, content, bool(calls))
     turn |= {name: one[name] for name in ("name", "tool_call_id") if one.get(name)}
-    if one.get("tool_calls"):
-        turn["tool_calls"] = [_call(call) for call in _listed(one["tool_calls"], "tool_calls")]
+    if turn["role"] == "assistant":
+        thoughts = (one.get(name) for name in ("reasoning_content", "reasoning", "thinking"))  # the older names too
+        if thought := next((text for text in thoughts if isinstance(text, str) and text.strip()), ""):
+            turn["reasoning_content"] = thought
+        if calls:
+            turn["tool_calls"] = list(map(_call, calls))
+        if one.get("weight") == 0:
+            turn["weight"] = 0
     return turn
 
 
-def _turn(role: Any, content: Any, may_be_empty: bool = False) -> Turn:
-    known = ROLES.get(str(role).lower())
+def _turn(role: str, content: Any, may_be_empty: bool = False) -> Turn:
+    known = ROLES.get(role)
     if known is None:
-        raise Unfit(f"the role {str(role)[:30]!r} is not known")
-    if isinstance(content, list):  # OpenAI's parts; only text can be read
-        if any(not isinstance(part, dict) or part.get("type") != "text" for part in content):
-            raise Unfit("a message holds more than text")
-        content = "".join(str(part.get("text", "")) for part in content)
-    if not isinstance(content, str) or not (content.strip() or may_be_empty):
-        if may_be_empty and content is None:
-            content = ""
-        else:
-            raise Unfit(f"a turn of the {known} is empty")
-    return {"role": known, "content": content}
+        raise Unfit(f"the role {readable(role)[:30]!r} is not known")
+    parts = isinstance(content, list) and all(
+        isinstance(part, str) or (isinstance(part, dict) and part.get("type") in TEXT_PARTS) for part in content)
+    if parts:
+        content = "".join(part if isinstance(part, str) else part.get("text") or "" for part in content)
+    elif isinstance(content, list | dict) and known != "tool":  # a tool may give any JSON; of others text is read
+        raise Unfit("a message holds more than text")
+    text = _text(content)
+    if not (text.strip() or may_be_empty or known == "tool"):
+        raise Unfit(f"a turn of the {known} is empty")
+    return {"role": known, "content": text}
+
+
+def _text(cell: Any) -> str:
+    """What a cell says, as tables write it: 3.0 is `3`, an object is JSON."""
+    return "" if cell is None or cell != cell else cell if isinstance(cell, str) else word(cell)
 
 
 def _call(call: Any) -> dict[str, Any]:
     """A tool call whose arguments are an object: some programs write them as a string."""
-    if not isinstance(call, dict):
-        raise Unfit("a tool call is not an object")
-    function = call.get("function", call)
-    arguments = _parsed(function.get("arguments", function.get("parameters", {})))
-    if not isinstance(function, dict) or not function.get("name") or not isinstance(arguments, dict):
-        raise Unfit("a tool call has no name, or its arguments are not an object")
-    return {"type": "function", "function": {"name": function["name"], "arguments": arguments}}
-
-
-def _tools(given: Any) -> tuple[dict[str, Any], ...]:
-    return tuple(_listed(given, "tools")) if given else ()
+    function = call.get("function", call) if isinstance(call, dict) else None
+    if not isinstance(function, dict) or not isinstance(function.get("name"), str) or not function["name"]:
+        raise Unfit("a tool call is broken: it is not an object with a name")
+    arguments = _parsed(function.get("arguments", function.get("parameters")))
+    if arguments is None or arguments == "":
+        arguments = {}  # of a tool that takes none
+    if not isinstance(arguments, dict):
+        raise Unfit("a tool call is broken: its arguments are not an object")
+    named = {"id": call["id"]} if isinstance(call.get("id"), str) else {}  # Mistral's templates ask for it
+    return {**named, "type": "function", "function": {"name": function["name"], "arguments": arguments}}
 
 
 def _listed(given: Any, name: str) -> list[Any]:
+    """A list; one object is a list of itself, and nothing is an empty one."""
     value = _parsed(given)
-    if not isinstance(value, list) or not value:
-        raise Unfit(f"{name} is not a list with something in it")
-    return value
+    if value is None or value != value or (isinstance(value, str) and value.strip().lower() in NOTHING):
+        return []
+    if not isinstance(value, list | dict):
+        raise Unfit(f"{name} is not a list")
+    return value if isinstance(value, list) else [value]
 
 
 def _parsed(value: Any) -> Any:
-    """JSON inside a text, as tables hold it; anything else as it is."""
-    if isinstance(value, str) and value[:1] in "[{":
+    """JSON inside a text, as tables hold it, or what Python shows of a list; anything else as it is."""
+    if isinstance(value, str) and (text := value.strip())[:1] in ("[", "{"):
         try:
-            return json.loads(value)
-        except ValueError:
-            return value
+            made = json.loads(text)
+            # half of a surrogate pair can be written as \ud83d there, and nothing can write it again
+            return json.loads(readable(json.dumps(made, ensure_ascii=False))) if "\\ud" in text.lower() else made
+        except (ValueError, RecursionError):
+            with contextlib.suppress(ValueError, SyntaxError, RecursionError, MemoryError):
+                return ast.literal_eval(text) if text[:2] in ("[{", "{'") else value  # as pandas writes lists to CSV
     return value

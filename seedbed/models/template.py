@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import bisect
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +15,7 @@ from ..errors import DataError, UserError
 
 MARKS = ("\ue000seedbed-a\ue000", "\ue000seedbed-b\ue000")
 """Two texts that no template and no data hold, to see where a turn lands."""
-GENERATION = "generation %}"
+GENERATION = re.compile(r"\{%[-+]?\s*generation\s*[-+]?%\}")
 """The statement with which a template marks the assistant's words itself."""
 
 
@@ -53,6 +55,20 @@ class Template:
         """The model has a chat template."""
         return bool(self.tokenizer.chat_template)
 
+    @cached_property
+    def folds(self) -> bool:
+        """The template refuses or leaves out what the system says: it is put before the first question then."""
+        system, asked = {"role": "system", "content": MARKS[0]}, {"role": "user", "content": MARKS[1]}
+        try:
+            if MARKS[0] in self._as_is([system, asked], (), True):
+                return False
+        except DataError:
+            pass
+        try:
+            return MARKS[1] in self._as_is([asked], (), True)
+        except DataError:
+            return False
+
     def prompt(self, messages: Sequence[Turn], tools: Sequence[dict[str, Any]] = ()) -> str:
         """The text before the assistant's next turn, as training and serving both render it."""
         if not self.chats:
@@ -64,63 +80,68 @@ class Template:
 
         Raises:
             DataError: the template refuses the conversation, or leaves out what the assistant said.
+            UserError: the tokenizer does not say where its tokens stand.
         """
-        if not one.messages:
-            text, spans = one.text, [(0, len(one.text))]
-        elif self.chats:
-            text, spans = self.written(one)
-        else:  # a base model has no form of conversation: the turns follow each other
-            text, spans = "", []
-            for turn in one.messages:
-                text += ("\n" if text else "") + turn["content"]
-                if turn["role"] == "assistant":
-                    spans.append((len(text) - len(turn["content"]), len(text)))
-        made = self.tokenizer(text, add_special_tokens=not (one.messages and self.chats),
-                              return_offsets_mapping=True, return_attention_mask=False)
+        if not getattr(self.tokenizer, "is_fast", False):
+            raise UserError("The model's tokenizer is a slow one: it does not say where in a text its tokens stand, "
+                            "so the assistant's cannot be told.", "Take a model whose folder has a tokenizer.json.")
+        bare = not (one.messages and self.chats)
+        text, spans = self._unformed(one) if bare else self.written(one)
+        made = self.tokenizer(text, add_special_tokens=bare, return_offsets_mapping=True, return_attention_mask=False)
         ids, offsets = list(made["input_ids"]), made["offset_mapping"]
-        if not (one.messages and self.chats):
+        if bare:
             ids, offsets = self._ended(ids, offsets, len(text))
             spans = [*spans[:-1], (spans[-1][0], spans[-1][1] + 1)]
         starts = [a for a, _ in spans]
         learned = []
-        for begin, end in offsets:
-            place = bisect.bisect_right(starts, begin) - 1
+        for begin, end in offsets:  # a token that begins before the words and holds some of them is learned too
+            place = bisect.bisect_left(starts, end) - 1
             learned.append(place >= 0 and begin < spans[place][1] and end > begin)
         if len(ids) > 1 and learned[0]:
             learned[0] = False  # nothing stands before it that could predict it
         cut = max(0, len(ids) - self.max_tokens)
         return Row(ids[: self.max_tokens], learned[: self.max_tokens], cut)
 
+    def _unformed(self, one: Conversation) -> tuple[str, list[tuple[int, int]]]:
+        """A plain text, or turns that follow each other up to the last that is learned: a base model has no form."""
+        if not one.messages:
+            return one.text, [(0, len(one.text))]
+        text, spans, whole = "", list[tuple[int, int]](), ""
+        for turn in one.messages:
+            text += ("\n" if text else "") + turn["content"]
+            if taught(turn):
+                spans.append((len(text) - len(turn["content"]), len(text)))
+                whole = text
+        return whole, spans
+
     def _ended(self, ids: list[int], offsets: list[Any], length: int) -> tuple[list[int], list[Any]]:
         """With the token that ends a text, so that the model learns to stop."""
         end = self.tokenizer.eos_token_id
-        if end is None or (ids and ids[-1] == end):
+        if end is None:
             return ids, offsets
+        if ids and ids[-1] == end:  # some tokenizers add it themselves, at no place in the text
+            ids, offsets = ids[:-1], offsets[:-1]
         return [*ids, end], [*offsets, (length, length + 1)]
 
     def written(self, one: Conversation) -> tuple[str, list[tuple[int, int]]]:
         """The rendered conversation, and from where to where the assistant speaks, the mark of its end included.
 
         A template that marks the assistant's words itself is believed. Else the text before each turn is rendered
-        with the opening of an answer, and with the turn: what is between is the assistant's. Where a template changes
-        earlier turns (those that leave out old reasoning do), the turn is found by putting marks in its place.
+        with the opening of an answer, and with the turn: what is between is the assistant's. Where a template opens
+        answers otherwise than it shows them (with a thought), the turn begins after what both have in common. Where
+        it changes earlier turns (those that leave out old reasoning do), the turn is found by marks in its place.
 
         Raises:
             DataError: the template refuses the conversation, or a turn of the assistant is not in the text.
         """
+        if GENERATION.search(self._source(one.tools)):
+            return self._marked(one)
         whole = self._render(one.messages, one.tools, False)
-        if GENERATION in str(self.tokenizer.chat_template):
-            return whole, self._marked(one)
         spans = list[tuple[int, int]]()
         for place, turn in enumerate(one.messages):
-            if turn["role"] != "assistant":
+            if not taught(turn):
                 continue
-            before = self._render(one.messages[:place], one.tools, True) if place else ""
-            after = self._render(one.messages[:place + 1], one.tools, False)
-            if place and after.startswith(before) and whole.startswith(after) and len(after) > len(before):
-                span = (len(before), len(before) + len(after[len(before):].rstrip()))
-            else:
-                span = self._found(one, place, whole)
+            span = self._followed(one, place, whole) or self._found(one, place, whole)
             if spans and span[0] < spans[-1][1]:
                 raise DataError(f"The template writes turn {place + 1} of the assistant over an earlier one.",
                                 "Report this template: its mask cannot be made.")
@@ -131,6 +152,24 @@ class Template:
             spans.append(span)
         return whole, spans
 
+    def _followed(self, one: Conversation, place: int, whole: str) -> tuple[int, int] | None:
+        """Where a turn stands, if the text up to it and with it are beginnings of the whole."""
+        try:
+            before = self._render(one.messages[:place], one.tools, True)
+            after = self._render(one.messages[:place + 1], one.tools, False)
+            if not whole.startswith(after):
+                return None
+            begin = len(before)
+            if not after.startswith(before):
+                closed = self._render(one.messages[:place], one.tools, False)
+                if not (after.startswith(closed) and before.startswith(closed)):
+                    return None
+                begin = alike(before, after)
+        except DataError:  # some templates take the whole and refuse its beginning
+            return None
+        end = len(after.rstrip())
+        return (begin, end) if begin < end else None
+
     def _found(self, one: Conversation, place: int, whole: str) -> tuple[int, int]:
         """Where a turn stands: the texts with two marks in its place are alike before it and after it."""
         first, second = (self._render([*one.messages[:place], {**one.messages[place], "content": mark},
@@ -139,27 +178,79 @@ class Template:
         if begin < 0 or second[:begin] != first[:begin] or not whole.startswith(first[:begin]):
             raise DataError(f"The template leaves out turn {place + 1}, which the assistant says.",
                             "Train on conversations that end there, or take a model whose template keeps it.")
-        tail = first[begin + len(MARKS[0]):]
-        if not whole.endswith(tail) or len(whole) - len(tail) <= begin:
+        tail, silent = first[begin + len(MARKS[0]):], not one.messages[place]["content"].strip()
+        if silent:  # calls alone: templates write a line end between words and calls, not before calls alone
+            tail = tail.lstrip()
+        if not whole.endswith(tail) or (whole[begin:].lstrip() != tail if silent else
+                                        len(whole) - len(tail) <= begin):
             raise DataError(f"The template changes turn {place + 1} of the assistant; it cannot be followed.",
                             "Report this template: its mask cannot be made.")
-        end, mark = len(whole) - len(tail), self.tokenizer.eos_token or ""
-        return begin, end + (len(mark) if mark and tail.startswith(mark) else 0)
+        return begin, len(whole) - len(tail) + self._closing(one, place, tail)
 
-    def _marked(self, one: Conversation) -> list[tuple[int, int]]:
+    def _closing(self, one: Conversation, place: int, tail: str) -> int:
+        """How much of the text after a turn's words is its own: what stands there too when the turn is the last."""
+        closings = [self.tokenizer.eos_token or ""]
+        try:
+            last = {**one.messages[place], "content": MARKS[0]}
+            alone = self._render([*one.messages[:place], last], one.tools, False)
+            closings.insert(0, alone.partition(MARKS[0])[2].strip())
+        except DataError:  # it may not end there
+            pass
+        lead = len(tail) - len(tail.lstrip())
+        return next((lead + len(mark) for mark in closings if mark and tail.startswith(mark, lead)), 0)
+
+    def _source(self, tools: Sequence[dict[str, Any]]) -> str:
+        """The template that is used: some models have a second one for tools."""
+        given = self.tokenizer.chat_template
+        return str(self.tokenizer.get_chat_template(tools=list(tools) or None) if isinstance(given, dict) else given)
+
+    def _marked(self, one: Conversation) -> tuple[str, list[tuple[int, int]]]:
         from transformers.utils.chat_template_utils import render_jinja_template
-        _, spans = render_jinja_template(
-            [list(one.messages)], tools=list(one.tools) or None, chat_template=self.tokenizer.chat_template,
+
+        self._render(one.messages, one.tools, False)  # says it in two lines if the template refuses
+        texts, found = render_jinja_template(
+            [self._given(one.messages)], tools=list(one.tools) or None, chat_template=self._source(one.tools),
             return_assistant_tokens_mask=True, **self.tokenizer.special_tokens_map)
-        return [(int(a), int(b)) for a, b in spans[0]]
+        spans, said = [(int(a), int(b)) for a, b in found[0]], [m for m in one.messages if m["role"] == "assistant"]
+        if not all(map(taught, said)):
+            if len(spans) != len(said):
+                raise DataError("The template marks other parts than turns, so that of weight 0 is not found.",
+                                "Leave out the weights, or the conversation.")
+            spans = [span for span, turn in zip(spans, said, strict=True) if taught(turn)]
+        return str(texts[0]), spans
+
+    def _given(self, messages: Sequence[Turn]) -> list[Turn]:
+        """The turns as the template gets them."""
+        turns = [{name: value for name, value in turn.items() if name != "weight"} for turn in messages]
+        if not turns or turns[0]["role"] != "system" or not self.folds:
+            return turns
+        count = next((at for at, turn in enumerate(turns) if turn["role"] != "system"), len(turns))
+        said, rest = [turn["content"] for turn in turns[:count]], turns[count:]
+        if rest and rest[0]["role"] == "user":
+            said.append(rest.pop(0)["content"])
+        return [{"role": "user", "content": "\n\n".join(said)}, *rest]
 
     def _render(self, messages: Sequence[Turn], tools: Sequence[dict[str, Any]], opening: bool) -> str:
+        return self._as_is(self._given(messages), tools, opening)
+
+    def _as_is(self, turns: list[Turn], tools: Sequence[dict[str, Any]], opening: bool) -> str:
         try:
             return str(self.tokenizer.apply_chat_template(
-                list(messages), tools=list(tools) or None, tokenize=False, add_generation_prompt=opening))
+                turns, tools=list(tools) or None, tokenize=False, add_generation_prompt=opening))
         except Exception as problem:  # Jinja's errors, and what templates raise themselves
-            raise DataError(f"The model's chat template refuses the conversation: {str(problem).splitlines()[0]}.",
+            said = (str(problem) or type(problem).__name__).splitlines()[0].rstrip(".")
+            raise DataError(f"The model's chat template refuses the conversation: {said}.",
                             "Mend the turns (roles must alternate for many models), or take another model.") from None
+
+
+def alike(one: str, other: str) -> int:
+    """How many characters two texts begin with alike."""
+    return next((at for at, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), min(len(one), len(other)))
+
+
+def taught(turn: Turn) -> bool:
+    """The turn is the assistant's, and is to be learned."""
+    return turn["role"] == "assistant" and turn.get("weight") != 0
 
 
 def open_template(folder: Path, max_tokens: int) -> Template:

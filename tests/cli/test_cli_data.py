@@ -171,3 +171,24 @@ def test_view_shows_what_is_learned(tmp_path: Path, smollm2_folder: Path, capsys
     assert "20 tokens, 0 learned, 21 cut off at --max-tokens; 1 rows would teach nothing" in capsys.readouterr().out
     assert main(["data", "view", str(file), "--model", "smollm"]) == 2
     assert "Did you mean" in capsys.readouterr().err
+
+
+def test_view_shows_what_would_go_wrong(tmp_path: Path, smollm2_folder: Path, capsys: Out,
+                                        monkeypatch: pytest.MonkeyPatch) -> None:
+    file = tmp_path / "a.jsonl"
+    file.write_text('{"question": "a\\u001b[31m", "answer": 4}\n')
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    assert main(["data", "view", str(file), "--mask"]) == 0
+    shown = capsys.readouterr().out
+    assert "user\na\\x1b[31m<|im_end|>" in shown  # a terminal does not obey the data
+    assert "\n\033[32m4<|im_end|>\033[0m\n" in shown and "mind:" not in shown
+    tool = '{"type": "function", "function": {"name": "weather"}}'
+    file.write_text(f'{{"messages": [{{"role": "user", "content": "a"}}, {{"role": "assistant", "content": "b"}}], '
+                    f'"tools": [{tool}]}}\n')
+    assert main(["data", "view", str(file)]) == 0
+    assert "mind: The template does not write the tools" in capsys.readouterr().out
+    file.write_text('{"prompt": "a", "completion": "b", "label": true}\n')
+    for more, said in (([], "holds answers with a judgement (label)"), (["--ask", "prompt"], "One column was named")):
+        assert main(["data", "view", str(file), *more]) == 2
+        error, hint = capsys.readouterr().err.splitlines()
+        assert said in error and hint.startswith("  try: ")

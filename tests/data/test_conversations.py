@@ -85,8 +85,60 @@ def test_what_cannot_be_read_is_told_in_two_lines(tmp_path: Path) -> None:
         read_conversations(table, ask="review", answer="stars")
     with pytest.raises(DataError, match=r"Not one of the 1 rows .* line 1: no turn of the assistant"):
         read_conversations(lines(tmp_path / "b.jsonl", [{"messages": [GOOD["messages"][0]]}]))
-    for row in ({"prompt": "a", "chosen": "b", "rejected": "c"}, {"prompt": "a", "completion": "b", "label": False}):
+    for row in ({"prompt": "a", "chosen": "b", "rejected": "c"}, {"prompt": "a", "completion": "b", "label": False},
+                {"messages": GOOD["messages"], "chosen": "b", "rejected": "c"},
+                {"input": {"messages": GOOD["messages"]}, "preferred_output": [], "non_preferred_output": []}):
         with pytest.raises(DataError, match="all of them would be learned"):
             read_conversations(lines(tmp_path / "c.jsonl", [row]))
     with pytest.raises(NotFound, match="There is no file"):
         read_conversations(tmp_path / "missing.jsonl")
+
+
+def test_each_source_is_read_in_its_own_form(tmp_path: Path) -> None:
+    train = lines(tmp_path / "a.jsonl", [GOOD, {"prompt": "a", "completion": "b"}])
+    test = lines(tmp_path / "b.jsonl", [{"Question ": "a", "ANSWER": 4}])
+    reading = checked(read_conversations({"train": train, "test": test}))
+    assert reading.detected["form"] == "messages, question and answer"
+    assert reading.skipped == {"no_conversation": 1}  # a row of another form than its file
+    assert reading.dataset.texts == ["hi\nhello", "a\n4"] and reading.dataset.column("split") == ["train", "test"]
+    with pytest.raises(DataError, match=r"c\.jsonl has the columns review, stars, which are no form"):
+        read_conversations({"train": train, "test": lines(tmp_path / "c.jsonl", [{"review": "a", "stars": 3}])})
+    reading = checked(read_conversations([train, lines(tmp_path / "d.jsonl", [{"messages": None}])]))
+    assert reading.skipped == {"no_conversation": 2}
+
+
+def test_labels_that_do_not_judge_are_only_labels(tmp_path: Path) -> None:
+    rows = [{"prompt": "a", "completion": "b", "label": "billing"}]
+    assert checked(read_conversations(lines(tmp_path / "a.jsonl", rows))).kept == 1
+
+
+def test_objects_in_arrow_lose_the_keys_of_other_rows(tmp_path: Path) -> None:
+    talks = [[GOOD["messages"][0], {"role": "assistant", "content": None, "tool_calls": [
+        {"function": {"name": "f", "arguments": given}}]}] for given in ({"a": 1}, {"b": 2})]
+    pq.write_table(pa.table({"messages": talks}), tmp_path / "a.parquet")
+    other = lines(tmp_path / "b.jsonl", [GOOD])  # objects there, JSON here
+    for source in (tmp_path / "a.parquet", [tmp_path / "a.parquet", other]):
+        made = conversations(checked(read_conversations(source)).dataset)
+        assert [one.messages[1]["tool_calls"][0]["function"]["arguments"] for one in made[:2]] == [{"a": 1}, {"b": 2}]
+        assert "tool_call_id" not in made[0].messages[0]
+
+
+def test_rows_that_would_harm_are_left_out_with_their_lines(tmp_path: Path) -> None:
+    rows = [{"prompt": "a\0", "completion": "b"}, {"prompt": "a", "completion": "b" * 4_000_001},
+            {"prompt": "a", "completion": ""}, {"prompt": "\ud800", "completion": "b"}]
+    reading = checked(read_conversations(lines(tmp_path / "a.jsonl", rows)))
+    assert reading.skipped == {"nul_bytes": 1, "huge_cell": 1, "no_conversation": 1}
+    assert {one.code: one.lines for one in reading.findings} == {
+        "nul_bytes": [1], "huge_cell": [2], "no_conversation": [3]}
+    assert reading.dataset.texts == ["\ufffd\nb"]
+    with pytest.raises(DataError, match=r"Not one of the 1 rows .* 1 nul_bytes \(line 1\)"):
+        read_conversations(lines(tmp_path / "b.jsonl", rows[:1]))
+    with pytest.raises(DataError, match=r"Not one of the 1 rows .* 1 unreadable_row \(line 1\)"):
+        read_conversations(lines(tmp_path / "c.jsonl", ["{broken"]))
+
+
+def test_an_empty_group_is_none(tmp_path: Path) -> None:
+    for wards, groups in ((["", " 3"], [None, "3"]), ([[1]], ['["1"]'])):
+        rows = [{"prompt": "a", "completion": "b", "ward": ward} for ward in wards]
+        reading = checked(read_conversations(lines(tmp_path / "a.jsonl", rows), group="ward"))
+        assert reading.dataset.column("group") == groups

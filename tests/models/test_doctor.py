@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from test_template import TALK, template
+from test_template import CHATML, GEMMA2, TALK, template, written_in
 
 from seedbed.data.turns import Conversation
 from seedbed.models.doctor import diagnose, ends_of
@@ -49,3 +49,37 @@ def test_stops_are_those_of_the_generation_settings_and_the_tokenizer(said: Any,
     if said is not None:
         (tmp_path / "generation_config.json").write_text(json.dumps({"eos_token_id": said}))
     assert ends_of(tmp_path, made.tokenizer) == stops
+
+
+@pytest.mark.parametrize(("source", "words"), [
+    (CHATML.split("{% if add_g")[0], "Serving does not write '<|im_start|>assistant\\n', which stands before"),
+    (CHATML + "{% generation %}{% endgeneration %}", "The template marks nothing of"),
+    (CHATML.replace("{{ m.content }}<|im_end|>", "{{ m.content }}"), "The assistant's turns do not end with"),
+    (GEMMA2.replace("</t>", "<|im_end|>"), "The template takes nothing from the system: its text stands before"),
+])
+def test_templates_that_teach_otherwise_than_serving_asks(source: str, words: str) -> None:
+    made = written_in(source)
+    said = diagnose(made, [Conversation(({"role": "system", "content": "Be kind."}, *TALK.messages))],
+                    {made.tokenizer.eos_token_id})
+    assert len(said) == 1 and said[0].startswith(words), said
+
+
+def test_an_earlier_turn_that_does_not_end_is_said() -> None:
+    made = written_in(CHATML.replace("<|im_end|>", "{% if loop.last or m.role == 'user' %}<|im_end|>{% endif %}"))
+    [said] = diagnose(made, [TALK], {made.tokenizer.eos_token_id})
+    assert said.startswith("The assistant's turns do not end")
+
+
+def test_thoughts_that_are_not_written_are_said() -> None:
+    made = template("qwen2")
+    one = Conversation((TALK.messages[0], {**TALK.messages[1], "reasoning_content": "hm"}))
+    [said] = diagnose(made, [one], {made.tokenizer.eos_token_id})
+    assert said.startswith("The template does not write reasoning_content")
+
+
+def test_an_opening_that_grows_together_with_the_answer_is_said() -> None:
+    made = written_in(CHATML.replace("\n{{", "\n {{").replace("assistant\n", "assistant\n{{ ' ' }}"))
+    made.tokenizer.add_tokens([" no"])
+    assert made.row(TALK).learned[-3:] == [True, True, False]
+    [said] = diagnose(made, [TALK], {made.tokenizer.eos_token_id})
+    assert said.startswith("Serving ends an opening with ")

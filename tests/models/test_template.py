@@ -137,3 +137,131 @@ def test_the_real_template_of_smollm2(smollm2_folder: Path) -> None:
     assert learned(made, row) == SAID
     assert made.tokenizer.decode(row.ids).startswith("<|im_start|>system\nYou are a helpful AI assistant named")
 
+
+
+GEMMA2 = ("<bos>{% if messages[0].role == 'system' %}{{ raise_exception('System role not supported') }}{% endif %}"
+          "{% for m in messages %}{% if (m.role == 'user') != (loop.index0 % 2 == 0) %}"
+          "{{ raise_exception('Roles must alternate.') }}{% endif %}<t>{{ m.role }}\n{{ m.content | trim }}</t>\n"
+          "{% endfor %}{% if add_generation_prompt %}<t>assistant\n{% endif %}")
+CALL = {"id": "call00001", "type": "function", "function": {"name": "weather", "arguments": {"city": "Rome"}}}
+TOOL_TALK = Conversation((
+    {"role": "user", "content": "sky?"}, {"role": "assistant", "content": "", "tool_calls": [CALL, CALL]},
+    {"role": "tool", "content": "", "tool_call_id": "call00001"}, {"role": "assistant", "content": "blue"}))
+CALLED = '{"name": "weather", "arguments": {"city": "Rome"}}' * 2
+QWEN3 = ("{% set last = namespace(at=0) %}{% for m in messages if m.role == 'user' %}{% set last.at = loop.index0 %}"
+         "{% endfor %}{% for m in messages %}<|im_start|>{{ m.role }}\n"
+         "{% if m.role == 'assistant' and loop.last %}<think>\n{{ m.reasoning_content }}\n</think>\n\n{% endif %}"
+         "{{ m.content }}{% for c in m.tool_calls or [] %}{% if loop.first and m.content %}\n{% endif %}"
+         "{{ c.function | tojson }}{% endfor %}<|im_end|>\n{% endfor %}"
+         "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}")
+
+
+def written_in(source: object, max_tokens: int = 512, end: str = "<|im_end|>") -> Template:
+    made = template(None, max_tokens)
+    made.tokenizer.chat_template, made.tokenizer.eos_token = source, end
+    return made
+
+
+def test_tokens_and_mask_exactly() -> None:
+    made = template("qwen2")
+    row = made.row(Conversation(TALK.messages[2:]))
+    head, words = made.tokenizer("<|im_start|>user\nAnd now<|im_end|>\n<|im_start|>assistant\n")["input_ids"], \
+        made.tokenizer("no<|im_end|>")["input_ids"]
+    newline = made.tokenizer("\n")["input_ids"]
+    assert row.ids == head + words + newline
+    assert row.learned == [False] * len(head) + [True] * len(words) + [False]
+    assert (row.count, row.cut) == (len(words), 0)
+    short = template("qwen2", len(head) + 1).row(Conversation(TALK.messages[2:]))
+    assert (short.ids, short.count, short.cut) == (head + words[:1], 1, len(words) - 1 + 1)
+
+
+@pytest.mark.parametrize("mark", ["{% generation %}", "{%- generation -%}", "{%generation%}"])
+def test_marks_of_a_template_are_found_however_they_are_written(mark: str) -> None:
+    made = written_in(SHAPES["marked"].replace("{% generation %}", mark).replace("{{ m.role }}: ", "{{ m.role }}:"))
+    made.tokenizer.chat_template = made.tokenizer.chat_template.replace("<|im_end|>{% endgeneration %}",
+                                                                        "{% endgeneration %}<|im_end|>")
+    assert learned(made, made.row(TALK)) == [one.removesuffix("<|im_end|>") for one in SAID]  # it is believed
+
+
+def test_a_variable_that_sounds_like_a_mark_is_none() -> None:
+    made = written_in(SHAPES["qwen2"] + "{% set x = generation %}")
+    assert learned(made, made.row(TALK)) == SAID
+
+
+@pytest.mark.parametrize("shape", ["qwen2", "marked", "deepseek"])
+def test_turns_of_weight_0_are_read_and_not_learned(shape: str) -> None:
+    made = template(shape)
+    first, said, *rest = TALK.messages
+    row = made.row(Conversation((first, {**said, "weight": 0}, *rest)))
+    assert learned(made, row) == SAID[1:] and row.ids == made.row(TALK).ids
+
+
+def test_what_a_template_refuses_from_the_system_stands_before_the_question() -> None:
+    made, system = written_in(GEMMA2), {"role": "system", "content": "Be kind."}
+    talk = Conversation((system, *TALK.messages))
+    assert made.folds and not template("gemma3").folds
+    assert made.prompt(talk.messages[:2]) == "<bos><t>user\nBe kind.\n\nIs it fine?</t>\n<t>assistant\n"
+    text, spans = made.written(talk)
+    assert text.startswith(made.prompt(talk.messages[:2])) and "system" not in text
+    assert [text[a:b] for a, b in spans] == ["Yes \U0001f44d it is</t>", "no</t>"]
+    with pytest.raises(DataError, match=r"a\.jsonl line 2: .* refuses the conversation: Roles must alternate\.\n"):
+        rows_of(made, [Conversation((TALK.messages[0], *TALK.messages))], ["a.jsonl line 2"])
+    silent = written_in("{% for m in messages if m.role != 'system' %}{{ m.content }}\n{% endfor %}")
+    assert silent.folds and silent.prompt([system]) == "Be kind.\n"
+
+
+@pytest.mark.parametrize("opening", ["<A>", "<A><think>\n"])
+def test_earlier_turns_that_change_end_with_their_own_mark(opening: str) -> None:
+    """The mark of a turn's end need not be the tokenizer's eos; `<think>` comes before the last answer alone."""
+    made = written_in("{% for m in messages %}{% if m.role == 'user' %}<U>{{ m.content }}{% else %}"
+                      "<A>{% if loop.last %}<think>\n{% endif %}{{ m.content | trim }}</t>\n{% endif %}{% endfor %}"
+                      "{% if add_generation_prompt %}" + opening + "{% endif %}", end="<eos>")
+    text, spans = made.written(TALK)
+    assert [text[a:b].removeprefix("<think>\n") for a, b in spans] == ["Yes \U0001f44d it is</t>", "no</t>"]
+    assert text[spans[1][0]:].startswith("<think>") == (opening == "<A>")  # learned where serving does not write it
+
+
+@pytest.mark.parametrize("source", [
+    QWEN3, SHAPES["deepseek"].replace("<|im_end|>", "{% for c in m.tool_calls or [] %}{{ c.function | tojson }}"
+                                                    "{% endfor %}<|im_end|>")])
+def test_calls_in_earlier_turns_are_learned(source: str) -> None:
+    made = written_in(source)
+    said = learned(made, made.row(TOOL_TALK))
+    assert said[0] == f"{CALLED}<|im_end|>" and said[-1].endswith("blue<|im_end|>")
+
+
+def test_models_with_a_second_template_for_tools() -> None:
+    made = written_in({"default": CHATML, "tool_use": SHAPES["marked"]})
+    assert learned(made, made.row(TALK)) == learned(made, made.row(Conversation(TALK.messages, (CALL,)))) == SAID
+
+
+def test_a_base_model_learns_to_stop_after_the_last_answer_alone() -> None:
+    made = template(None)
+    row = made.row(Conversation((*TALK.messages, {"role": "user", "content": "Bye"})))
+    assert row.ids == made.row(TALK).ids and learned(made, row)[-1] == "no<|im_end|>"
+    assert "\n" not in "".join(learned(made, row))
+
+
+@pytest.mark.parametrize("scheme", ["first", "always", "never"])
+def test_tokenizers_that_write_spaces_as_letters(scheme: str) -> None:
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+    from transformers import PreTrainedTokenizerFast
+    words = ["<unk>", "<s>", "</s>", *(f"<0x{i:02X}>" for i in range(256)), "\u2581", *"abcdefghijklmnopqrstuvwxyz"]
+    made = Tokenizer(models.BPE({word: i for i, word in enumerate(words)}, [], byte_fallback=True, unk_token="<unk>"))
+    made.pre_tokenizer = pre_tokenizers.Metaspace(prepend_scheme=scheme, split=False)
+    made.decoder = decoders.Sequence([decoders.Replace("\u2581", " "), decoders.ByteFallback(), decoders.Fuse()])
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=made, bos_token="<s>", eos_token="</s>", unk_token="<unk>")
+    tokenizer.chat_template = ("<s>{% for m in messages %}{% if m.role == 'user' %}[INST] {{ m.content }} [/INST]"
+                               "{% else %} {{ m.content }}</s>{% endif %}{% endfor %}")
+    mine = Template(tokenizer, 99)
+    row = mine.row(pair("is it", "yes \U0001f44d"))
+    assert [word for word, on in zip(tokenizer.convert_ids_to_tokens(row.ids), row.learned, strict=True) if on] == [
+        "\u2581", "y", "e", "s", "\u2581", "<0xF0>", "<0x9F>", "<0x91>", "<0x8D>", "</s>"]
+    assert row.ids.count(1) == 1
+
+
+def test_a_tokenizer_without_places_is_refused_in_two_lines() -> None:
+    made = template("qwen2")
+    made.tokenizer = type("Slow", (), {"is_fast": False, "chat_template": CHATML})()
+    with pytest.raises(DataError, match=r"^a line 1: The model's tokenizer is a slow one: .* cannot be told\.\n"):
+        rows_of(made, [TALK], ["a line 1"])

@@ -226,7 +226,7 @@ def to_array(values: list[Any]) -> Any:
     kinds = {type(v) for v in values} - {type(None)}
     if list in kinds and kinds <= {str, list} and not any(
             isinstance(part, dict | list) for v in values if isinstance(v, list) for part in v):
-        listed = [v if v is None else [_word(p) for p in v if p is not None] if isinstance(v, list) else [v]
+        listed = [v if v is None else [word(p) for p in v if p is not None] if isinstance(v, list) else [v]
                   for v in values]
         return pa.array(listed, pa.list_(pa.string()))
     try:
@@ -236,10 +236,11 @@ def to_array(values: list[Any]) -> Any:
             return pa.array(values)
     except (pa.ArrowException, UnicodeEncodeError, OverflowError):
         pass
-    return pa.array([v if v is None else _word(v) for v in values], pa.large_string())
+    return pa.array([v if v is None else word(v) for v in values], pa.large_string())
 
 
-def _word(value: Any) -> str:
+def word(value: Any) -> str:
+    """A JSON-like value as a cell of text: whole numbers without `.0`, lists and objects as JSON."""
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, float) and value.is_integer():
