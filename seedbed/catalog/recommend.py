@@ -47,6 +47,8 @@ class Choice(Record):
     train_bytes: int | None
     step_tokens: int | None
     """Tokens in one step of that training."""
+    trained_here: bool
+    """Seedbed trains it in this way; such models come before others."""
     epoch_seconds: float | None
     """Predicted time of one pass over 1,000 texts of 120 tokens."""
     prefill_tokens_s: float | None
@@ -67,8 +69,9 @@ class RuledOut(Record):
 class Recommendation(Record):
     """Chosen and ruled out are all cards there are.
 
-    The first choice is the largest model that fits and is not slow here, since of models made the same way the larger
-    answers better; then come smaller ones, and at the end those that would be slow to train.
+    The first choice is the largest model that fits, that Seedbed trains and that is not slow here, since of models
+    made the same way the larger answers better; then come smaller ones, then those that would be slow to train, and
+    at the end those that Seedbed does not train.
     """
 
     task: Task
@@ -121,7 +124,7 @@ def recommend(task: str, *, memory: int, languages: Iterable[str] = (), licence:
         else:
             chosen.append(choice)
     size = {card.id: card.count or 0 for card in cards().values()}
-    chosen.sort(key=lambda c: ((c.epoch_seconds or 0) > SLOW_EPOCH, -size[c.card], c.card))
+    chosen.sort(key=lambda c: (not c.trained_here, (c.epoch_seconds or 0) > SLOW_EPOCH, -size[c.card], c.card))
     return Recommendation(task=cast(Task, task), memory=memory, languages=wanted, licence=licence,
                           domain=cast(Domain, domain), speed=speed, chosen=chosen,
                           ruled_out=sorted(out, key=lambda r: r.card))
@@ -172,14 +175,15 @@ def _plan(card: Card, task: str, memory: int, languages: Sequence[str], speed: S
     if pace is not None and pace < READING_PACE:
         problems.append(f"would write {pace:.1f} tokens a second here even at {precision}; "
                         f"a person reads {READING_PACE:.0f}")
-    way, epoch, train_cautions = None, None, []
+    way, epoch, train_cautions, ours = None, None, [], True
     if step:
         ways = _ways(card, task, speed, step)
         way = next((one for one in ways if one.size <= memory), None)
         if way is None and fitting:
             problems.append(f"needs {_gb(ways[-1].size)} to train even with qlora, {_gb(memory)} may be used")
         taken = way or ways[-1]
-        if taken.method != ways[0].method or shape(card).family == "t5":
+        ours = taken.method == ways[0].method and shape(card).family != "t5"
+        if not ours:
             train_cautions.append(f"`seedbed run` does not train it with {taken.method}")
         elif taken.step_tokens < step.tokens:
             train_cautions.append(f"trains here in smaller steps than usual: --batch-tokens {taken.step_tokens}")
@@ -211,8 +215,8 @@ def _plan(card: Card, task: str, memory: int, languages: Sequence[str], speed: S
         there = local(card) is not None
     return Choice(card=card.id, title=card.title, precision=precision, run_bytes=run_bytes,
                   method=way and way.method, train_precision=way and way.precision, train_bytes=way and way.size,
-                  step_tokens=way and way.step_tokens, epoch_seconds=epoch, prefill_tokens_s=reading,
-                  decode_tokens_s=pace, fetched=there, why=why,
+                  step_tokens=way and way.step_tokens, trained_here=ours, epoch_seconds=epoch,
+                  prefill_tokens_s=reading, decode_tokens_s=pace, fetched=there, why=why,
                   cautions=train_cautions + _cautions(card, languages, there)), []
 
 

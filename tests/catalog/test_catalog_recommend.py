@@ -53,6 +53,7 @@ def test_more_memory_rules_out_fewer() -> None:
 
 def test_the_largest_that_is_not_slow_comes_first() -> None:
     found = recommend("classify", memory=16 * GB, languages=["en"], speed=FAST).chosen
+    found = [c for c in found if c.trained_here]  # these come first
     slow = [(c.epoch_seconds or 0) > SLOW_EPOCH for c in found]
     assert slow == sorted(slow)
     sizes = [card(c.card).count or 0 for c, late in zip(found, slow, strict=True) if not late]
@@ -116,6 +117,8 @@ def test_what_a_run_does_not_do_is_said() -> None:
                                          speed=FAST.model_copy(update={"bf16_gflops": None})).chosen}
     assert fp32["all-minilm-l6-v2"].train_precision == "fp32"
     assert "does not train it" in " ".join(fp32["flan-t5-small"].cautions), "no candidate is an encoder-decoder"
+    trained = [c.trained_here for c in fp32.values()]
+    assert trained == sorted(trained, reverse=True) and not fp32["flan-t5-small"].trained_here
 
 
 def test_a_users_card_without_a_shape_is_counted(home: Path) -> None:
