@@ -88,15 +88,18 @@ class Template:
         bare = not (one.messages and self.chats)
         text, spans = self._unformed(one) if bare else self.written(one)
         made = self.tokenizer(text, add_special_tokens=bare, return_offsets_mapping=True, return_attention_mask=False)
-        ids, offsets = list(made["input_ids"]), made["offset_mapping"]
+        ids, offsets = list(made["input_ids"]), list(made["offset_mapping"])
         if bare:
+            twice = ids[:2] == [self.tokenizer.bos_token_id] * 2  # the text itself began with it
+            ids, offsets = ids[twice:], offsets[twice:]
             ids, offsets = self._ended(ids, offsets, len(text))
             spans = [*spans[:-1], (spans[-1][0], spans[-1][1] + 1)]
-        starts = [a for a, _ in spans]
-        learned = []
+        starts, learned, read = [a for a, _ in spans], list[bool](), 0
         for begin, end in offsets:  # a token that begins before the words and holds some of them is learned too
+            begin = min(begin, read) if begin == end else begin  # spaces that the tokenizer trimmed, down to nothing
+            read = max(read, end)
             place = bisect.bisect_left(starts, end) - 1
-            learned.append(place >= 0 and begin < spans[place][1] and end > begin)
+            learned.append(place >= 0 and begin < min(spans[place][1], end))
         if len(ids) > 1 and learned[0]:
             learned[0] = False  # nothing stands before it that could predict it
         cut = max(0, len(ids) - self.max_tokens)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import re
+from itertools import accumulate
 from pathlib import Path
+from typing import Any
 
 import pytest
 import tiny
@@ -127,6 +130,30 @@ def test_what_is_cut_is_counted_and_a_row_without_learned_tokens_is_named() -> N
     assert (len(row.ids), row.cut, row.count) == (20, len(whole.ids) - 20, 0)
     with pytest.raises(DataError, match=r"a.jsonl line 7: not one token .*: the answer begins after token 60"):
         rows_of(template("qwen2", 60), [pair("a", "b"), long], ["a.jsonl line 1", "a.jsonl line 7"])
+
+
+class Trimming:
+    """A tokenizer whose tokens of spaces have no width, as Llama 3's, and that puts its beginning before each text."""
+
+    is_fast, chat_template, bos_token_id, eos_token_id = True, None, 1, 2
+
+    def __call__(self, text: str, **options: Any) -> dict[str, Any]:
+        pieces = re.findall(r"<s>|\s+|\S+", text)
+        ends = list(accumulate(map(len, pieces)))
+        places = [(end, end) if piece.isspace() else (end - len(piece), end)
+                  for piece, end in zip(pieces, ends, strict=True)]
+        return {"input_ids": [1, *(1 if piece == "<s>" else 9 for piece in pieces)],
+                "offset_mapping": [(0, 0), *places]}
+
+
+def test_spaces_without_width_are_learned_and_a_beginning_stands_once() -> None:
+    made = Template(Trimming(), 64)
+    row = made.row(Conversation(text="if x:   pass"))
+    assert row.ids == [1, 9, 9, 9, 9, 9, 2]
+    assert row.learned == [False, True, True, True, True, True, True]
+    asked = made.row(pair("a b", "c  d"))  # a, space, b, line end, then c, spaces, d and the end
+    assert asked.learned == [False, False, False, False, False, True, True, True, True]
+    assert made.row(Conversation(text="<s>if x")).ids == [1, 9, 9, 9, 2]
 
 
 @pytest.mark.real
