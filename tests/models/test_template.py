@@ -133,7 +133,7 @@ def test_what_is_cut_is_counted_and_a_row_without_learned_tokens_is_named() -> N
 
 
 class Trimming:
-    """A tokenizer whose tokens of spaces have no width, as Llama 3's, and that puts its beginning before each text."""
+    """A tokenizer whose tokens of spaces have no width, as Llama 3's, and that begins each text with its mark."""
 
     is_fast, chat_template, bos_token_id, eos_token_id = True, None, 1, 2
 
