@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 from made_tables import QUICK, SEEDBED, Table, lasting, make_cards, table
 
-from seedbed.data import freeze
 from seedbed.errors import Busy, CorruptFile, Interrupted, NoResources, Offline, UserError
 from seedbed.settings import settings
 from seedbed.store import hold, open_store
@@ -175,12 +175,10 @@ def test_a_full_disk_at_every_step(where: str, make_table: Table, tmp_path: Path
         raise OSError(errno.ENOSPC, "No space left on device", "somewhere")
     data, out = make_table(60), tmp_path / "out"
     with monkeypatch.context() as patch:
-        if where == "freeze":
-            patch.setattr(freeze.Dataset, "write", full)
-        else:
-            module, name = {"config": (job, "write_config"), "candidate": (candidates.np, "savez"),
-                            "bundle": (job, "_bundle"), "result": (job, "write")}[where]
-            patch.setattr(module, name, full)
+        module, name = {"freeze": (pq, "write_table"), "config": (job, "write_config"),
+                        "candidate": (candidates.np, "savez"), "bundle": (job, "_bundle"),
+                        "result": (job, "write")}[where]
+        patch.setattr(module, name, full)
         with pytest.raises(NoResources) as caught:
             run(data, CHEAP, QUICK, out=out)
     assert "disk is full" in caught.value.message
