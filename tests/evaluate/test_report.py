@@ -1,4 +1,4 @@
-"""The page: whole, escaped, alike at every run, honest about what is missing, and fit for a phone and paper."""
+"""The page: whole, escaped, honest, fit for phone and paper. Over 400 lines: every part of one page, one result."""
 
 from __future__ import annotations
 
