@@ -90,9 +90,6 @@ class Listener:
         one.metrics.update(values)
         self._moved(one)
 
-    def note(self, text: str) -> None:
-        raise NotImplementedError
-
     def done(self, work: str) -> None:
         one = self._works.pop(work, None)
         if one is not None:
@@ -112,6 +109,7 @@ class Listener:
     def close(self) -> None:
         """Draw no more."""
 
+    def note(self, text: str) -> None: ...
     def _started(self, one: _Work) -> None: ...
     def _moved(self, one: _Work) -> None: ...
     def _ended(self, one: _Work) -> None: ...

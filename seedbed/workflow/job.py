@@ -5,17 +5,16 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..errors import NotFound, UserError
+from ..errors import UserError
 from ..machine import memory_to_plan_for
 from ..progress import SILENT, Progress
 from ..train.config import TrainConfig
-from .config import Job, RunConfig, RunFolder, check, read_config, seconds, write, write_config
-from .stops import folder_for, refuse, told
+from .config import Job, RunConfig, RunFolder, seconds, write, write_config
+from .stops import begin, go_on, refuse, told
 
 if TYPE_CHECKING:
     from ..catalog.install import Manifest
@@ -65,17 +64,13 @@ def run(source: str | Path, config: RunConfig | None = None, training: TrainConf
             when the data cannot be used.
         Interrupted: Ctrl-C; `resume` goes on where it stopped.
     """
-    from ..data.formats.sql import public
     from ..store import hold, open_store
     from .prepare import freeze, prepare
 
-    config, training = check(config or RunConfig(), training or TrainConfig())
-    shown = public(str(source))
-    folder = folder_for(shown, out)
-    refuse(folder, "run")
-    job = Job(shown, config, training, folder, time.monotonic(), progress)
+    job = begin(str(source), config or RunConfig(), training or TrainConfig(), out, progress)
+    folder = job.folder
     with told(folder, "run"), open_store() as store:
-        dataset, health = prepare(str(source), config, training, progress)
+        dataset, health = prepare(str(source), job.config, job.training, progress)
         with hold(folder.path):
             refuse(folder, "run")  # another process may have run there in the meantime
             freeze(dataset, health, folder)
@@ -91,12 +86,8 @@ def resume(folder: str | Path, *, progress: Progress = SILENT) -> Finished:
     """
     from ..store import hold, open_store
 
-    folder = Path(folder)
-    if not folder.is_dir():
-        raise NotFound(f"There is no folder {folder}.", "List runs with: seedbed runs")
-    source, config, training = read_config(RunFolder(folder), RunConfig, TrainConfig)
-    job = Job(source, config, training, RunFolder(folder), time.monotonic(), progress)
-    with told(job.folder, "run"), open_store() as store, hold(folder):
+    job = go_on(folder, RunConfig, TrainConfig, progress)
+    with told(job.folder, "run"), open_store() as store, hold(job.folder.path):
         return _run(job, store, again=True)
 
 

@@ -4,18 +4,49 @@ from __future__ import annotations
 
 import contextlib
 import re
+import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
-from ..errors import Interrupted, NoResources, UserError, lacking
-from .config import RunFolder
+from ..errors import Interrupted, NoResources, NotFound, UserError, lacking
+from ..progress import Progress
+from .config import Job, Main, RunFolder, Training, check, read_config
 
 
 def folder_for(source: str, out: str | Path | None) -> RunFolder:
     """The run folder: `out`, else `runs/<source>-<time>`."""
     stem = re.sub(r"[^\w-]+", "-", Path(source.split("?")[0]).name.split(".")[0]).strip("-") or "run"
     return RunFolder(Path(out) if out else Path("runs") / f"{stem}-{datetime.now(UTC):%Y%m%d-%H%M%S}")
+
+
+def begin(source: str, config: Main, training: Training, out: str | Path | None,
+          progress: Progress) -> Job[Main, Training]:
+    """A new job, checked; nothing is written yet.
+
+    Raises:
+        UserError: what it is told cannot be meant, or its folder is taken.
+    """
+    from ..data.formats.sql import public
+
+    config, training = check(config, training)
+    shown = public(source)
+    job = Job(shown, config, training, folder_for(shown, out), time.monotonic(), progress)
+    refuse(job.folder, job.verb)
+    return job
+
+
+def go_on(folder: str | Path, kind: type[Main], training: type[Training], progress: Progress) -> Job[Main, Training]:
+    """The job of a run folder.
+
+    Raises:
+        NotFound, CorruptFile: no run folder, or its config cannot be read. UserError: it is one of another verb.
+    """
+    place = RunFolder(Path(folder))
+    if not place.path.is_dir():
+        raise NotFound(f"There is no folder {folder}.", "List runs with: seedbed runs")
+    source, config, options = read_config(place, kind, training)
+    return Job(source, config, options, place, time.monotonic(), progress)
 
 
 def refuse(folder: RunFolder, verb: str) -> None:

@@ -12,13 +12,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..errors import NoResources, NotFound, UserError
+from ..errors import NoResources, UserError
 from ..machine import memory_to_plan_for
 from ..progress import SILENT, Progress
 from ..train.config import TextConfig
-from .config import Job, RunFolder, TuneConfig, check, plain, read_config, seconds, write, write_config
+from .config import Job, RunFolder, TuneConfig, plain, seconds, write, write_config
 from .prepare import TAB
-from .stops import folder_for, refuse, told
+from .stops import begin, go_on, refuse, told
 
 if TYPE_CHECKING:
     from ..data.dataset import Dataset
@@ -62,17 +62,13 @@ def finetune(source: str | Path, config: TuneConfig | None = None, training: Tex
             when the data cannot be used.
         Interrupted: Ctrl-C; `resume` goes on where it stopped.
     """
-    from ..data.formats.sql import public
     from ..data.freeze import save_splits
     from ..store import hold, open_store
 
-    config, training = check(config or TuneConfig(), training or TextConfig())
-    shown = public(str(source))
-    folder = folder_for(shown, out)
-    refuse(folder, "train")
-    job = Job(shown, config, training, folder, time.monotonic(), progress)
+    job = begin(str(source), config or TuneConfig(), training or TextConfig(), out, progress)
+    folder = job.folder
     with told(folder, "train"), open_store() as store:
-        dataset, said = _read(str(source), config, progress)
+        dataset, said = _read(str(source), job.config, progress)
         lesson = _lesson(job, dataset, _fetched(job))  # what is wrong with a row is told before anything is written
         with hold(folder.path):
             refuse(folder, "train")
@@ -91,13 +87,9 @@ def resume(folder: str | Path, *, progress: Progress = SILENT) -> FineTuned:
     from ..data.freeze import open_splits
     from ..store import hold, open_store
 
-    place = RunFolder(Path(folder))
-    if not place.path.is_dir():
-        raise NotFound(f"There is no folder {folder}.", "List runs with: seedbed runs")
-    source, config, training = read_config(place, TuneConfig, TextConfig)
-    job = Job(source, config, training, place, time.monotonic(), progress)
-    with told(place, "train"), open_store() as store, hold(place.path):
-        dataset = open_splits(place.path)
+    job = go_on(folder, TuneConfig, TextConfig, progress)
+    with told(job.folder, "train"), open_store() as store, hold(job.folder.path):
+        dataset = open_splits(job.folder.path)
         return _run(job, store, dataset, _lesson(job, dataset, _fetched(job)), again=True)
 
 
