@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ..errors import NotFound
+from ..errors import NotFound, UserError
 from ..progress import SILENT, Progress
 from ..settings import settings
 from .cards import Card
@@ -39,6 +39,20 @@ def pull(card: Card, progress: Progress = SILENT, *, source: str | None = None, 
         there = manifest(parcel)
         force = there is not None and there.address not in {s.address for s in parcel.sources}
     return install(parcel, progress, force=force)
+
+
+def pull_writer(model: str, progress: Progress = SILENT) -> Path:
+    """The folder of a causal language model, by the id of its card, fetched if it is not there.
+
+    Raises:
+        UserError: it does not write, or writes in another way (an encoder-decoder); and see `pull`.
+    """
+    from .cards import card
+    base = card(model)
+    if base.architecture is not None and (not base.architecture.generates or base.architecture.family == "t5"):
+        raise UserError(f"{base.id} is not a causal language model, which is what writes here.",
+                        "Name one: seedbed models recommend --task chat")
+    return pull(base, progress)
 
 
 def local(card: Card) -> Path | None:

@@ -48,8 +48,7 @@ def _folder(model: str) -> Path:
     Raises:
         NotFound: there is none of that name.
     """
-    from ..catalog import fetch
-    from ..catalog.cards import card
+    from ..catalog.fetch import pull_writer
 
     place = Path(model)
     if (place / "model").is_dir():
@@ -57,6 +56,6 @@ def _folder(model: str) -> Path:
     if place.is_dir():
         return place
     try:
-        return fetch.pull(card(model), show.bar())
+        return pull_writer(model, show.bar())
     except NotFound as problem:
         raise NotFound(f"{problem.message.rstrip('.')}, nor a folder of that name.", problem.hint) from None

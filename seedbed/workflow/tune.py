@@ -62,6 +62,7 @@ def finetune(source: str | Path, config: TuneConfig | None = None, training: Tex
             when the data cannot be used.
         Interrupted: Ctrl-C; `resume` goes on where it stopped.
     """
+    from ..catalog.fetch import pull_writer
     from ..data.freeze import save_splits
     from ..store import hold, open_store
 
@@ -69,7 +70,8 @@ def finetune(source: str | Path, config: TuneConfig | None = None, training: Tex
     folder = job.folder
     with told(folder, "train"), open_store() as store:
         dataset, said = _read(str(source), job.config, progress)
-        lesson = _lesson(job, dataset, _fetched(job))  # what is wrong with a row is told before anything is written
+        model = pull_writer(job.config.model, progress)
+        lesson = _lesson(job, dataset, model)  # what is wrong with a row is told before anything is written
         with hold(folder.path):
             refuse(folder, "train")
             save_splits(dataset, folder.path)
@@ -84,13 +86,15 @@ def resume(folder: str | Path, *, progress: Progress = SILENT) -> FineTuned:
     Raises:
         NotFound, CorruptFile: no run folder, or what is in it was changed.
     """
+    from ..catalog.fetch import pull_writer
     from ..data.freeze import open_splits
     from ..store import hold, open_store
 
     job = go_on(folder, TuneConfig, TextConfig, progress)
     with told(job.folder, "train"), open_store() as store, hold(job.folder.path):
         dataset = open_splits(job.folder.path)
-        return _run(job, store, dataset, _lesson(job, dataset, _fetched(job)), again=True)
+        lesson = _lesson(job, dataset, pull_writer(job.config.model, progress))
+        return _run(job, store, dataset, lesson, again=True)
 
 
 def _read(source: str, config: TuneConfig, progress: Progress) -> tuple[Dataset, dict[str, Any]]:
@@ -111,22 +115,6 @@ def _read(source: str, config: TuneConfig, progress: Progress) -> tuple[Dataset,
     dataset = split(reading.dataset, fractions=SPLITS_WITH_TEST if config.test else SPLITS, seed=config.seed,
                     clusters=[int(c) for c in found.near])
     return dataset, {"form": reading.detected["form"], "skipped": reading.skipped, "read": reading.read}
-
-
-def _fetched(job: TuneJob) -> Path:
-    """The base model's folder.
-
-    Raises:
-        UserError: a model that does not write, or that cannot be fetched.
-    """
-    from ..catalog import fetch
-    from ..catalog.cards import card
-
-    base = card(job.config.model)
-    if base.architecture is not None and (not base.architecture.generates or base.architecture.family == "t5"):
-        raise UserError(f"{base.id} is not a causal language model, which is what can be taught to write here.",
-                        "Name one: seedbed models recommend --task chat")
-    return fetch.pull(base, job.progress)
 
 
 def _memory(job: TuneJob, rows: Sequence[Row]) -> int | None:

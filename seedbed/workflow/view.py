@@ -62,15 +62,14 @@ def view(source: Given, *, model: str, ask: str | None = None, answer: str | Non
     Raises:
         UserError: the source or the model cannot be used.
     """
-    from ..catalog import fetch
-    from ..catalog.cards import card
+    from ..catalog.fetch import pull_writer
     from ..data.conversations import conversations, read_conversations
     from ..models.doctor import LOOKED_AT, diagnose, ends_of
     from ..models.folder import open_folder
     from ..models.template import open_template
 
     reading = read_conversations(source, ask=ask, answer=answer, progress=progress)
-    place = open_folder(fetch.pull(card(model), progress))
+    place = open_folder(pull_writer(model, progress))
     template = open_template(place, max_tokens)
     made, good = list["Row"](), list["Conversation"]()
     shown, problems = list[tuple[str, list[Part]]](), list[str]()

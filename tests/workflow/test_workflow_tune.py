@@ -22,6 +22,7 @@ from seedbed.store import open_store
 from seedbed.train.config import TextConfig
 from seedbed.workflow import TuneConfig, finetune, resume
 from seedbed.workflow.tune import resume as resume_tuning
+from seedbed.workflow.view import view
 
 CONFIG = TuneConfig(model="tiny-llama")
 QUICK = TextConfig(epochs=3, train_layers=2, rank=4, batch_texts=16, learning_rate=1e-2, max_tokens=48,
@@ -125,6 +126,9 @@ def test_what_is_wrong_is_told_before_anything_is_written(tiny_ladder: Path, tmp
         finetune(file, CONFIG, TextConfig(max_tokens=8), out=tmp_path / "out")
     with pytest.raises(UserError, match="tiny-bert is not a causal language model"):
         finetune(file, TuneConfig(model="tiny-bert"), QUICK, out=tmp_path / "out")
+    with pytest.raises(UserError, match="tiny-bert is not a causal language model"):
+        view(file, model="tiny-bert")
+    assert main(["generate", "tiny-bert", "the box"]) == 2
     (tmp_path / "few.jsonl").write_text('{"prompt": "a", "completion": "b"}\n')
     with pytest.raises(DataError, match="1 rows that can be told apart do not fill 3 splits"):
         finetune(tmp_path / "few.jsonl", CONFIG, QUICK, out=tmp_path / "out")
