@@ -86,14 +86,17 @@ def ratio(part: Sums, whole: NDArray[Any]) -> Estimate:
     one is, with Student's t.
 
     Args:
-        part, whole: [rows].
+        part, whole: [rows], two at the least.
+
+    Raises:
+        ValueError: fewer rows.
     """
     from scipy.stats import t
 
     rows = len(part)
     value = float(part.sum() / whole.sum())
     if rows < 2:
-        return Estimate(value=value, low=-math.inf, high=math.inf, n=rows)
+        raise ValueError("one row has no spread")
     without = (part.sum() - part) / np.maximum(whole.sum() - whole, 1)
     error = math.sqrt((rows - 1) / rows * float(((without - without.mean()) ** 2).sum()))
     reach = error * float(t.ppf(0.5 + LEVEL / 2, rows - 1))

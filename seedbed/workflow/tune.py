@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..errors import NoResources, UserError
+from ..errors import DataError, NoResources
 from ..machine import memory_to_plan_for
 from ..progress import SILENT, Progress
 from ..train.config import TextConfig
@@ -150,8 +150,9 @@ def _lesson(job: TuneJob, dataset: Dataset, folder: Path) -> TextLesson:
     template = open_template(place, job.training.max_tokens)
     parts = {name: _rows(template, dataset.part(name), most, job.config.seed) for name, most in (
         ("train", None), ("validation", MOST_HELD), ("test", MOST_JUDGED))}
-    if not parts["train"] or not parts["test"]:
-        raise UserError("There are no rows to learn from, or none to judge by.", "Add rows, or give --test.")
+    if not parts["train"] or len(parts["test"]) < 2:  # of one row no interval can be made
+        raise DataError(f"{len(parts['train'])} rows to learn from and {len(parts['test'])} to judge by are too few.",
+                        "Give 20 rows or more, or at least 2 of your own to judge by with --test.")
     need, free = _memory(job, parts["train"]), memory_to_plan_for()
     if need is not None and need > free:
         raise NoResources(

@@ -132,6 +132,8 @@ def test_what_is_wrong_is_told_before_anything_is_written(tiny_ladder: Path, tmp
     (tmp_path / "few.jsonl").write_text('{"prompt": "a", "completion": "b"}\n')
     with pytest.raises(DataError, match="1 rows that can be told apart do not fill 3 splits"):
         finetune(tmp_path / "few.jsonl", CONFIG, QUICK, out=tmp_path / "out")
+    with pytest.raises(DataError, match="10 rows to learn from and 1 to judge by are too few"):
+        finetune(write(tmp_path / "twelve.jsonl", 12), CONFIG, QUICK, out=tmp_path / "out")
     with pytest.raises(UserError, match="out of bounds"):
         finetune(file, CONFIG, TextConfig(rank=0), out=tmp_path / "out")
     assert not (tmp_path / "out").exists()
