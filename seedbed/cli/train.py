@@ -10,7 +10,7 @@ import typer
 from ..errors import UserError
 from ..train.config import TextConfig
 from ..workflow.config import TuneConfig
-from . import show
+from . import recipe, show
 from .options import flags
 
 if TYPE_CHECKING:
@@ -22,11 +22,17 @@ if TYPE_CHECKING:
 def train(
     config: TuneConfig,
     training: TextConfig,
+    context: typer.Context,
     source: Annotated[str | None, typer.Argument(
         metavar="FILE", help="Conversations (messages, ShareGPT, Alpaca), prompts with completions, or plain texts, "
                              "in any format that `seedbed run` reads; or any table with --ask and --answer.")] = None,
     out: Annotated[Path | None, typer.Option(
         help="The run folder, which must be new. [default: runs/NAME-TIME]")] = None,
+    file: Annotated[Path | None, typer.Option(
+        "--config", help="YAML with these options by name, or a run folder's config.yaml, or a config of "
+                         "LLaMA-Factory or Axolotl; flags win over it.")] = None,
+    explain: Annotated[bool, typer.Option(
+        "--explain", help="With --config: show what becomes of each line of the file, and end.")] = False,
     resume: Annotated[Path | None, typer.Option(help="Go on with a run folder that was stopped or killed.")] = None,
     json: Annotated[bool, typer.Option("--json", help="Print the result as JSON for programs.")] = False,
 ) -> None:
@@ -37,11 +43,13 @@ def train(
     """
     from ..workflow import tune
 
+    if resume is None:
+        config, training, source, out = recipe.fill(file, explain, context, config, training, source, out)
     if (source is None) == (resume is None):
         raise UserError("Name either a file to learn from or a run to go on with.",
                         "seedbed train FILE, or seedbed train --resume RUN_FOLDER")
     if resume is not None:
-        if out is not None or (config, training) != (TuneConfig(), TextConfig()):
+        if out is not None or file is not None or (config, training) != (TuneConfig(), TextConfig()):
             raise UserError("--resume was given together with other options, and a run goes on as it began.",
                             f"seedbed train --resume {resume}")
         done = tune.resume(resume, progress=show.bar())
