@@ -15,6 +15,7 @@ from .options import flags
 
 if TYPE_CHECKING:
     from ..evaluate.figures import TuneResult
+    from ..evaluate.search import Search
     from ..records import Estimate
 
 
@@ -72,6 +73,8 @@ def tell(result: TuneResult, folder: Path) -> None:
               f"{result.tokens['all']:,} tokens learned" + (
                   f", {result.tokens['cut']:,} cut off (--max-tokens)" if result.tokens["cut"] else "")
               + f"; judged on {w.plural(result.judged, 'row')} of the test split.")
+    if result.search:
+        _searched(result.search)
     show.line(f"{result.note}; {w.seconds(result.seconds)} (predicted {w.seconds(result.predicted_seconds)}), "
               f"{w.size(result.peak_memory)}" + (
                   f" (predicted {w.size(result.predicted_memory)})" if result.predicted_memory else "") + ".")
@@ -81,7 +84,8 @@ def tell(result: TuneResult, folder: Path) -> None:
     show.table((f"n {result.judged}", *columns), [(one.title, *(_estimate(getattr(one, name)) for name in columns))
                                                  for one in result.figures])
     show.line()
-    for what, name in (("model", "model"), ("adapter", "adapter"), ("figures", "result.json")):
+    for what, name in (("model", "model"), ("adapter", "adapter"), ("figures", "result.json"),
+                       ("search", "search.svg")):
         if (folder / name).exists():
             show.line(f"{what}: {folder / name}")
     show.line(f"try it: seedbed generate {folder} \"...\"")
@@ -89,3 +93,16 @@ def tell(result: TuneResult, folder: Path) -> None:
 
 def _estimate(e: Estimate | None) -> str:
     return "" if e is None else f"{e.value:.3f} ({e.low:.3f} to {e.high:.3f})"
+
+
+def _searched(found: Search) -> None:
+    from ..evaluate.report import wording as w
+
+    show.line(found.verdict)
+    show.line()
+    names = list(found.trials[0].options)
+    show.table(("", "trial", *(name.replace("_", " ") for name in names), "validation loss", "passes", "training"), [
+        ("*" if one.number == found.best else "", "0, the defaults" if not one.number else one.number,
+         *(f"{one.options[name]:.3g}" for name in names), f"{one.loss:.3f}", len(one.curve), w.seconds(one.seconds))
+        for one in found.leaders[:5]])
+    show.line()
