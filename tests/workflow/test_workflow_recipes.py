@@ -147,7 +147,7 @@ def test_llamafactory_lines_that_are_refused(tmp_path: Path, old: str, new: str,
     ("content: value", "content: words", "the turns are in conversations as from, words"),
     ("path: rows.jsonl", "path: tatsu-lab/alpaca", "the rows tatsu-lab/alpaca are not on this machine"),
     ("adapter: lora", "adapter: vera", "adapters of the kind vera are not there"),
-    ("flash_attention: true", "rl: ebft", "there is no --method ebft here"),
+    ("flash_attention: true", "rl: ebft", "the loss ebft is not there"),
     ("flash_attention: true", "reward_model: true", "a model that judges")])
 def test_axolotl_lines_that_are_refused(tmp_path: Path, old: str, new: str, message: str) -> None:
     with pytest.raises(UserError) as told:

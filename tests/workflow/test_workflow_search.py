@@ -52,8 +52,8 @@ def test_the_defaults_come_first_and_nothing_worse_comes_out(done: FineTuned) ->
     found = done.result.search
     assert found and len(found.trials) == 6
     first, best = found.trials[0], found.leaders[0]
-    assert first.options == {"learning_rate": QUICK.learning_rate, "rank": QUICK.rank, "alpha": QUICK.alpha,
-                             "train_layers": QUICK.train_layers}
+    names = ("learning_rate", "rank", "train_layers", "alpha")
+    assert first.options == {name: getattr(QUICK, name) for name in names}
     assert best.number == found.best and first.loss is not None and best.loss is not None
     assert found.gain.value == pytest.approx(first.loss - best.loss) and found.gain.n == done.result.rows["validation"]
     assert len({json.dumps(one.options) for one in found.trials}) == 6
@@ -79,7 +79,8 @@ def test_the_weights_of_the_best_trial_are_kept_and_judged_on_test(done: FineTun
     found = done.result.search
     assert found
     options = found.leaders[0].options
-    training = replace(QUICK, **{**options, "rank": int(options["rank"]), "train_layers": int(options["train_layers"])})
+    whole = {name: int(options[name]) for name in ("rank", "train_layers")}
+    training = replace(QUICK, **{**options, **whole})  # type: ignore[arg-type]
     alone = finetune(done.folder.path.parent / "asked.jsonl", TuneConfig(model="tiny-llama"), training,
                      out=tmp_path / "alone")
     assert alone.result.figures == done.result.figures and alone.result.search is None
@@ -125,11 +126,11 @@ def test_killed_it_goes_on_with_the_trial_that_it_was_at(optuna: None, tiny_ladd
 
 def test_time_ends_a_search_but_never_the_defaults(optuna: None, tiny_ladder: Path, tmp_path: Path) -> None:
     file = write(tmp_path / "asked.jsonl")
-    short = finetune(file, TuneConfig(model="tiny-llama", search="0.01s"), QUICK, out=tmp_path / "short").result.search
+    short = finetune(file, replace(CONFIG, search="0.01s"), QUICK, out=tmp_path / "short").result.search
     assert short and len(short.trials) == 1 and short.best == 0 and short.trials[0].state == "finished"
     assert short.verdict.startswith("Nothing was better than the defaults")
     most = 3 * short.seconds
-    some = finetune(file, TuneConfig(model="tiny-llama", search=f"{most:.3f}s"), QUICK, out=tmp_path / "some")
+    some = finetune(file, replace(CONFIG, search=f"{most:.3f}s"), QUICK, out=tmp_path / "some")
     assert some.result.search and len(some.result.search.trials) > 1 and some.result.search.seconds < 1.3 * most
 
 

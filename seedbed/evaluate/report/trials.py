@@ -21,33 +21,35 @@ def trials(found: Search) -> Drawing:
     low, high = min(losses), max(losses)
     air = 0.18 * ((high - low) or 1)
     x = alt.X("rate:Q", scale=alt.Scale(type="log", domain=[min(rates) / 1.6, max(rates) * 1.6], nice=False),
-              axis=alt.Axis(title="Learning rate", format=".0e", tickCount=3, grid=False))
+              axis=alt.Axis(title="Learning rate (hollow: ended early)", format=".0e", tickCount=3, grid=False))
     y = alt.Y("loss:Q", scale=alt.Scale(domain=[low - air, high + air], nice=False),
               axis=alt.Axis(title="Validation loss, nats", tickCount=5))
 
     def point(one: Trial, loss: float) -> dict[str, Any]:
         words = f"trial {one.number}: {w.number(loss)}, " + ", ".join(
             f"{name.replace('_', ' ')} {value:.3g}" for name, value in one.options.items())
-        return {"rate": one.options["learning_rate"], "loss": loss, "says": words,
-                "name": "best" if one.number == found.best else "defaults" if one.number == 0 else ""}
+        return {"rate": one.options["learning_rate"], "loss": loss, "number": one.number,
+                "says": words + ("." if one.state == "finished" else ", ended early.")}
 
-    marks = []
-    for ended in (False, True):
-        some = [point(one, loss) for one, loss in shown
-                if (one.state == "finished") is ended and one.number != found.best]
-        if some:
-            marks.append(alt.Chart(alt.Data(values=some)).mark_point(
-                filled=True, size=70, opacity=1, fill=MARK if ended else PAPER, stroke=MARK, strokeWidth=1.5).encode(
-                    x=x, y=y, description="says:N"))
-    best = next(point(one, loss) for one, loss in shown if one.number == found.best)
-    marks.append(alt.Chart(alt.Data(values=[best])).mark_point(
-        filled=True, size=130, opacity=1, fill=ACCENT, stroke=ACCENT).encode(x=x, y=y, description="says:N"))
-    named = [one for one in (point(one, loss) for one, loss in shown) if one["name"]]
-    for one, colour, down in ((one, ACCENT if one is named[-1] and one["name"] == "best" else INK,
-                               16 if one["name"] == "best" else -15) for one in named):
-        marks.append(alt.Chart(alt.Data(values=[one])).mark_text(color=colour, yOffset=down).encode(
-            x=x, y=y, text="name:N"))
-    text = " ".join(f"{point(one, loss)['says']}{'' if one.state == 'finished' else ' (ended early)'}."
-                    for one, loss in shown)
+    def marks(some: list[dict[str, Any]], **look: Any) -> list[Any]:
+        if not some:
+            return []
+        return [alt.Chart(alt.Data(values=some)).mark_point(filled=True, opacity=1, **look).encode(
+            x=x, y=y, description="says:N")]
+
+    def name(some: list[dict[str, Any]], words: str, color: str, below: int) -> list[Any]:
+        return [alt.Chart(alt.Data(values=[one])).mark_text(color=color, yOffset=below).encode(
+            x=x, y=y, text=alt.value(words)) for one in some]
+
+    points = [(one, point(one, loss)) for one, loss in shown]
+    best = [given for one, given in points if one.number == found.best]
+    first = [given for one, given in points if one.number == 0 != found.best]
+    rest = [(one.state, given) for one, given in points if one.number != found.best]
+    layers = [
+        *marks([given for state, given in rest if state != "finished"], size=70, fill=PAPER, stroke=MARK, strokeWidth=1.5),
+        *marks([given for state, given in rest if state == "finished"], size=70, fill=MARK, stroke=MARK),
+        *marks(best, size=130, fill=ACCENT, stroke=ACCENT), *name(first, "defaults", INK, -15),
+        *name(best, "best" if found.best else "the defaults are best", ACCENT, 17)]
+    text = " ".join(given["says"] for _, given in points)
     return Drawing("trials", "Validation loss of every trial against its learning rate", text,
-                   finish(alt.layer(*marks), HALF, 220))
+                   finish(alt.layer(*layers), HALF, 220))

@@ -111,7 +111,7 @@ def read(draft: Draft, found: Mapping[str, Entry]) -> None:
         if kind in (None, "", "lora", "qlora"):
             c.layers(draft, one, id)
     if "rl" in found and found["rl"].value not in OFF:
-        c.method(draft, found["rl"], [str(found["rl"].value)])
+        c.preference(draft, found["rl"], str(found["rl"].value))
     if "warmup_steps" in found:
         share = isinstance(found["warmup_steps"].value, float) and found["warmup_steps"].value < 1
         (flag("warmup", float) if share else lacking("the warm-up is a share of the steps: --warmup"))(

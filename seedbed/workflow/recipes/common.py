@@ -57,6 +57,15 @@ def method(draft: Draft, one: Entry, names: list[str], otherwise: str = "") -> N
     draft.say(one, "refused", f"there is no --method {names[0]} here", "Take lora or full.")
 
 
+def preference(draft: Draft, one: Entry, loss: str) -> None:
+    """The option that has this loss of preferences among its values, whatever it is called."""
+    for name, option in draft.known.items():
+        if loss in (option.metadata.get("choices") or ()):
+            draft.take(one, name, loss)
+            return
+    draft.say(one, "refused", f"the loss {loss} is not there", "Take answers alone: sft.")
+
+
 def optimizer(draft: Draft, one: Entry) -> None:
     text = str(one.value).lower()
     if text.startswith(ADAMW):

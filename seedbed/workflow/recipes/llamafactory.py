@@ -110,11 +110,11 @@ def read(draft: Draft, found: Mapping[str, Entry]) -> None:
         if kind == "lora" and "lora_rank" in found and value("lora_alpha") is None:
             draft.take(found["lora_rank"], "alpha", 2.0 * float(value("lora_rank")), "twice the rank, as there")
     if "stage" in found:
-        loss = {"dpo": {"sigmoid": "dpo"}.get(str(value("pref_loss") or "sigmoid"), str(value("pref_loss")))}
+        loss = str(value("pref_loss") or "sigmoid") if stage == "dpo" else stage
         if stage in ("sft", "pt"):
             draft.say(found["stage"], "taken", "answers are learned" if stage == "sft" else "plain texts are learned")
         elif stage in ("dpo", "kto"):
-            c.method(draft, found["stage"], [loss.get(stage, stage)])
+            c.preference(draft, found["stage"], "dpo" if loss == "sigmoid" else loss)
         else:
             draft.say(found["stage"], "refused", f"the stage {stage} is not there", "Take sft, pt, dpo or kto.")
     if "pref_loss" in found:
