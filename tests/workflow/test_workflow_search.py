@@ -55,7 +55,8 @@ def test_the_defaults_come_first_and_nothing_worse_comes_out(done: FineTuned) ->
     names = ("learning_rate", "rank", "train_layers", "alpha")
     assert first.options == {name: getattr(QUICK, name) for name in names}
     assert best.number == found.best and first.loss is not None and best.loss is not None
-    assert found.gain.value == pytest.approx(first.loss - best.loss) and found.gain.n == done.result.rows["validation"]
+    assert found.gain.value == pytest.approx(first.loss - best.loss)
+    assert found.gain.n == done.result.rows["validation"]
     assert len({json.dumps(one.options) for one in found.trials}) == 6
     assert len({one.options["alpha"] / one.options["rank"] for one in found.trials}) == 1
     assert min(one["validation_loss"] for one in done.result.history) == pytest.approx(best.loss)

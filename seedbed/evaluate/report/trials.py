@@ -46,7 +46,8 @@ def trials(found: Search) -> Drawing:
     first = [given for one, given in points if one.number == 0 != found.best]
     rest = [(one.state, given) for one, given in points if one.number != found.best]
     layers = [
-        *marks([given for state, given in rest if state != "finished"], size=70, fill=PAPER, stroke=MARK, strokeWidth=1.5),
+        *marks([given for state, given in rest if state != "finished"], size=70, fill=PAPER, stroke=MARK,
+               strokeWidth=1.5),
         *marks([given for state, given in rest if state == "finished"], size=70, fill=MARK, stroke=MARK),
         *marks(best, size=130, fill=ACCENT, stroke=ACCENT), *name(first, "defaults", INK, -15),
         *name(best, "best" if found.best else "the defaults are best", ACCENT, 17)]
