@@ -39,6 +39,8 @@ def fill(file: Path | None, explain: bool, context: typer.Context, config: Main,
     recipe = recipes.read(file, type(config), type(training))
     given = {name for name in context.params if (how := context.get_parameter_source(name)) is not None
              and how.name == "COMMANDLINE"}
+    if "source" in given and recipe.program != "Seedbed":
+        given |= {"ask", "answer"}  # these were the columns of their rows
     config = replace(config, **{name: value for name, value in recipe.main.items() if name not in given})
     training = replace(training, **{name: value for name, value in recipe.training.items() if name not in given})
     source, out = source or recipe.source, out or recipe.out

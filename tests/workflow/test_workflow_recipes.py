@@ -107,6 +107,9 @@ def test_llamafactory(tmp_path: Path) -> None:
     assert says(found, "lora_rank") == [("taken", "--alpha 16.0 (twice the rank, as there)"), ("taken", "--rank 8")]
     assert [one.number for one in found.lines if one.key == "cutoff_len"] == [16]
     found.refuse()
+    with pytest.raises(UserError) as told:
+        recipes.read(tmp_path / "config.yaml", RunConfig, TrainConfig).refuse()
+    assert told.value.hint.startswith("seedbed train --config")
 
 
 LLAMAFACTORY_KEYS = [line.split(":")[0] for line in LLAMAFACTORY.splitlines() if ":" in line]
@@ -120,6 +123,10 @@ def test_axolotl(tmp_path: Path) -> None:
                               "batch_texts": 4, "max_tokens": 1024, "alpha": 16.0, "train_layers": 30}
     assert Counter(one.kind for one in found.lines) == {"taken": 13, "idle": 4, "lacking": 1}
     found.refuse()
+    four = read(tmp_path, AXOLOTL.replace("adapter: lora\n", "adapter: qlora\nload_in_4bit: true\n"), "rows.jsonl")
+    assert four.main["method"] == "qlora" and says(four, "load_in_4bit") == [("idle", "see adapter")]
+    eight = read(tmp_path, AXOLOTL.replace("load_in_8bit: false", "load_in_8bit: true"), "rows.jsonl")
+    assert eight.main["method"] == "lora" and [kind for kind, _ in says(eight, "load_in_8bit")] == ["lacking"]
     whole = read(tmp_path, AXOLOTL.replace("adapter: lora\n", "adapter:\n"), "rows.jsonl")
     assert whole.main["method"] == "full"
 

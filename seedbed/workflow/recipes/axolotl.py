@@ -94,9 +94,10 @@ BEGINS: Mapping[str, tuple[str, ...]] = {
 def read(draft: Draft, found: Mapping[str, Entry]) -> None:
     """Read a config into a draft."""
     id = c.model(draft, found["base_model"]) if "base_model" in found else None
-    four = [one for name, one in found.items() if name in ("load_in_4bit", "load_in_8bit")]
-    for bits in four:
-        draft.say(bits, "idle", "off" if bits.value in OFF else "see adapter")
+    if "load_in_4bit" in found:
+        idle("see adapter")(draft, found["load_in_4bit"])
+    if "load_in_8bit" in found:
+        lacking(c.SIXTEEN)(draft, found["load_in_8bit"])
     for name in ("peft_use_dora", "peft_use_rslora"):
         if name in found and found[name].value not in OFF:
             draft.take(found[name], "adapter", name.removeprefix("peft_use_"))
@@ -105,7 +106,7 @@ def read(draft: Draft, found: Mapping[str, Entry]) -> None:
         if kind in (None, "", "lora"):
             c.method(draft, one, ["lora" if kind else "full"])
         elif kind == "qlora":
-            c.method(draft, one, ["qlora", "lora"], "with the base in 16 bits: more memory, more exact")
+            c.method(draft, one, ["qlora", "lora"], c.SIXTEEN)
         else:
             draft.say(one, "refused", f"adapters of the kind {kind} are not there", "Take lora or qlora.")
         if kind in (None, "", "lora", "qlora"):

@@ -9,6 +9,7 @@ from ...settings import settings
 from .draft import Draft, Entry
 
 ADAMW = ("adamw", "adam", "paged_adamw", "came_pytorch")
+SIXTEEN = "the base stays in 16 bits: more memory, more exact"
 NO_CPU = "it speeds up a GPU"
 SHARED = "one process trains here"
 SPEED = "how the work is done, not what is learned"
@@ -50,11 +51,12 @@ def method(draft: Draft, one: Entry, names: list[str], otherwise: str = "") -> N
         if draft.has("method", name):
             if name != names[0]:
                 draft.options["method"] = (name, one.line)
-                draft.say(one, "lacking", f"there is no --method {names[0]} here: {name} is taken, {otherwise}")
+                draft.say(one, "lacking", f"there is no --method {names[0]} here: {name} is taken, so {otherwise}")
             else:
                 draft.take(one, "method", name)
             return
-    draft.say(one, "refused", f"there is no --method {names[0]} here", "Take lora or full.")
+    draft.say(one, "refused", f"there is no --method {names[0]} here", "Take lora or full." if draft.has("method")
+              else f"seedbed train --config {draft.path}")
 
 
 def preference(draft: Draft, one: Entry, loss: str) -> None:

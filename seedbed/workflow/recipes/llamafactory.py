@@ -91,8 +91,10 @@ def read(draft: Draft, found: Mapping[str, Entry]) -> None:
     stage, kind = str(value("stage") or "sft"), str(value("finetuning_type") or "lora")
     for name in ("quantization_bit", "use_dora", "use_rslora"):
         if name in found and found[name].value not in OFF:
-            if name == "quantization_bit":
-                c.method(draft, found[name], ["qlora", "lora"], "with the base in 16 bits: more memory, more exact")
+            if name == "quantization_bit" and str(found[name].value) != "4":
+                draft.say(found[name], "lacking", c.SIXTEEN)
+            elif name == "quantization_bit":
+                c.method(draft, found[name], ["qlora", "lora"], c.SIXTEEN)
             else:
                 draft.take(found[name], "adapter", name.removeprefix("use_"))
         elif name in found:
