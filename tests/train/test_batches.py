@@ -64,7 +64,8 @@ def test_packed_batches_count_real_tokens(count: int, texts: int, tokens: int) -
         assert sorted(i for batch in batches for i in batch) == list(range(count))
         assert all(1 <= len(batch) <= texts for batch in batches)
         assert all(len(b) == 1 or sum(sizes[i] for i in b) <= tokens for b in batches)
-    assert orders[0] == batches_of(sizes, TextConfig(batch_texts=texts, batch_tokens=tokens, packing=True), 5).epoch(0)
+    config = TextConfig(batch_texts=texts, batch_tokens=tokens, packing=True)
+    assert orders[0] == batches_of(sizes, config, 5).epoch(0)
     assert count < 500 or orders[0] != orders[1]
 
 
