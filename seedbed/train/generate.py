@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from torch import Tensor
 
 from ..models.template import Row
-from .batches import Buckets
+from .batches import batches_of
 from .student import Lessons, Objective, Student, Tuned, teach
 
 
@@ -35,7 +35,7 @@ class Answers(Objective):
         alike = lesson.judged is lesson.held  # as in a search, which judges by the validation rows
         self.rows = [*lesson.rows, *lesson.held, *([] if alike else lesson.judged)]
         lengths = [len(row.ids) for row in self.rows]
-        self.batches = Buckets(lengths[:count], config.batch_texts, config.batch_tokens, lesson.seed)
+        self.batches = batches_of(lengths[:count], config, lesson.seed)
         self.validation = range(count, count + held)
         self.judged = self.validation if alike else range(count + held, len(self.rows))
         self.held = sum(lengths[count:count + held])

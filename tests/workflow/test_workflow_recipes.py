@@ -72,6 +72,8 @@ learning_rate: 2e-4
 wandb_project:
 flash_attention: true
 early_stopping_patience: 3
+sample_packing: true
+lora_target_modules: [q_proj]
 """
 
 
@@ -120,8 +122,9 @@ def test_axolotl(tmp_path: Path) -> None:
     assert (found.program, found.source) == ("Axolotl", str(tmp_path / "rows.jsonl"))
     assert found.main == {"model": "smollm2-135m-instruct", "method": "lora"}
     assert found.training == {"epochs": 3, "learning_rate": 2e-4, "schedule": "cosine", "patience": 3, "rank": 32,
-                              "batch_texts": 4, "max_tokens": 1024, "alpha": 16.0, "train_layers": 30}
-    assert Counter(one.kind for one in found.lines) == {"taken": 13, "idle": 4, "lacking": 1}
+                              "batch_texts": 4, "max_tokens": 1024, "alpha": 16.0, "train_layers": 30,
+                              "adapter_dropout": 0.05, "packing": True}
+    assert Counter(one.kind for one in found.lines) == {"taken": 15, "idle": 4, "lacking": 1}
     found.refuse()
     four = read(tmp_path, AXOLOTL.replace("adapter: lora\n", "adapter: qlora\nload_in_4bit: true\n"), "rows.jsonl")
     assert four.main["method"] == "qlora" and says(four, "load_in_4bit") == [("idle", "see adapter")]
@@ -218,7 +221,7 @@ def test_explain_trains_nothing_and_says_the_command(tmp_path: Path, capsys: pyt
     assert main(["train", "mine.jsonl", "--config", str(file), "--explain", "--epochs", "1", "--model",
                  "smollm2-135m-instruct"]) == 0
     shown = capsys.readouterr().out
-    assert "is Axolotl's: 10 taken over, 4 not needed here, 1 that differ here, 2 refused." in shown
+    assert "is Axolotl's: 12 taken over, 4 not needed here, 1 that differ here, 2 refused." in shown
     assert "given on the command line" in shown and "--rank 32" in shown
     assert "the same as: seedbed train mine.jsonl --epochs 1 --learning-rate 0.0002" in shown.splitlines()[-1]
     assert main(["train", "--config", str(file)]) == 2

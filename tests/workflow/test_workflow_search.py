@@ -22,12 +22,12 @@ from seedbed.errors import MissingExtra, UserError
 from seedbed.evaluate.report import drawing
 from seedbed.evaluate.report.trials import trials as chart
 from seedbed.evaluate.search import Search, Trial, search
-from seedbed.train.config import TextConfig
+from seedbed.progress import SILENT
 from seedbed.workflow.config import TuneConfig
-from seedbed.workflow.search import Limit, limit
+from seedbed.workflow.search import Ended, Limit, Watch, limit
 from seedbed.workflow.tune import FineTuned, finetune, resume
 
-CONFIG = TuneConfig(model="tiny-llama", search="6 trials")
+CONFIG = TuneConfig(model="tiny-llama", search="5 trials")
 
 
 @pytest.fixture(scope="module")
@@ -50,14 +50,14 @@ def done(optuna: None, tmp_path_factory: pytest.TempPathFactory, tiny_models: Pa
 
 def test_the_defaults_come_first_and_nothing_worse_comes_out(done: FineTuned) -> None:
     found = done.result.search
-    assert found and len(found.trials) == 6
+    assert found and len(found.trials) == 5
     first, best = found.trials[0], found.leaders[0]
     names = ("learning_rate", "rank", "train_layers", "alpha")
     assert first.options == {name: getattr(QUICK, name) for name in names}
     assert best.number == found.best and first.loss is not None and best.loss is not None
     assert found.gain.value == pytest.approx(first.loss - best.loss)
     assert found.gain.n == done.result.rows["validation"]
-    assert len({json.dumps(one.options) for one in found.trials}) == 6
+    assert len({json.dumps(one.options) for one in found.trials}) == 5
     assert len({one.options["alpha"] / one.options["rank"] for one in found.trials}) == 1
     assert min(one["validation_loss"] for one in done.result.history) == pytest.approx(best.loss)
     assert found.seconds == pytest.approx(sum(one.seconds for one in found.trials))
@@ -68,7 +68,7 @@ def test_a_pruned_trial_costs_less(done: FineTuned) -> None:
     assert found
     pruned = [one for one in found.trials if one.state == "pruned"]
     whole = [one for one in found.trials if one.state == "finished"]
-    assert pruned and len(pruned) + len(whole) == 6
+    assert pruned and len(pruned) + len(whole) == 5
     assert all(one.loss is None and len(one.curve) < QUICK.epochs for one in pruned)
     assert np.mean([one.seconds / one.options["train_layers"] for one in pruned]) < np.mean(
         [one.seconds / one.options["train_layers"] for one in whole])
@@ -102,16 +102,17 @@ def test_the_chart_is_one_file_for_light_and_dark(done: FineTuned) -> None:
     assert float(ElementTree.fromstring(drawing.svg(shown.wide)).get("width", "0")) <= drawing.HALF + 1
 
 
-def test_killed_it_goes_on_with_the_trial_that_it_was_at(optuna: None, tiny_ladder: Path, tmp_path: Path,
+def test_killed_it_goes_on_with_the_trial_that_it_was_at(done: FineTuned, tiny_ladder: Path, tmp_path: Path,
                                                          tiny_models: Path) -> None:
-    file, training = write(tmp_path / "asked.jsonl"), TextConfig(
-        epochs=4, train_layers=2, rank=4, max_tokens=48, checkpoint_seconds=0)
-    straight = finetune(file, replace(CONFIG, search="3 trials"), training, out=tmp_path / "straight").result
+    """It ends as the search that was not disturbed."""
+    write(tmp_path / "asked.jsonl")
+    words = [*SEEDBED, "train", "asked.jsonl", "--quiet", "--out", "killed", "--model", CONFIG.model, "--search",
+             str(CONFIG.search)]
+    for name in ("epochs", "train-layers", "rank", "batch-texts", "learning-rate", "max-tokens",
+                 "checkpoint-seconds"):
+        words += [f"--{name}", str(getattr(QUICK, name.replace("-", "_")))]
     environment = {**os.environ, "SEEDBED_HOME": str(tiny_ladder), "SEEDBED_MODELS": str(tiny_models)}
-    child = subprocess.Popen([*SEEDBED, "train", "asked.jsonl", "--model", "tiny-llama", "--epochs", "4",
-                              "--train-layers", "2", "--rank", "4", "--max-tokens", "48", "--checkpoint-seconds", "0",
-                              "--search", "3 trials", "--quiet", "--out", "killed"], cwd=tmp_path, env=environment,
-                             text=True, stderr=subprocess.PIPE)
+    child = subprocess.Popen(words, cwd=tmp_path, env=environment, text=True, stderr=subprocess.PIPE)
     running = tmp_path / "killed" / "training" / "trial-1" / "checkpoint" / "state.json"
     until = time.monotonic() + 200
     while not running.is_file() and child.poll() is None and time.monotonic() < until:
@@ -120,19 +121,19 @@ def test_killed_it_goes_on_with_the_trial_that_it_was_at(optuna: None, tiny_ladd
     _, told = child.communicate(timeout=120)
     assert child.returncode == -signal.SIGKILL, told
     resumed = resume(tmp_path / "killed").result
-    assert straight.search and resumed.search
-    assert lasting(resumed.search) == lasting(straight.search)
-    assert (resumed.search.gain, resumed.figures) == (straight.search.gain, straight.figures)
+    assert done.result.search and resumed.search
+    assert lasting(resumed.search) == lasting(done.result.search)
+    assert (resumed.search.gain, resumed.figures) == (done.result.search.gain, done.result.figures)
 
 
 def test_time_ends_a_search_but_never_the_defaults(optuna: None, tiny_ladder: Path, tmp_path: Path) -> None:
-    file = write(tmp_path / "asked.jsonl")
-    short = finetune(file, replace(CONFIG, search="0.01s"), QUICK, out=tmp_path / "short").result.search
+    short = finetune(write(tmp_path / "asked.jsonl"), replace(CONFIG, search="0.01s"), replace(QUICK, epochs=1),
+                     out=tmp_path / "short").result.search
     assert short and len(short.trials) == 1 and short.best == 0 and short.trials[0].state == "finished"
     assert short.verdict.startswith("Nothing was better than the defaults")
-    most = 3 * short.seconds
-    some = finetune(file, replace(CONFIG, search=f"{most:.3f}s"), QUICK, out=tmp_path / "some")
-    assert some.result.search and len(some.result.search.trials) > 1 and some.result.search.seconds < 1.3 * most
+    Watch(None, 0, time.monotonic() + 60, SILENT).advance("train")
+    with pytest.raises(Ended, match="late"):
+        Watch(None, 0, time.monotonic() - 1, SILENT).advance("train")
 
 
 def test_what_cannot_be_meant(tiny_ladder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
