@@ -82,7 +82,7 @@ class Watch:
     """A listener that tells a trial's validation loss, and ends it where that lags behind or the time is up."""
 
     def __init__(self, trial: optuna.Trial, passes: int, end: float | None, progress: Progress) -> None:
-        self.trial, self.passes, self.end, self.progress = trial, passes, end, progress
+        self.trial, self.passes, self.end, self.progress, self.told = trial, passes, end, progress, False
 
     def start(self, work: str, total: float | None = None, unit: str = "") -> None:
         self.progress.start(work, total, unit)
@@ -95,7 +95,7 @@ class Watch:
     def metric(self, work: str, **values: float) -> None:
         self.progress.metric(work, **values)
         if "validation" in values:
-            self.passes += 1
+            self.passes, self.told = self.passes + 1, True
             self.trial.report(values["validation"], self.passes)
             if self.trial.number >= TO_THE_END and self.trial.should_prune():
                 raise Ended("pruned")
@@ -105,6 +105,8 @@ class Watch:
             self.progress.note(text)
 
     def done(self, work: str) -> None:
+        if self.told:  # it has learned to its end: only judging is left, which is not to be lost
+            self.end = None
         self.progress.done(work)
 
 

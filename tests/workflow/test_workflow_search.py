@@ -132,6 +132,10 @@ def test_time_ends_a_search_but_never_the_defaults(optuna: None, tiny_ladder: Pa
     assert short and len(short.trials) == 1 and short.best == 0 and short.trials[0].state == "finished"
     assert short.verdict.startswith("Nothing was better than the defaults")
     Watch(None, 0, time.monotonic() + 60, SILENT).advance("train")
+    ended = Watch(None, 0, time.monotonic() - 1, SILENT)
+    ended.told = True
+    ended.done("train")
+    ended.advance("judge")  # what has learned to its end is judged
     with pytest.raises(Ended, match="late"):
         Watch(None, 0, time.monotonic() - 1, SILENT).advance("train")
 
