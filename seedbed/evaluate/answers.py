@@ -35,11 +35,16 @@ def figures(task: Write, before: Sequence[str], after: Sequence[str], references
     found = []
     for metric in task.metrics:
         one, two, *rest = (each[metric.name] for each in counts)
-        gain, p_value = compare(metric, two, one, seed=seed)
-        found.append(Figure(name=metric.name, title=metric.title, more=True, before=estimate(metric, one),
-                            after=estimate(metric, two), gain=gain, p_value=p_value,
-                            baseline=estimate(metric, rest[0]) if rest else None))
+        found.append(figure(metric, one, two, *rest, seed=seed))
     return found
+
+
+def figure(metric: Metric, before: Array, after: Array, baseline: Array | None = None, *, seed: int = 0) -> Figure:
+    """One figure from the counts of each row, [rows, parts] each."""
+    gain, p_value = compare(metric, after, before, seed=seed)
+    return Figure(name=metric.name, title=metric.title, more=True, before=estimate(metric, before),
+                  after=estimate(metric, after), gain=gain, p_value=p_value,
+                  baseline=None if baseline is None else estimate(metric, baseline))
 
 
 def estimate(metric: Metric, counts: Array) -> Estimate:
