@@ -87,14 +87,14 @@ def compare(metric: Metric, one: Array, other: Array, *, seed: int = 0,
     Args:
         one, other: [rows, parts] counts.
     """
+    differ = (one != other).any(axis=1)
+    if not differ.any():
+        return Estimate(value=0.0, low=0.0, high=0.0, n=len(one)), 1.0
     first, second = estimate(metric, one), estimate(metric, other)
     low, high = difference_interval(first, second, correlation(leave_one_out(metric, one),
                                                                leave_one_out(metric, other)))
     difference = first.value - second.value
     gain = Estimate(value=difference, low=min(low, difference), high=max(high, difference), n=len(one))
-    differ = (one != other).any(axis=1)
-    if not differ.any():
-        return gain, 1.0
     rng, apart = np.random.default_rng(seed), (other - one)[differ]
     extreme, total, rest = 0, one.sum(axis=0), other.sum(axis=0)
     for begin in range(0, exchanges, 500):  # [exchanges, rows] coins, some at a time

@@ -170,7 +170,7 @@ def _shaped(values: Sequence[Any]) -> Finder:
     if not plain:
         return common
     shape = Counter(_shape(str(one)) for one in plain).most_common(1)[0][0]
-    form, text_like = re.compile(rf"(?<!\w){shape}(?!\w)"), isinstance(plain[0], str)
+    form, text_like = re.compile(rf"(?<!\w)(?<!\w[-./]){shape}(?![-./]?\w)"), isinstance(plain[0], str)
 
     def find(text: str) -> Any:
         found = form.search(text)

@@ -82,6 +82,8 @@ def checked(text: str) -> str:
 
     try:
         schema = json.loads(text)
+        if not isinstance(schema, dict):
+            raise ValueError("it is no object")
         validator_for(schema).check_schema(schema)
     except (ValueError, RecursionError, SchemaError) as problem:
         told = str(getattr(problem, "message", problem)).splitlines()[0].rstrip(".")
