@@ -15,7 +15,6 @@ class Chat(Write):
     """Rows stay as they are. An answer can be good and unlike its reference: read some beside the figures."""
 
     name = "chat"
-    instructed = False
 
     @property
     def metrics(self) -> tuple[Metric, ...]:

@@ -61,7 +61,7 @@ class Extract(Write):
         if not values:
             raise DataError("Not one answer is a JSON object, so no schema can be derived.",
                             "Write answers as JSON objects, or train with --task chat.")
-        return super().of(inputs, answers, **given, schema=json.dumps(derive(values), ensure_ascii=False))
+        return super().of(inputs, answers, **given | {"schema": json.dumps(derive(values), ensure_ascii=False)})
 
     @property
     def metrics(self) -> tuple[Metric, ...]:

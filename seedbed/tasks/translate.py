@@ -50,11 +50,11 @@ class Translate(Write):
     """
     Args:
         language: what to translate into, as its English name or ISO 639-1 code.
-        source: what to translate from; empty leaves it out of the prompt.
+        from_language: what to translate from; empty leaves it out of the prompt.
     """
 
     language: str = ""
-    source: str = ""
+    from_language: str = ""
 
     name = "translate"
 
@@ -62,7 +62,7 @@ class Translate(Write):
     def of(cls, inputs: Sequence[str], answers: Sequence[str], **given: str) -> Write:
         """Languages that are not given are guessed from the training rows."""
         told = {name: given.get(name) or _commonest(texts) for name, texts in
-                (("language", answers), ("source", inputs))}
+                (("language", answers), ("from_language", inputs))}
         return super().of(inputs, answers, **{**given, **told})
 
     @property
@@ -70,7 +70,7 @@ class Translate(Write):
         return chrf(), chrf(2), bleu(code_of(self.language))
 
     def prompt(self, text: str) -> list[Turn]:
-        into, out_of = (LANGUAGES.get(code_of(one), one) for one in (self.language, self.source))
+        into, out_of = (LANGUAGES.get(code_of(one), one) for one in (self.language, self.from_language))
         asked = "Translate this" + (f" from {out_of}" if out_of else "") + (f" to {into}" if into else "")
         return [{"role": "user", "content": f"{asked}.\n\n{text}"}]
 

@@ -31,8 +31,6 @@ class Write:
     """
 
     name: ClassVar[str]
-    instructed: ClassVar[bool] = True
-    """`prompt` says more than the row does."""
 
     @classmethod
     def of(cls, inputs: Sequence[str], answers: Sequence[str], **given: str) -> Write:

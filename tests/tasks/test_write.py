@@ -81,7 +81,7 @@ def test_translations_know_their_languages() -> None:
     german = ["Das Wetter ist heute hier sehr schön.", "Ich hätte gerne eine Tasse Kaffee, bitte.",
               "Wo ist der nächste Bahnhof?"]
     task = WRITING.get("translate").of(english, german)
-    assert isinstance(task, Translate) and (task.language, task.source) == ("de", "en")
+    assert isinstance(task, Translate) and (task.language, task.from_language) == ("de", "en")
     assert task.prompt("Hi.")[0]["content"] == "Translate this from English to German.\n\nHi."
     assert Translate(language="Portuguese").prompt("Hi.")[0]["content"] == "Translate this to Portuguese.\n\nHi."
     assert task.baseline(english, [], []) == english
