@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import random
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from tiny import OTHER
 
 from seedbed.cli import main
 from seedbed.data.freeze import open_splits
@@ -22,9 +24,10 @@ KINDS = ("box", "paper", "label")
 
 def table(path: Path, rows: int = 120) -> Path:
     """Texts, and their first words."""
+    pick = random.Random(0)
     path.write_text("".join(json.dumps({
-        "doc": f"the {KINDS[i % 3]} came. it was on monday {i}", "out": f"the {KINDS[i % 3]} came"}) + "\n"
-        for i in range(rows)))
+        "doc": f"the {KINDS[i % 3]} came. {' '.join(pick.choices(OTHER, k=6))} {i}",
+        "out": f"the {KINDS[i % 3]} came."}) + "\n" for i in range(rows)))
     return path
 
 
@@ -47,7 +50,7 @@ def test_summaries_from_a_table_to_scored_answers(tiny_ladder: Path, tmp_path: P
     assert "Summarize" not in open_splits(done.folder.path).texts[0]  # frozen rows are those that were given
     assert main(["generate", str(done.folder.path), "the box came. it was on monday 7", "--max-tokens", "20"]) == 0
     assert capsys.readouterr().out.startswith("the ")
-    assert resume(done.folder.path).result == result
+    assert resume(done.folder.path).result.figures == result.figures
 
 
 def test_rows_that_ask_themselves_are_left_as_they_are(tiny_ladder: Path, tmp_path: Path) -> None:
@@ -67,7 +70,8 @@ def test_without_answers_only_the_loss_is_told_and_odd_rows_are(tiny_ladder: Pat
     config = TuneConfig(task="summarize", model="tiny-llama", ask="doc", answer="out", answered=0)
     done = finetune(rows, config, TextConfig(epochs=1, train_layers=1, max_tokens=96), out=tmp_path / "out")
     assert done.result.figures[0].name == "loss" and not done.result.samples
-    kept = {one["code"]: (one["count"], one["lines"]) for one in json.loads(done.folder.health.read_text())["findings"]}
+    said = json.loads(done.folder.health.read_text())["findings"]
+    kept = {one["code"]: (one["count"], one["lines"]) for one in said}
     assert kept["long_summary"] == (1, [41]) and kept["copied_summary"][0] == 40
 
 
