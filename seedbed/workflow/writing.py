@@ -142,7 +142,8 @@ def _memory(job: TuneJob, rows: Sequence[Row]) -> int | None:
         return None
     precision: memory.Precision = "fp32" if str(runtime().dtype) == "torch.float32" else "bf16"
     longest = max(len(row.ids) for row in rows)
-    step = memory.Step(replace(config, max_tokens=longest).step_tokens, longest, config.train_layers, config.rank)
+    step = memory.Step(replace(config, max_tokens=longest).step_tokens, longest, config.train_layers, config.rank,
+                       config.checkpointing)
     return memory.to_train(base, cast(memory.Method, job.config.method), precision, step, logit_tokens=TOKENS)
 
 
