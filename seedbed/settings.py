@@ -31,6 +31,7 @@ class Settings:
         threads: processor threads to use.
         offline: no connection beyond loopback.
         memory_limit: bytes to plan for; None means what is free now.
+        processes: how many train together, as torchrun and `accelerate launch` say.
     """
 
     home: Path
@@ -39,6 +40,7 @@ class Settings:
     threads: int
     offline: bool = False
     memory_limit: int | None = None
+    processes: int = 1
 
     @classmethod
     def read(cls, environment: Mapping[str, str]) -> Settings:
@@ -58,6 +60,7 @@ class Settings:
             threads=_whole(environment, "SEEDBED_THREADS") or _cores(),
             offline=offline,
             memory_limit=_whole(environment, "SEEDBED_MEMORY_LIMIT"),
+            processes=_whole(environment, "WORLD_SIZE") or 1,
         )
 
 

@@ -50,13 +50,15 @@ def train(
     if (source is None) == (resume is None):
         raise UserError("Name either a file to learn from or a run to go on with.",
                         "seedbed train FILE, or seedbed train --resume RUN_FOLDER")
-    if resume is not None:
-        if out is not None or file is not None or (config, training) != (TuneConfig(), TextConfig()):
-            raise UserError("--resume was given together with other options, and a run goes on as it began.",
-                            f"seedbed train --resume {resume}")
-        done = tune.resume(resume, progress=show.bar())
-    else:
-        done = tune.finetune(str(source), config, training, out=out, progress=show.bar())
+    if resume is not None and (out is not None or file is not None
+                               or (config, training) != (TuneConfig(), TextConfig())):
+        raise UserError("--resume was given together with other options, and a run goes on as it began.",
+                        f"seedbed train --resume {resume}")
+    with tune.together() as leading:
+        if not leading:
+            return
+        done = tune.resume(resume, progress=show.bar()) if resume is not None else \
+            tune.finetune(str(source), config, training, out=out, progress=show.bar())
     show.close()
     if json:
         show.json(done.result)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -18,8 +18,9 @@ from ..models.backbone import TOKENS_PER_BATCH, Backbone, by_length
 from ..models.template import Row
 from ..models.vocabulary import Vocabulary
 from ..progress import SILENT, Progress
+from . import team
 from .config import TextConfig
-from .forecast import forecast
+from .forecast import Forecast, forecast
 from .lesson import Session
 from .loop import Batches, Trained, train
 from .trainable import Adapted, Trainable, Whole
@@ -193,6 +194,8 @@ def teach(lesson: Lessons, objective: Objective) -> Tuned:
         Late: the time budget does not allow a training that is worth its name.
     """
     config, begun = lesson.config, time.monotonic()
+    if team.leads():  # the others train along; what they learn is thrown away
+        team.told((replace(lesson, progress=SILENT, folder=None, adapter=None), objective))
     torch.manual_seed(lesson.seed)
     backbone = Backbone.open(lesson.base, vocabulary=True, max_tokens=config.max_tokens, nf4=lesson.method == "qlora")
     vocabulary = Vocabulary(backbone)
@@ -210,8 +213,9 @@ def teach(lesson: Lessons, objective: Objective) -> Tuned:
     def validate() -> tuple[float | None, dict[str, float]]:
         return objective.validate(student)
 
-    said = forecast(body.parameters, body.boundary, loss, objective.batches, lesson, begun=begun,
-                    epochs=config.epochs, judged=objective.held)
+    said = Forecast(0.0, 0.0) if not team.leads() else forecast(
+        body.parameters, body.boundary, loss, objective.batches, lesson, begun=begun, epochs=config.epochs,
+        judged=objective.held)
     body.boundary.fill(progress=lesson.progress)
     done = train(body.parameters, loss, objective.batches, validate, config, seed=lesson.seed,
                  learning_rate=config.learning_rate or rate, mode=backbone.train, work="fine-tune",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import shutil
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import NoResources
 from ..progress import SILENT, Progress
+from ..settings import settings
 from ..train.config import TextConfig
 from .config import RunFolder, TuneConfig, plain, write, write_config
 from .courses import COURSES, Course, TuneJob
@@ -34,6 +36,19 @@ class FineTuned:
 
     folder: RunFolder
     result: TuneResult
+
+
+@contextlib.contextmanager
+def together() -> Iterator[bool]:
+    """Whether this process does the work: of several that torchrun or `accelerate launch` started, the first one. The
+    others train along inside, and have nothing to do afterwards."""
+    if settings().processes == 1:
+        yield True
+        return
+    from ..train.team import together as meet
+
+    with meet() as leading:
+        yield leading
 
 
 def finetune(source: str | Path, config: TuneConfig | None = None, training: TextConfig | None = None, *,
