@@ -102,7 +102,7 @@ def _label_studio(row: dict[str, Any], text: str | None) -> Marked:
         raise Unmarked("empty_text")
     given = [one for one in found if not one.get("was_cancelled")]
     if not given:
-        raise Unmarked("not_accepted" if found else "missing_label", "it was skipped by its annotator" if found else "")
+        raise Unmarked(*(("not_accepted", "it was skipped by its annotator") if found else ("missing_label",)))
     one = max(given, key=lambda one: bool(one.get("ground_truth")))  # the first of equals
     spans = []
     for result in one.get("result") or []:

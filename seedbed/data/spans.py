@@ -29,8 +29,8 @@ def read_spans(source: Given | Mapping[str, Given], *, text: str | None = None, 
     """Read texts with labelled spans.
 
     The form of each row is found by its columns: doccano's `text` and `label` or `entities`, Prodigy's `spans` with
-    its `answer`, Label Studio's `data` and `annotations`, `tokens` and `tags` (CoNLL files too), or a text with a list
-    of spans in any table.
+    its `answer`, Label Studio's `data` and `annotations`, `tokens` and `tags` (CoNLL files too), or a text with a
+    list of spans in any table.
 
     Args:
         source: what `seedbed.data.read.read` takes; or a source for each of train, validation and test.

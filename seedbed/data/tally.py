@@ -57,7 +57,8 @@ REASONS: dict[str, tuple[Severity, str, str]] = {
 """By code: severity, message and what to do. `{n}` becomes the count, such as `3 rows`."""
 
 UNITS = {"binary_file": "file", "ignored_files": "file", "undecodable": "line", "empty_span": "span",
-         "trimmed_span": "span", "overlapping_span": "span", "utf16_offsets": "span", "other_annotations": "annotation"}
+         "trimmed_span": "span", "overlapping_span": "span", "utf16_offsets": "span",
+         "other_annotations": "annotation"}
 
 
 @dataclass
