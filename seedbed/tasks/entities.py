@@ -47,8 +47,8 @@ class Found(Span):
 class Entities:
     """Which labels a span may have, and how spans become tags of tokens and tags become spans.
 
-    Tags are IOB2 (Tjong Kim Sang and Veenstra 1999, "Representing text chunks") over the model's own tokens, every one
-    of them: many scripts do not write words, and the pipeline of transformers reads such a model.
+    Tags are IOB2 (Tjong Kim Sang and Veenstra 1999, "Representing text chunks") over the model's own tokens, every
+    one of them: many scripts do not write words, and the pipeline of transformers reads such a model.
 
     Args:
         labels: every label, sorted.

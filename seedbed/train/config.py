@@ -56,15 +56,6 @@ class TextConfig(LoopConfig):
     max_tokens: int = option(1024, "Longer texts are cut to this many tokens.", minimum=8)
 
 
-@dataclass(frozen=True)
-class EntityConfig(LoopConfig):
-    """How a model learns to mark entities."""
-
-    max_tokens: int = option(256, "Longer texts are read in windows of this many tokens that lie over each other.",
-                             minimum=16)
-    dropout: float = option(0.1, "Dropout before the head.", minimum=0, maximum=0.9)
-
-
 def upper_half(layers: int) -> int:
     """How many of an encoder's layers are tuned by contrast: all of them take three times as long and score no better
     (docs/LOG.md)."""

@@ -18,7 +18,6 @@ from ..models.backbone import TOKENS_PER_BATCH, Backbone, by_length
 from ..models.windows import windows
 from ..tasks.entities import IGNORED, Entities
 from .batches import Buckets
-from .config import EntityConfig
 from .forecast import forecast
 from .lesson import Session
 from .loop import Trained, train
@@ -26,6 +25,10 @@ from .trainable import Adapted, Trainable, Whole
 
 LORA_RATE, WHOLE_RATE = 5e-4, 5e-5
 """Peak learning rates when none is given."""
+WINDOW = 256
+"""Most tokens that are read at once: attention grows with the square, and entities are told by what is near."""
+DROPOUT = 0.1
+"""Before the head."""
 
 
 @dataclass(frozen=True)
@@ -33,6 +36,7 @@ class EntityLesson(Session):
     """What a tagger shall learn.
 
     Args:
+        config: texts of more than `max_tokens` tokens (`WINDOW` at most) are read in windows.
         task: the labels.
         texts, spans: the training split.
         held_texts, held_spans: the validation split, for early stopping.
@@ -43,7 +47,6 @@ class EntityLesson(Session):
     spans: list[list[Span]]
     held_texts: list[str] = field(default_factory=list)
     held_spans: list[list[Span]] = field(default_factory=list)
-    config: EntityConfig = field(default_factory=EntityConfig, kw_only=True)
 
 
 @dataclass(frozen=True)
@@ -68,14 +71,14 @@ class Marker:
 
     Args:
         misfits: what its tokenizer cannot express.
-        windows: rows that the training texts were read as.
+        tokens: of the training texts, each once.
         parameters, trained_parameters: how many it has, and how many were trained.
         predicted_seconds: what its first seconds said, for as many epochs as it had.
     """
 
     tagger: Tagger
     misfits: Misfits
-    windows: int
+    tokens: int
     parameters: int
     trained_parameters: int
     trained: Trained
@@ -99,7 +102,7 @@ def _fit(lesson: EntityLesson, make: Callable[[Backbone, Sequence[list[int]], Se
          rate: float) -> Marker:
     config, task, begun = lesson.config, lesson.task, time.monotonic()
     torch.manual_seed(lesson.seed)
-    backbone = Backbone.open(lesson.base, max_tokens=config.max_tokens)
+    backbone = Backbone.open(lesson.base, max_tokens=min(config.max_tokens, WINDOW))
     head_of(backbone.body.config, task.tags)  # what could not be saved is told before it is trained
     total = sum(p.numel() for p in backbone.body.parameters())
     if backbone.causal:
@@ -115,11 +118,11 @@ def _fit(lesson: EntityLesson, make: Callable[[Backbone, Sequence[list[int]], Se
     body = make(backbone, rows, lesson)
     with torch.no_grad():  # families differ by a factor of a thousand in the size of activations, the head does not
         scale = float(body.vectors(range(min(4, count)), pool=False).float().std()) or 1.0
-    head, drop = nn.Linear(backbone.width, len(task.tags)), nn.Dropout(config.dropout)
+    head, drop = nn.Linear(backbone.width, len(task.tags)), nn.Dropout(DROPOUT)
     nn.init.zeros_(head.weight)
     nn.init.zeros_(head.bias)
 
-    def losses(places: list[int]) -> tuple[Tensor, int]:
+    def losses(places: list[int], smoothing: float = 0.0) -> tuple[Tensor, int]:
         """Sum over the tokens that count, and how many those are."""
         hidden = body.vectors(places, pool=False)                              # [rows, tokens, width]
         truth = torch.full(hidden.shape[:2], IGNORED)
@@ -127,10 +130,10 @@ def _fit(lesson: EntityLesson, make: Callable[[Backbone, Sequence[list[int]], Se
             truth[row, :len(tags[place])] = tags[place]
         told = truth != IGNORED
         logits = head(drop(hidden[told].float() / scale))                      # [told tokens, tags]
-        return F.cross_entropy(logits, truth[told], reduction="sum"), int(told.sum())
+        return F.cross_entropy(logits, truth[told], reduction="sum", label_smoothing=smoothing), int(told.sum())
 
     def loss(places: list[int]) -> Tensor:
-        value, tokens = losses(places)
+        value, tokens = losses(places, config.label_smoothing)
         return value / max(1, tokens)
 
     held = list(range(count, len(rows)))
@@ -157,7 +160,8 @@ def _fit(lesson: EntityLesson, make: Callable[[Backbone, Sequence[list[int]], Se
                  deadline=lesson.deadline, progress=lesson.progress)
     body.finish()
     weight, bias = head.weight.detach() / scale, head.bias.detach()
-    return Marker(Tagger(backbone, task, weight, bias), misfits, count, total + weight.numel() + bias.numel(),
+    tokens = sum(int((one != IGNORED).sum()) for one in tags[:count])
+    return Marker(Tagger(backbone, task, weight, bias), misfits, tokens, total + weight.numel() + bias.numel(),
                   sum(p.numel() for p in parameters.values()), done, said.seconds(done.epochs))
 
 

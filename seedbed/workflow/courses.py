@@ -78,5 +78,10 @@ def _writing() -> Course[Any]:
     return WritingCourse()
 
 
-COURSES: dict[str, Callable[[], Course[Any]]] = {"chat": _writing}
+def _marking() -> Course[Any]:
+    from .marking import MarkingCourse
+    return MarkingCourse()
+
+
+COURSES: dict[str, Callable[[], Course[Any]]] = {"chat": _writing, "entities": _marking}
 """By the task's name."""
