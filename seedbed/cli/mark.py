@@ -49,7 +49,7 @@ def mark(folder: Path, texts: Sequence[str] | None, file: Path | None, out: Path
         return
     several = len(texts) > 1
     show.table(((*(["text"] if several else []), "label", "entity", "start", "end", "confidence")), [
-        (*([str(number)] if several else []), one.label, one.text, str(one.start), str(one.end),
+        (*([str(number)] if several else []), one.label, show.visible(one.text), str(one.start), str(one.end),
          f"{one.confidence:.2f}") for number, marks in enumerate(found, 1) for one in marks])
 
 

@@ -46,8 +46,8 @@ def predict(
                         "Give a text, name a file with --file, or pipe texts in, one a line.")
     if folder := tagger_in(bundle):
         if threshold is not None:
-            raise UserError("--threshold is for labels of a whole text; a tagger gives a confidence with each entity.",
-                            "Leave it out, and filter by confidence.")
+            raise UserError("--threshold is for labels of whole texts; a tagger gives each entity a confidence.",
+                            "Leave it out, and choose by confidence.")
         mark(folder, texts, file, out, text, json)
         return
     opened = open_bundle(bundle)

@@ -26,7 +26,8 @@ def train(
     source: Annotated[str | None, typer.Argument(
         metavar="FILE", help="Conversations (messages, ShareGPT, Alpaca), prompts with completions, or plain texts, "
                              "in any format that `seedbed run` reads; or any table with --ask and --answer. For "
-                             "--task entities: doccano, Prodigy, Label Studio, CoNLL, or texts with lists of spans.")] = None,
+                             "--task entities: doccano, Prodigy, Label Studio, CoNLL, texts with lists of "
+                             "spans.")] = None,
     out: Annotated[Path | None, typer.Option(
         help="The run folder, which must be new. [default: runs/NAME-TIME]")] = None,
     resume: Annotated[Path | None, typer.Option(help="Go on with a run folder that was stopped or killed.")] = None,

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from .formats.conll import TAG
+
 LISTS = ("spans", "entities", "label", "labels", "ner")
 """Columns that may hold a row's spans, the first that is there."""
 TAGS = ("tags", "ner_tags", "labels")
@@ -190,7 +192,7 @@ def _from_utf16(text: str, given: list[tuple[Span, str | None]]) -> list[tuple[S
 
 def _tagged(tokens: list[Any], tags: list[Any]) -> Marked:
     """Tokens joined by spaces; IOB1, IOB2, BIOES and BILOU are read alike."""
-    if len(tokens) != len(tags) or not all(isinstance(tag, str) for tag in tags):
+    if len(tokens) != len(tags) or not all(TAG.fullmatch(str(tag)) for tag in tags):
         raise Unmarked("bad_span", "its tags are not one word such as B-NAME for each token")
     words, spans, at = [str(token) for token in tokens], list[Span](), 0
     before, ended = "", True

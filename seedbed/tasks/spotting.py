@@ -62,17 +62,18 @@ def _terms(texts: Sequence[str], spans: Sequence[Sequence[Span]],
         for span in row:
             piece = text[span.start:span.end]
             labelled[tuple(fold(piece[start:end]) for start, end in words(piece))][span.label] += 1
-    longest, seen = max(map(len, labelled), default=0), Counter[tuple[str, ...]]()
-    for text in texts:
-        pieces = [fold(text[start:end]) for start, end in words(text)]
+    longest, free = max(map(len, labelled), default=0), Counter[tuple[str, ...]]()
+    for text, row in zip(texts, spans, strict=True):
+        taken = {at for span in row for at in range(span.start, span.end)}
+        pieces = ["" if start in taken else fold(text[start:end]) for start, end in words(text)]
         for at in range(len(pieces)):
             for size in range(1, min(longest, len(pieces) - at) + 1):
                 if (term := tuple(pieces[at:at + size])) in labelled:
-                    seen[term] += 1
+                    free[term] += 1
     out = {}
     for term, labels in labelled.items():
         label, count = min(labels.items(), key=lambda one: (-one[1], one[0]))
-        share = count / max(seen[term], count)
+        share = count / (labels.total() + free[term])
         if term and share >= LEAST_SHARE:
             out[term] = (label, share)
     return out
@@ -96,6 +97,8 @@ class LinearTagger:
         self.task = task
         y = np.concatenate([task.encode(text, row, words(text)).tags for text, row in zip(texts, spans, strict=True)])
         x, judged = _features(texts), any(held_spans)
+        self.kept = np.flatnonzero(x.getnnz(axis=0) > 1)  # what occurs once teaches little, and half of them do
+        x = x[:, self.kept]
         tried = list[tuple[float, float, Any]]()
         for strength in STRENGTHS if judged else STRENGTHS[1:2]:
             self.model = LogisticRegression(C=strength, max_iter=200, random_state=seed).fit(x, y)
@@ -114,7 +117,7 @@ class LinearTagger:
     def _logs(self, text: str) -> Floats:
         """[words, tags]"""
         out = np.full((len(words(text)), len(self.task.tags)), -30.0)
-        out[:, self.model.classes_] = self.model.predict_log_proba(_features([text]))
+        out[:, self.model.classes_] = self.model.predict_log_proba(_features([text])[:, self.kept])
         return out
 
 

@@ -29,6 +29,8 @@ WINDOW = 256
 """Most tokens that are read at once: attention grows with the square, and entities are told by what is near."""
 DROPOUT = 0.1
 """Before the head."""
+LOOKED_AT = 16
+"""Windows whose activations say what is usual; the head learns what is not."""
 
 
 @dataclass(frozen=True)
@@ -116,8 +118,10 @@ def _fit(lesson: EntityLesson, make: Callable[[Backbone, Sequence[list[int]], Se
                              f"learned as whole tokens, {misfits.lost:,} have no token of their own: "
                              f"{misfits.example}.")
     body = make(backbone, rows, lesson)
-    with torch.no_grad():  # families differ by a factor of a thousand in the size of activations, the head does not
-        scale = float(body.vectors(range(min(4, count)), pool=False).float().std()) or 1.0
+    with torch.no_grad():  # tokens share a large mean, and sizes differ from place to place by a factor of a thousand
+        some = body.vectors(range(min(LOOKED_AT, count)), pool=False).float()
+        some = some[_padded(tags[:LOOKED_AT], some.shape[1]) != IGNORED]       # [tokens, width]
+        middle, scale = some.mean(0), some.std(0).clamp(min=1e-6)
     head, drop = nn.Linear(backbone.width, len(task.tags)), nn.Dropout(DROPOUT)
     nn.init.zeros_(head.weight)
     nn.init.zeros_(head.bias)
@@ -125,11 +129,9 @@ def _fit(lesson: EntityLesson, make: Callable[[Backbone, Sequence[list[int]], Se
     def losses(places: list[int], smoothing: float = 0.0) -> tuple[Tensor, int]:
         """Sum over the tokens that count, and how many those are."""
         hidden = body.vectors(places, pool=False)                              # [rows, tokens, width]
-        truth = torch.full(hidden.shape[:2], IGNORED)
-        for row, place in enumerate(places):
-            truth[row, :len(tags[place])] = tags[place]
+        truth = _padded([tags[i] for i in places], hidden.shape[1])
         told = truth != IGNORED
-        logits = head(drop(hidden[told].float() / scale))                      # [told tokens, tags]
+        logits = head(drop((hidden[told].float() - middle) / scale))           # [told tokens, tags]
         return F.cross_entropy(logits, truth[told], reduction="sum", label_smoothing=smoothing), int(told.sum())
 
     def loss(places: list[int]) -> Tensor:
@@ -159,10 +161,19 @@ def _fit(lesson: EntityLesson, make: Callable[[Backbone, Sequence[list[int]], Se
                  learning_rate=config.learning_rate or rate, mode=mode, work="fine-tune", folder=lesson.checkpoint,
                  deadline=lesson.deadline, progress=lesson.progress)
     body.finish()
-    weight, bias = head.weight.detach() / scale, head.bias.detach()
+    weight = head.weight.detach() / scale
+    bias = head.bias.detach() - weight @ middle
     tokens = sum(int((one != IGNORED).sum()) for one in tags[:count])
     return Marker(Tagger(backbone, task, weight, bias), misfits, tokens, total + weight.numel() + bias.numel(),
                   sum(p.numel() for p in parameters.values()), done, said.seconds(done.epochs))
+
+
+def _padded(tags: Sequence[Tensor], wide: int) -> Tensor:
+    """[rows, wide]"""
+    out = torch.full((len(tags), wide), IGNORED)
+    for row, one in enumerate(tags):
+        out[row, :len(one)] = one
+    return out
 
 
 def _rows(lesson: EntityLesson, backbone: Backbone) -> tuple[list[list[int]], list[Tensor], int, Misfits]:

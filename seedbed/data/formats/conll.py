@@ -12,16 +12,16 @@ from .source import CHUNK, Chunk, Source, to_columns
 
 SUFFIXES = (".conll", ".conll2003", ".iob", ".iob2", ".bio", ".bioes")
 TAG = re.compile(r"O|[BIESLUM][-_]\S+")
-LEAST = 3
-"""Lines with tags that a file of another extension must begin with to be taken for CoNLL."""
+LEAST, MOST_FIT = 3, 0.9
+"""Lines that end in a tag, and their share at the beginning of a file of another extension that is taken for CoNLL."""
 Row = dict[str, object]
 
 
 def looks_like(start: str) -> bool:
     """Whether a text without telling extension is in columns of tokens and tags; its last line may be cut off."""
     lines = [line.split() for line in start.split("\n")[:-1] if not _aside(line)]
-    return len(lines) >= LEAST and any(cells[-1] != "O" for cells in lines) and all(
-        len(cells) > 1 and TAG.fullmatch(cells[-1]) for cells in lines)
+    fit = sum(len(cells) > 1 and bool(TAG.fullmatch(cells[-1])) for cells in lines)
+    return fit >= max(LEAST, MOST_FIT * len(lines)) and any(cells[-1] != "O" for cells in lines)
 
 
 def read_conll(source: Source, tally: Tally) -> Iterator[Chunk]:
