@@ -11,6 +11,7 @@ from torch import nn
 
 from . import kernels
 from .backbone import Backbone
+from .four_bit import is_packed, unpack
 
 
 def add_lora(backbone: Backbone, *, rank: int, alpha: float, layers: int | None = None, kind: str = "lora") -> Any:
@@ -51,12 +52,19 @@ def _linear_names(root: nn.Module, layer: nn.Module) -> list[str]:
 
 
 def merge(backbone: Backbone, model: Any) -> None:
-    """Fold the adapters into the weights of `backbone`; the adapters are gone afterwards.
+    """Fold the adapters into the weights of `backbone`; the adapters are gone afterwards, and weights at 4 bits are
+    plain ones again, with the values that the adapters were trained on.
 
     The sum is made in fp32 and rounded once.
     """
     kernels.plain(backbone.root)
     dtype = backbone.dtype
+    if any(map(is_packed, backbone.root.modules())):
+        added = {name.removeprefix("base_model.model."): module.get_delta_weight("default")
+                 for name, module in model.named_modules() if hasattr(module, "lora_A")}
+        model.unload()
+        unpack(backbone.root, added)
+        return
     backbone.root.to(torch.float32)
     model.merge_and_unload()  # in place
     backbone.root.to(dtype).requires_grad_(False)

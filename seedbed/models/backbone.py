@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from . import kernels
 from .folder import open_folder, pooling_of, quietly
+from .four_bit import pack_rest, packing
 from .runtime import runtime
 
 DESCRIPTION = "backbone.json"
@@ -87,13 +88,17 @@ class Backbone(nn.Module):
 
     @classmethod
     def open(cls, folder: Path, *, dtype: torch.dtype | None = None, pooling: str | None = None,
-             max_tokens: int | None = None, vocabulary: bool = False) -> Self:
+             max_tokens: int | None = None, vocabulary: bool = False, nf4: bool = False) -> Self:
         """Open a model folder, a sentence-transformers folder, a GGUF folder, or what `save` wrote.
 
         Args:
             dtype: the type of weights; by default what `runtime` chose.
             pooling, max_tokens: override what the folder says.
             vocabulary: keep the layer that scores words, with which the model writes.
+            nf4: hold linear layers at 4 bits.
+
+        Raises:
+            NotFound, CorruptFile: there is no model in it. UserError: a package for 4 bits is missing.
         """
         from transformers import AutoConfig, AutoModel, AutoModelForCausalLM, AutoTokenizer
         folder = open_folder(folder)
@@ -107,10 +112,14 @@ class Backbone(nn.Module):
         for name in ("attention_probs_dropout_prob", "attention_dropout"):
             if getattr(config, name, 0.0):  # `Attend` keeps no mask of dropped ones: five times the time
                 setattr(config, name, 0.0)
+        dtype = dtype or runtime().dtype
+        packed = {"quantization_config": packing(dtype)} if nf4 else {}
         with quietly():
             root = (AutoModelForCausalLM if vocabulary else AutoModel).from_pretrained(
-                folder, config=config, dtype=dtype or runtime().dtype, attn_implementation=kernels.suits(config),
-                local_files_only=True)
+                folder, config=config, dtype=dtype, attn_implementation=kernels.suits(config), local_files_only=True,
+                **packed)
+        if nf4:
+            pack_rest(root, dtype)
         body = root.base_model
         root.config.use_cache = body.config.use_cache = False
         root.requires_grad_(False)

@@ -117,6 +117,18 @@ def test_other_adapters_are_merged_and_are_what_peft_says_they_are(kind: str, tm
     assert (tuned.trained_parameters > plain.trained_parameters) == (kind == "dora")  # a length for each row
 
 
+@pytest.mark.parametrize("family", [f for f in tiny.WRITERS if f != "qwen2_moe"])  # its experts are no linear layers
+def test_weights_at_4_bits_are_trained_on_and_merged(family: str, tmp_path: Path) -> None:
+    one = lesson(family, method="qlora", adapter=tmp_path / "adapter")
+    tuned = write(one)
+    assert tuned.before.nats.tolist() != write(dataclasses.replace(one, method="lora")).before.nats.tolist()
+    assert tuned.after.mean < tuned.before.mean - 0.5
+    tuned.backbone.save(tmp_path / "model")
+    assert "quantization_config" not in json.loads((tmp_path / "model" / "config.json").read_text())
+    assert np.allclose(tuned.after.nats, straight(tmp_path / "model", one.judged), rtol=1e-3)
+    assert json.loads((tmp_path / "adapter" / "adapter_config.json").read_text())["r"] == 4
+
+
 def test_only_learned_tokens_count() -> None:
     """Another question, the same answer: where nothing of a question is learned, its own words cost nothing."""
     one = lesson("llama")
