@@ -58,6 +58,8 @@ class MarkingCourse:
         from ..catalog.fetch import pull
 
         base = card(job.config.model)
+        if job.config.method == "qlora":
+            raise UserError("A tagger is not trained on weights at 4 bits.", "Take --method lora or full.")
         if base.architecture is not None and base.architecture.family == "t5":
             raise UserError(f"{base.id} is an encoder-decoder, which no tagger is made of here.",
                             "Take an encoder, such as all-minilm-l6-v2.")

@@ -33,9 +33,10 @@ def counts(reading: Reading) -> dict[str, tuple[int, list[int]]]:
 
 
 def test_doccano_by_either_name(tmp_path: Path) -> None:
-    found = read_spans(lines(tmp_path / "a.jsonl", {"id": 1, "text": "Ann is in Rome", "label": [[0, 3, "P"], [10, 14, "L"]]},
-                             {"id": 2, "text": "nobody", "label": []},
-                             {"id": 3, "data": "Bob", "entities": [{"start_offset": 0, "end_offset": 3, "label": "P"}]}))
+    found = read_spans(lines(
+        tmp_path / "a.jsonl", {"id": 1, "text": "Ann is in Rome", "label": [[0, 3, "P"], [10, 14, "L"]]},
+        {"id": 2, "text": "nobody", "label": []},
+        {"id": 3, "data": "Bob", "entities": [{"start_offset": 0, "end_offset": 3, "label": "P"}]}))
     assert words(found) == [[("Ann", "P"), ("Rome", "L")], [], [("Bob", "P")]]
     assert found.detected["spans"] == "3" and found.detected["rows without spans"] == "1"
     assert found.dataset.targets == [["L", "P"], [], ["P"]]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from itertools import product
+from itertools import pairwise, product
 from typing import Any
 
 import numpy as np
@@ -22,7 +22,7 @@ def tokens(pick: random.Random, text: str, cut: set[int]) -> list[tuple[int, int
     """Random pieces that end wherever `cut` says, some with the space before them, some twice (bytes)."""
     edges = sorted({0, len(text), *cut, *(pick.randrange(len(text) + 1) for _ in range(8))})
     out = []
-    for start, end in zip(edges, edges[1:], strict=False):
+    for start, end in pairwise(edges):
         out += [(start, end)] * pick.choice((1, 1, 1, 2))
     return out
 
@@ -66,7 +66,7 @@ def test_a_span_that_tokens_cannot_give_is_learned_and_told() -> None:
 def test_the_path_is_the_best_legal_one_and_confidence_is_exact(seed: int) -> None:
     scores = np.random.default_rng(seed).normal(size=(5, 5)) * 2
     legal = [path for path in product(range(5), repeat=5) if TASK.first[path[0]] and all(
-        TASK.legal[a, b] for a, b in zip(path, path[1:], strict=False))]
+        TASK.legal[a, b] for a, b in pairwise(path))]
     assert 0 < len(legal) < 5 ** 5
     weight = np.array([sum(scores[at, tag] for at, tag in enumerate(path)) for path in legal])
     assert TASK.best(scores) == list(legal[int(weight.argmax())])
@@ -88,7 +88,8 @@ def rows(count: int, seed: int) -> tuple[list[str], list[list[Span]]]:
     """A name follows `dr`, a place follows `in`."""
     pick, texts, spans = random.Random(seed), [], []
     for _ in range(count):
-        name, place = (" ".join("".join(pick.choices("bdfgklmo", k=5)).title() for _ in range(size)) for size in (1, 2))
+        name, place = (" ".join("".join(pick.choices("bdfgklmo", k=5)).title() for _ in range(size))
+                       for size in (1, 2))
         text = f"then dr {name} came, and stayed in {place} for May"
         spans.append([Span(8, 8 + len(name), "PER"), Span(text.index(" in ") + 4, text.index(" for May"), "LOC")])
         texts.append(text)

@@ -12,14 +12,14 @@ import tiny
 
 from seedbed.cli import main
 from seedbed.data.spans import read_spans, spans_of
-from seedbed.errors import DataError, UserError
+from seedbed.errors import DataError, Interrupted, UserError
 from seedbed.evaluate.figures import TuneResult
 from seedbed.train.boundary import Boundary
 from seedbed.train.config import TextConfig
 from seedbed.workflow import TuneConfig, finetune, resume
 from seedbed.workflow.config import check
 
-FLAGS = ["--task", "entities", "--model", "tiny-llama", "--epochs", "3", "--train-layers", "4", "--rank", "8",
+FLAGS = ["--task", "entities", "--model", "tiny-llama", "--epochs", "6", "--train-layers", "4", "--rank", "8",
          "--batch-texts", "4", "--learning-rate", "0.01", "--max-tokens", "32", "--checkpoint-seconds", "0"]
 
 
@@ -28,7 +28,8 @@ def write(path: Path, rows: int = 60) -> Path:
     pick, out = random.Random(3), list[dict[str, Any]]()
     for i in range(rows):
         words, marks, at = [*pick.choices(tiny.OTHER, k=9), str(i)], [], 0
-        words[pick.randrange(9)] = "great" if i % 3 else "slow"
+        for place in pick.sample(range(9), 3):
+            words[place] = pick.choice(("great", "slow"))
         for word in words:
             if word in ("great", "slow"):
                 marks.append([at, at + len(word), "GOOD" if word == "great" else "BAD"])
@@ -47,7 +48,7 @@ def test_it_learns_says_so_and_answers(tiny_ladder: Path, tmp_path: Path, capsys
     lead = result.figures[0]
     assert (lead.name, result.task, result.form) == ("micro_f1", "entities", "doccano")
     assert lead.baseline and lead.gain and lead.after.n == result.judged == result.rows["test"] == 12
-    assert lead.after.value > 0.8
+    assert lead.after.value > 0.6
     assert lead.gain.value == pytest.approx(lead.after.value - lead.before.value)
     assert {one.name for one in result.figures} == {
         "micro_f1", "macro_f1", "partial_f1", "precision", "recall", "f1:BAD", "f1:GOOD"}
@@ -85,7 +86,7 @@ def test_stopped_it_goes_on(tiny_ladder: Path, tmp_path: Path, monkeypatch: pyte
         return real(self, *more, **named)
     with monkeypatch.context() as patch:
         patch.setattr(Boundary, "pass_through", stopping)
-        with pytest.raises(BaseException, match="Interrupted|stopped"):
+        with pytest.raises(Interrupted):
             finetune(file, config, quick, out=tmp_path / "stopped")
     assert (tmp_path / "stopped" / "training" / "checkpoint").is_dir()
     done = resume(tmp_path / "stopped")
@@ -98,6 +99,9 @@ def test_what_cannot_be_meant_is_refused(tiny_ladder: Path, tmp_path: Path) -> N
     assert check(TuneConfig(task="entities"), TextConfig())[0].model == "all-minilm-l6-v2"
     assert check(TuneConfig(), TextConfig())[0].model == "smollm2-135m-instruct"
     (tmp_path / "few.jsonl").write_text('{"text": "a", "label": [[0, 1, "P"]]}\n' * 2)
-    with pytest.raises((DataError, UserError)):
+    with pytest.raises(UserError, match="not trained on weights at 4 bits"):
+        finetune(write(tmp_path / "a.jsonl"), TuneConfig(task="entities", model="tiny-llama", method="qlora"),
+                 out=tmp_path / "out")
+    with pytest.raises(DataError):
         finetune(tmp_path / "few.jsonl", TuneConfig(task="entities", model="tiny-llama"), out=tmp_path / "out")
     assert not (tmp_path / "out").exists()

@@ -13,7 +13,7 @@ from .source import CHUNK, Chunk, Source, to_columns
 SUFFIXES = (".conll", ".conll2003", ".iob", ".iob2", ".bio", ".bioes")
 TAG = re.compile(r"O|[BIESLUM][-_]\S+")
 LEAST, MOST_FIT = 3, 0.9
-"""Lines that end in a tag, and their share at the beginning of a file of another extension that is taken for CoNLL."""
+"""Lines that end in a tag, and their share, at the beginning of a file of another extension that is CoNLL."""
 Row = dict[str, object]
 
 
