@@ -119,8 +119,9 @@ def _fit(lesson: EntityLesson, make: Callable[[Backbone, Sequence[list[int]], Se
                              f"{misfits.example}.")
     body = make(backbone, rows, lesson)
     with torch.no_grad():  # tokens share a large mean, and sizes differ from place to place by a factor of a thousand
-        some = body.vectors(range(min(LOOKED_AT, count)), pool=False).float()
-        some = some[_padded(tags[:LOOKED_AT], some.shape[1]) != IGNORED]       # [tokens, width]
+        few = range(min(LOOKED_AT, count))
+        some = body.vectors(few, pool=False).float()
+        some = some[_padded([tags[i] for i in few], some.shape[1]) != IGNORED]  # [tokens, width]
         middle, scale = some.mean(0), some.std(0).clamp(min=1e-6)
     head, drop = nn.Linear(backbone.width, len(task.tags)), nn.Dropout(DROPOUT)
     nn.init.zeros_(head.weight)
