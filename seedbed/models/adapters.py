@@ -14,7 +14,8 @@ from .backbone import Backbone
 from .four_bit import is_packed, unpack
 
 
-def add_lora(backbone: Backbone, *, rank: int, alpha: float, layers: int | None = None, kind: str = "lora") -> Any:
+def add_lora(backbone: Backbone, *, rank: int, alpha: float, layers: int | None = None, kind: str = "lora",
+             dropout: float = 0.0) -> Any:
     """Put adapters on every linear layer of the top `layers` layers (all when None); returns the PEFT model.
 
     Adapter weights are fp32: their updates are too small for bf16.
@@ -22,6 +23,7 @@ def add_lora(backbone: Backbone, *, rank: int, alpha: float, layers: int | None 
     Args:
         kind: `lora` (Hu et al. 2021), `rslora` (Kalajdzievski 2023) or `dora` (Liu et al. 2024), which PEFT's own
             forward pass runs: slower than the passes of `kernels`.
+        dropout: share of the adapters' inputs that a training step leaves out, in PEFT's own pass too.
     """
     from peft import LoraConfig, get_peft_model
     total = len(backbone.layers)
@@ -31,7 +33,7 @@ def add_lora(backbone: Backbone, *, rank: int, alpha: float, layers: int | None 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)  # PEFT asks transformers by a name that it gave up
         model = get_peft_model(backbone.root, LoraConfig(
-            r=rank, lora_alpha=alpha, lora_dropout=0.0, bias="none", target_modules=targets,
+            r=rank, lora_alpha=alpha, lora_dropout=dropout, bias="none", target_modules=targets,
             use_rslora=kind == "rslora", use_dora=kind == "dora"))
     for parameter in model.parameters():
         if parameter.requires_grad:

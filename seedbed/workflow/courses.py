@@ -73,9 +73,11 @@ class Course(Protocol[L]):
         """
 
 
-def _writing() -> Course[Any]:
-    from .writing import WritingCourse
-    return WritingCourse()
+def _writing(task: str) -> Callable[[], Course[Any]]:
+    def make() -> Course[Any]:
+        from .writing import WritingCourse
+        return WritingCourse(task)
+    return make
 
 
 def _marking() -> Course[Any]:
@@ -83,5 +85,7 @@ def _marking() -> Course[Any]:
     return MarkingCourse()
 
 
-COURSES: dict[str, Callable[[], Course[Any]]] = {"chat": _writing, "entities": _marking}
+COURSES: dict[str, Callable[[], Course[Any]]] = {
+    **{task: _writing(task) for task in ("chat", "summarize", "translate", "extract", "complete")},
+    "entities": _marking}
 """By the task's name."""
