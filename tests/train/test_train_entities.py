@@ -78,7 +78,7 @@ def test_it_learns_and_transformers_opens_what_it_saves(method: Any, family: str
         assert len(found) == pytest.approx(sum(map(len, spans)), rel=0.2)
         assert found[-1].start > 0.9 * sum(map(len, texts))
     else:
-        marker.tagger.bias -= torch.tensor([2.0, 0, 0, 0, 0])  # some are found
+        marker.tagger.bias -= torch.tensor([9.0, 0, 0, 0, 0])  # it then finds some everywhere
     assert marker.trained.history[0]["train_loss"] > marker.trained.history[-1]["train_loss"]
     assert marker.misfits.total == sum(map(len, [*one.spans, *one.held_spans]))
     assert (marker.trained_parameters < marker.parameters / 2) == (method is entities.lora)
