@@ -85,7 +85,7 @@ def test_it_learns_and_transformers_opens_what_it_saves(method: Any, family: str
     marker.tagger.save(tmp_path)
     again = Tagger.open(tmp_path)
     assert again.tag(texts) == marker.tagger.tag(texts)
-    assert again.tag(["", "the"]) == [[], []] and again.tag([]) == []
+    assert again.tag(["", " "]) == [[], []] and again.tag([]) == []
     marks = [(text, one) for text, found in zip(texts, again.tag(texts), strict=True) for one in found]
     assert marks and all(text[one.start:one.end] == one.text and 0 < one.confidence <= 1 for text, one in marks)
 
