@@ -27,7 +27,9 @@ def train(
     context: typer.Context,
     source: Annotated[str | None, typer.Argument(
         metavar="FILE", help="Conversations (messages, ShareGPT, Alpaca), prompts with completions, or plain texts, "
-                             "in any format that `seedbed run` reads; or any table with --ask and --answer.")] = None,
+                             "in any format that `seedbed run` reads; or any table with --ask and --answer. For "
+                             "--task entities: doccano, Prodigy, Label Studio, CoNLL, texts with lists of "
+                             "spans.")] = None,
     out: Annotated[Path | None, typer.Option(
         help="The run folder, which must be new. [default: runs/NAME-TIME]")] = None,
     file: Annotated[Path | None, typer.Option(
@@ -38,7 +40,7 @@ def train(
     resume: Annotated[Path | None, typer.Option(help="Go on with a run folder that was stopped or killed.")] = None,
     json: Annotated[bool, typer.Option("--json", help="Print the result as JSON for programs.")] = False,
 ) -> None:
-    """Teach a model to write: answers, summaries, translations, fields, code.
+    """Teach a model to write (answers, summaries, translations, fields, code), or to mark entities in texts.
 
     Only the assistant's words are learned, unless a row is plain text. The model is judged on rows that it has not
     seen, before and after. Ctrl-C keeps the state; --resume goes on.
@@ -91,7 +93,7 @@ def tell(result: TuneResult, folder: Path) -> None:
                        ("figures", "result.json"), ("search", "search.svg")):
         if (folder / name).exists():
             show.line(f"{what}: {folder / name}")
-    show.line(f"try it: seedbed generate {folder} \"...\"")
+    show.line(f"try it: seedbed {'predict' if result.task == 'entities' else 'generate'} {folder} \"...\"")
 
 
 def _estimate(e: Estimate | None) -> str:

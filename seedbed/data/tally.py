@@ -26,7 +26,23 @@ REASONS: dict[str, tuple[Severity, str, str]] = {
     "missing_label": ("warning", "{n} had no label.", "Label them, or leave them out; they teach nothing."),
     "no_conversation": ("error", "{n} held nothing to learn to write.",
                         "A row needs a question and an answer of the assistant; the examples say what is wrong."),
+    "not_accepted": ("info", "{n} had been rejected or skipped by their annotator.",
+                     "Nothing to do; label them again if they should count."),
+    "bad_span": ("error", "{n} had spans that cannot be read.",
+                 "Write a span as [start, end, \"LABEL\"] or {\"start\": 0, \"end\": 5, \"label\": \"LABEL\"}."),
+    "span_outside": ("error", "{n} had a span that ends beyond the text, or before it starts.",
+                     "Export again: the text was changed after it was labelled, or offsets count bytes."),
+    "span_mismatch": ("error", "{n} had a span whose offsets do not give the words that it quotes.",
+                      "Export again: the text was changed after it was labelled, or offsets count bytes."),
     # Rows that are kept.
+    "empty_span": ("warning", "{n} without a character, or of spaces alone, were left out.", "Delete them."),
+    "trimmed_span": ("info", "{n} began or ended in spaces, which were taken off.", "Nothing to do."),
+    "overlapping_span": ("warning", "{n} lay over longer or equal ones and were left out: a character has one label.",
+                         "Decide for one of them, or label the inner ones in a file of their own."),
+    "utf16_offsets": ("info", "{n} counted some characters twice, as JavaScript does, and were turned.",
+                      "Nothing to do."),
+    "other_annotations": ("warning", "{n} beside the first of their text were not read.",
+                          "Settle which one is right and mark it as the ground truth."),
     "undecodable": ("warning", "{n} did not fit the file's encoding and were read with a substitute.",
                     "Save the file as UTF-8 with one program and check the lines shown."),
     "stray_quotes": ("info", "{n} had quotes inside a text that were not doubled; the text was kept as written.",
@@ -40,7 +56,9 @@ REASONS: dict[str, tuple[Severity, str, str]] = {
 }
 """By code: severity, message and what to do. `{n}` becomes the count, such as `3 rows`."""
 
-UNITS = {"binary_file": "file", "ignored_files": "file", "undecodable": "line"}
+UNITS = {"binary_file": "file", "ignored_files": "file", "undecodable": "line", "empty_span": "span",
+         "trimmed_span": "span", "overlapping_span": "span", "utf16_offsets": "span",
+         "other_annotations": "annotation"}
 
 
 @dataclass

@@ -47,8 +47,8 @@ class TuneConfig:
     """Fine-tuning of a model that writes. Flags, YAML and docs come from these fields."""
 
     task: str = option("chat", "What the model shall learn.",
-                       choices=("chat", "summarize", "translate", "extract", "complete"))
-    model: str = option("smollm2-135m-instruct", "Base model: a card of `seedbed models`.")
+                       choices=("chat", "summarize", "translate", "extract", "complete", "entities"))
+    model: str = option("", "Base model: a card of `seedbed models`; each task has its own when none is named.")
     method: str = option("lora", "lora: adapters, merged afterwards; qlora: the same on weights at 4 bits, in less "
                                  "memory; full: the weights themselves.", choices=("lora", "qlora", "full"))
     ask: str | None = option(None, "Column with the questions or documents, in any table; with --answer.")
@@ -69,6 +69,8 @@ class TuneConfig:
     seed: int = option(0, "Fixes everything random.", minimum=0)
 
 
+WRITER, USUAL = "smollm2-135m-instruct", {"entities": "all-minilm-l6-v2"}
+"""The base model when none is named, and of tasks for which it is another."""
 Config = TypeVar("Config", RunConfig, TuneConfig, TrainConfig, TextConfig)
 Main = TypeVar("Main", RunConfig, TuneConfig)
 Training = TypeVar("Training", TrainConfig, TextConfig)
@@ -106,6 +108,8 @@ def check(run: Main, training: Training) -> tuple[Main, Training]:
     """
     run, training = checked(type(run), vars(run)), checked(type(training), vars(training))
     seconds(run.budget)
+    if isinstance(run, TuneConfig) and not run.model:
+        run = dataclasses.replace(run, model=USUAL.get(run.task, WRITER))
     if isinstance(run, TuneConfig) and run.search is not None:
         from .search import limit, need
 

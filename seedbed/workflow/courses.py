@@ -80,6 +80,12 @@ def _writing(task: str) -> Callable[[], Course[Any]]:
     return make
 
 
+def _marking() -> Course[Any]:
+    from .marking import MarkingCourse
+    return MarkingCourse()
+
+
 COURSES: dict[str, Callable[[], Course[Any]]] = {
-    task: _writing(task) for task in ("chat", "summarize", "translate", "extract", "complete")}
+    **{task: _writing(task) for task in ("chat", "summarize", "translate", "extract", "complete")},
+    "entities": _marking}
 """By the task's name."""
