@@ -26,6 +26,8 @@ REASONS: dict[str, tuple[Severity, str, str]] = {
     "missing_label": ("warning", "{n} had no label.", "Label them, or leave them out; they teach nothing."),
     "no_conversation": ("error", "{n} held nothing to learn to write.",
                         "A row needs a question and an answer of the assistant; the examples say what is wrong."),
+    "same_answers": ("warning", "{n} had one answer as chosen and as rejected.",
+                     "Leave them out, or correct them; they do not say what is better."),
     # Rows that are kept.
     "undecodable": ("warning", "{n} did not fit the file's encoding and were read with a substitute.",
                     "Save the file as UTF-8 with one program and check the lines shown."),
