@@ -131,8 +131,8 @@ def _forms(table: pa.Table, sources: pa.ChunkedArray, judged: bool) -> dict[str,
         form = judged_form(set(there), labels)
         if form and not judged:
             raise JudgedAnswers(f"{source} holds answers with a judgement ({form}), and all of them would be "
-                                "learned.", "Learn what is preferred with --task prefer, or keep the good answers in a file of "
-                                "their own" + (", or name: --ask prompt --answer chosen."
+                                "learned.", "Learn what is preferred with --task prefer, or keep the good answers "
+                                "in a file of their own" + (", or name: --ask prompt --answer chosen."
                                                if {"prompt", "chosen"} <= set(there) else "."))
         known: Mapping[str, Any] = JUDGED if judged else FORMS
         form = form if judged else form_of(there)
