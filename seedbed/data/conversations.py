@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import DataError, NotFound
@@ -163,6 +164,16 @@ def _rows(table: pa.Table) -> Iterator[dict[str, Any]]:
 def conversations(dataset: Dataset) -> list[Conversation]:
     """The conversations of a dataset that `read_conversations` made."""
     return [Conversation.from_json(text) for text in dataset.column(COLUMN)]
+
+
+def texts(dataset: Dataset, judged: bool = False) -> list[tuple[str, Conversation]]:
+    """What a model reads of the rows, each with its place, such as `train.jsonl line 12`; of judged answers each."""
+    places = [f"{Path(source).name} line {line}" for source, line in zip(
+        dataset.column("source"), dataset.column("line"), strict=True)]
+    if not judged:
+        return list(zip(places, conversations(dataset), strict=True))
+    return [(f"{place}, the {name} answer", one) for place, row in zip(places, judgements(dataset), strict=True)
+            for name, one in row.sides.items()]
 
 
 def judgements(dataset: Dataset) -> list[Judged]:

@@ -46,10 +46,13 @@ class RunConfig:
 class TuneConfig:
     """Fine-tuning of a model that writes. Flags, YAML and docs come from these fields."""
 
-    task: str = option("chat", "What the model shall learn.", choices=("chat",))
+    task: str = option("chat", "What the model shall learn; `prefer` is found out where answers are judged.",
+                       choices=("chat", "prefer"))
     model: str = option("smollm2-135m-instruct", "Base model: a card of `seedbed models`.")
     method: str = option("lora", "lora: adapters, merged afterwards; full: the weights themselves.",
                          choices=("lora", "full"))
+    prefer: str | None = option(None, "How it learns what is preferred; dpo for pairs, kto where answers are judged "
+                                      "alone, when not said.", choices=("dpo", "orpo", "kto"))
     ask: str | None = option(None, "Column with the questions or documents, in any table; with --answer.")
     answer: str | None = option(None, "Column with what shall be written.")
     group: str | None = option(None, "Column whose rows with the same value stay in one split.")

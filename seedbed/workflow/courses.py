@@ -78,5 +78,10 @@ def _writing() -> Course[Any]:
     return WritingCourse()
 
 
-COURSES: dict[str, Callable[[], Course[Any]]] = {"chat": _writing}
+def _preferring() -> Course[Any]:
+    from .preferring import PreferenceCourse
+    return PreferenceCourse()
+
+
+COURSES: dict[str, Callable[[], Course[Any]]] = {"chat": _writing, "prefer": _preferring}
 """By the task's name."""

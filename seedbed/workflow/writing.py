@@ -17,11 +17,14 @@ from .prepare import TAB
 
 if TYPE_CHECKING:
     from ..data.dataset import Dataset
+    from ..data.turns import Conversation
+    from ..evaluate.figures import Figure
     from ..models.template import Row, Template
     from ..train.generate import TextLesson
+    from ..train.student import Tuned
 
 SPLITS, SPLITS_WITH_TEST = (0.8, 0.1, 0.1), (0.9, 0.1, 0.0)
-MOST_HELD, MOST_JUDGED = 200, 500
+MOST: dict[str, int | None] = {"train": None, "validation": 200, "test": 500}
 """Rows that each validation reads, and that the figures are of, at most: more cost time and change little."""
 
 
@@ -29,6 +32,10 @@ class WritingCourse:
     """Answers, summaries, translations, fields, code."""
 
     metric = "loss"
+    judged = False
+    """Its rows hold judged answers."""
+    together = 1
+    """Texts that one step cannot tear apart."""
 
     def read(self, source: str, config: TuneConfig, progress: Progress) -> tuple[Dataset, dict[str, Any]]:
         from ..data import duplicates
@@ -39,7 +46,8 @@ class WritingCourse:
         named = {name: one for name, one in given.items() if one}
         reading = read_conversations(
             named if len(named) > 1 else source, ask=config.ask, answer=config.answer, group=config.group,
-            encoding=config.encoding, delimiter=TAB.get(config.delimiter or "", config.delimiter), progress=progress)
+            encoding=config.encoding, delimiter=TAB.get(config.delimiter or "", config.delimiter), judged=self.judged,
+            progress=progress)
         progress.note(f"Read as {reading.detected['form']}: {reading.kept:,} of {reading.read:,} rows.")
         for finding in reading.findings:
             progress.note(f"{finding.message} {'; '.join(finding.examples[:2])}")
@@ -54,10 +62,10 @@ class WritingCourse:
         return pull_writer(job.config.model, job.progress)
 
     def memory(self, job: TuneJob, lesson: TextLesson) -> int | None:
-        return _memory(job, lesson.rows)
+        return _memory(job, lesson.rows, self.together)
 
     def lesson(self, job: TuneJob, dataset: Dataset, model: Path) -> TextLesson:
-        from ..data.conversations import conversations
+        from ..data.conversations import texts
         from ..models.doctor import LOOKED_AT, diagnose, ends_of
         from ..models.folder import open_folder
         from ..models.template import open_template
@@ -65,20 +73,19 @@ class WritingCourse:
 
         place = open_folder(model)
         template = open_template(place, job.training.max_tokens)
-        parts = {name: _rows(template, dataset.part(name), most, job.config.seed) for name, most in (
-            ("train", None), ("validation", MOST_HELD), ("test", MOST_JUDGED))}
+        parts = {name: _rows(template, texts(some(dataset, name, job.config.seed), self.judged)) for name in MOST}
         if not parts["train"] or len(parts["test"]) < 2:  # of one row no interval can be made
             raise DataError(
                 f"{len(parts['train'])} rows to learn from and {len(parts['test'])} to judge by are too few.",
                 "Give 20 rows or more, or at least 2 of your own to judge by with --test.")
-        need, free = _memory(job, parts["train"]), memory_to_plan_for()
+        need, free = _memory(job, parts["train"], self.together), memory_to_plan_for()
         if need is not None and need > free:
             raise NoResources(
                 f"{job.config.model} needs about {need / 1e9:.1f} GB of memory to train, {free / 1e9:.1f} GB are "
                 "free.", "Lower --batch-tokens, --max-tokens or --train-layers, or take a smaller model.")
         learn = dataset.part("train")
-        some = conversations(learn.take(range(min(LOOKED_AT, len(learn)))))
-        for sentence in diagnose(template, some, ends_of(place, template.tokenizer)):
+        first = [one for _, one in texts(learn.take(range(min(LOOKED_AT, len(learn)))), self.judged)]
+        for sentence in diagnose(template, first, ends_of(place, template.tokenizer)):
             job.progress.note(sentence)
         budget = seconds(job.config.budget)
         return TextLesson(parts["train"], parts["validation"], parts["test"], config=job.training,
@@ -101,15 +108,24 @@ class WritingCourse:
         figures = writing(tuned.before.nats, tuned.after.nats, tuned.before.tokens,
                           np.array([len(one.encode()) for one in said]), np.array([len(one.split()) for one in said]))
         assert figures[0].gain is not None
-        return Learned(
-            figures, verdict(figures[0].gain), tuned.trained.note, {
-                "all": sum(len(row.ids) for row in lesson.rows), "learned": sum(row.count for row in lesson.rows),
-                "cut": sum(row.cut for row in lesson.rows)},
-            len(lesson.judged), tuned.parameters, tuned.trained_parameters, tuned.trained.history,
-            tuned.predicted_seconds)
+        return learned(tuned, lesson.rows, figures, verdict(figures[0].gain), len(lesson.judged))
 
 
-def _memory(job: TuneJob, rows: Sequence[Row]) -> int | None:
+def learned(tuned: Tuned, rows: Sequence[Row], figures: list[Figure], verdict: str, judged: int) -> Learned:
+    """What a course gives back.
+
+    Args:
+        rows: texts that were learned from.
+        judged: how many rows the figures are of.
+    """
+    return Learned(
+        figures, verdict, tuned.trained.note, {
+            "all": sum(len(row.ids) for row in rows), "learned": sum(row.count for row in rows),
+            "cut": sum(row.cut for row in rows)},
+        judged, tuned.parameters, tuned.trained_parameters, tuned.trained.history, tuned.predicted_seconds)
+
+
+def _memory(job: TuneJob, rows: Sequence[Row], together: int) -> int | None:
     from ..catalog import memory
     from ..catalog.cards import card
     from ..models.runtime import runtime
@@ -120,19 +136,23 @@ def _memory(job: TuneJob, rows: Sequence[Row]) -> int | None:
         return None
     precision: memory.Precision = "fp32" if str(runtime().dtype) == "torch.float32" else "bf16"
     longest = max(len(row.ids) for row in rows)
-    step = memory.Step(replace(config, max_tokens=longest).step_tokens, longest, config.train_layers, config.rank)
+    tokens = max(replace(config, max_tokens=longest).step_tokens, together * longest)
+    step = memory.Step(tokens, longest, config.train_layers, config.rank)
     return memory.to_train(base, "lora" if job.config.method == "lora" else "full", precision, step,
                            logit_tokens=TOKENS)
 
 
-def _rows(template: Template, part: Dataset, most: int | None, seed: int) -> list[Row]:
+def some(dataset: Dataset, split: str, seed: int) -> Dataset:
+    """The rows of a split that are read, drawn where they are more than `MOST`."""
     import numpy as np
 
-    from ..data.conversations import conversations
+    part, most = dataset.part(split), MOST[split]
+    if most is None or len(part) <= most:
+        return part
+    return part.take(sorted(np.random.default_rng(seed).choice(len(part), most, replace=False).tolist()))
+
+
+def _rows(template: Template, read: list[tuple[str, Conversation]]) -> list[Row]:
     from ..models.template import rows_of
 
-    if most is not None and len(part) > most:
-        part = part.take(sorted(np.random.default_rng(seed).choice(len(part), most, replace=False).tolist()))
-    names = [f"{Path(source).name} line {line}" for source, line in zip(part.column("source"), part.column("line"),
-                                                                        strict=True)]
-    return rows_of(template, conversations(part), names)
+    return rows_of(template, [one for _, one in read], [name for name, _ in read])

@@ -11,7 +11,7 @@ TOKENS = np.tile([4, 2], 40)
 
 
 def nats(good: float, bad: float, wins: int) -> np.ndarray:
-    """Of 40 pairs: the good answer costs `good` nats a token in `wins` of them, else as much more than the bad one."""
+    """Of 40 pairs: what an answer costs, nats a token; the two change places when the better one does not win."""
     each = [(good, bad) if at < wins else (bad, good) for at in range(40)]
     return np.array(each).ravel() * TOKENS
 
@@ -65,7 +65,8 @@ def test_intervals_hold_what_they_promise_and_count_prompts() -> None:
 
 @pytest.mark.parametrize(("before", "after", "words", "drift"), [
     (nats(1, 2, 10), nats(1, 2, 35), "It has learned to prefer: the better answer is the likelier one in 88% of ", 0),
-    (nats(1, 2, 20), nats(1, 2, 21), "Nothing is proven", 0), (nats(1, 2, 38), nats(1, 2, 15), "It has become worse", 1),
+    (nats(1, 2, 20), nats(1, 2, 21), "Nothing is proven", 0),
+    (nats(1, 2, 38), nats(1, 2, 15), "It has become worse", 1),
     (nats(1, 2, 10), nats(3, 4, 35), "It has learned to prefer", 1),
     (nats(2, 1, 40), nats(1.9, 1, 40), "It leans the right way: in 100% of cases", 0)])
 def test_the_verdict_follows_the_interval(before: np.ndarray, after: np.ndarray, words: str, drift: bool) -> None:

@@ -88,7 +88,8 @@ def test_pairs_stand_together_and_kto_has_a_companion_with_the_same_prompt() -> 
     for epoch in range(3):
         batches = pairs.batches.epoch(epoch)
         assert sorted(place for batch in batches for place in batch) == list(range(48))
-        assert all(a % 2 == 0 and b == a + 1 for batch in batches for a, b in zip(batch[::2], batch[1::2], strict=True))
+        pairs_of = [pair for batch in batches for pair in zip(batch[::2], batch[1::2], strict=True)]
+        assert all(a % 2 == 0 and b == a + 1 for a, b in pairs_of)
         assert max(map(len, batches)) <= QUICK.batch_texts
     assert sorted(place for batch in pairs.validation for place in batch) == list(range(48, 60))
     assert list(pairs.judged) == list(range(60, 78))
