@@ -5,16 +5,17 @@ from __future__ import annotations
 import random
 import time
 from abc import abstractmethod
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from ..models.template import Row
-from .batches import Buckets
+from .batches import batches_of
 from .generate import TextLesson
 from .lesson import Late
+from .loop import Batches
 from .student import Objective, Student, Tuned, teach
 
 PROBE = 64
@@ -44,7 +45,7 @@ class Paired:
         first: the pair that is the first of `buckets`.
     """
 
-    buckets: Buckets
+    buckets: Batches
     first: int = 0
 
     def epoch(self, number: int) -> list[list[int]]:
@@ -73,9 +74,9 @@ class Preference(Objective):
         self.tokens = torch.tensor([row.count for row in seen], dtype=torch.float32)
         lengths = [max(len(a.ids), len(b.ids)) for a, b in zip(seen[::2], seen[1::2], strict=True)]
         count = len(answers[0]) // 2
-        texts, tokens = max(1, config.batch_texts // 2), config.batch_tokens // 2
-        self.batches = Paired(Buckets(lengths[:count], texts, tokens, lesson.seed))
-        self.validation = Paired(Buckets(lengths[count:], texts, tokens, lesson.seed), count).epoch(0)
+        half = replace(config, batch_texts=max(1, config.batch_texts // 2), batch_tokens=config.batch_tokens // 2)
+        self.batches = Paired(batches_of(lengths[:count], half, lesson.seed))
+        self.validation = Paired(batches_of(lengths[count:], half, lesson.seed), count).epoch(0)
         self.held = sum(len(row.ids) for row in answers[1])
 
     def pairs(self, answers: list[Row]) -> list[Row]:

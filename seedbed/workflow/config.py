@@ -49,8 +49,8 @@ class TuneConfig:
     task: str = option("chat", "What the model shall learn; `prefer` is found out where answers are judged.",
                        choices=("chat", "prefer"))
     model: str = option("smollm2-135m-instruct", "Base model: a card of `seedbed models`.")
-    method: str = option("lora", "lora: adapters, merged afterwards; full: the weights themselves.",
-                         choices=("lora", "full"))
+    method: str = option("lora", "lora: adapters, merged afterwards; qlora: the same on weights at 4 bits, in less "
+                                 "memory; full: the weights themselves.", choices=("lora", "qlora", "full"))
     prefer: str | None = option(None, "How it learns what is preferred; dpo for pairs, kto where answers are judged "
                                       "alone, when not said.", choices=("dpo", "orpo", "kto"))
     ask: str | None = option(None, "Column with the questions or documents, in any table; with --answer.")
@@ -104,6 +104,9 @@ def check(run: Main, training: Training) -> tuple[Main, Training]:
     if isinstance(run, RunConfig) and run.split and (run.validation or run.test):
         raise UserError("--split was given together with a file of its own for a split.",
                         "Name the column that says the split, or the files that are the splits.")
+    if isinstance(run, TuneConfig) and run.method == "qlora" and training.adapter == "dora":
+        raise UserError("--method qlora and --adapter dora do not go together: DoRA scales weights as wholes, and "
+                        "there they are at 4 bits.", "Take --adapter rslora, or --method lora.")
     if run.model:
         _known(run.model)
     return run, training
