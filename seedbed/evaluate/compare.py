@@ -55,7 +55,7 @@ def compare_decisions(task: Classify, y: NDArray[Any], best_decided: NDArray[Any
 
 
 def correlation(one: Array, two: Array) -> float:
-    """Pearson's, and 0 where one of them does not move. [draws] each"""
+    """Of two figures over the same draws; 0 where one never moves."""
     if one.std() < 1e-9 or two.std() < 1e-9:
         return 0.0
     return float(np.corrcoef(one, two)[0, 1])

@@ -73,9 +73,11 @@ class Course(Protocol[L]):
         """
 
 
-def _writing() -> Course[Any]:
-    from .writing import WritingCourse
-    return WritingCourse()
+def _writing(task: str) -> Callable[[], Course[Any]]:
+    def make() -> Course[Any]:
+        from .writing import WritingCourse
+        return WritingCourse(task)
+    return make
 
 
 def _preferring() -> Course[Any]:
@@ -83,5 +85,7 @@ def _preferring() -> Course[Any]:
     return PreferenceCourse()
 
 
-COURSES: dict[str, Callable[[], Course[Any]]] = {"chat": _writing, "prefer": _preferring}
+COURSES: dict[str, Callable[[], Course[Any]]] = {
+    **{task: _writing(task) for task in ("chat", "summarize", "translate", "extract", "complete")},
+    "prefer": _preferring}
 """By the task's name."""

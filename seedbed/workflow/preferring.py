@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
 
@@ -9,12 +10,14 @@ from ..errors import DataError, UserError
 from ..progress import Progress
 from .config import TuneConfig
 from .courses import Learned, TuneJob
-from .writing import WritingCourse, learned, some
+from .writing import WritingCourse, counted, some
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from ..data.dataset import Dataset
+    from ..data.health import Finding
+    from ..data.turns import Conversation
     from ..models.template import Row
     from ..train.generate import TextLesson
     from ..train.prefer import Preferences
@@ -23,13 +26,24 @@ if TYPE_CHECKING:
 class PreferenceCourse(WritingCourse):
     """Rather this answer than that one."""
 
-    metric, judged, together = "preferred", True, 2
+    judged, together = True, 2
+
+    def __init__(self) -> None:
+        self.metric = "preferred"
 
     def read(self, source: str, config: TuneConfig, progress: Progress) -> tuple[Dataset, dict[str, Any]]:
         if config.ask or config.answer:
             raise UserError("--ask and --answer name one answer a row, and what is preferred is told by two, or by a "
                             "label.", "Name the columns prompt, chosen and rejected; or learn with --task chat.")
         return super().read(source, config, progress)
+
+    def odd(self, config: TuneConfig, dataset: Dataset) -> list[Finding]:
+        return []
+
+    def reader(self, config: TuneConfig, dataset: Dataset) -> Callable[[Dataset], list[tuple[str, Conversation]]]:
+        from ..data.conversations import texts
+
+        return lambda part: texts(part, judged=True)
 
     def lesson(self, job: TuneJob, dataset: Dataset, model: Path) -> Preferences:
         from ..train.prefer import Preferences
@@ -67,7 +81,8 @@ class PreferenceCourse(WritingCourse):
         prompts = [text for text, one in zip(part.texts, judgements(part), strict=True) for _ in one.sides]
         figures = preference(tuned.before.nats, tuned.after.nats, tuned.before.tokens, np.array(_good(part)),
                              np.unique(prompts, return_inverse=True)[1], _paired(part))
-        return learned(tuned, lesson.rows, figures, verdict(figures), len(part))
+        return Learned(figures, verdict(figures), tuned.trained.note, counted(lesson.rows), len(part),
+                       tuned.parameters, tuned.trained_parameters, tuned.trained.history, tuned.predicted_seconds)
 
 
 def _good(part: Dataset) -> list[bool]:

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..errors import NoResources
+from ..errors import NoResources, UserError
 from ..progress import SILENT, Progress
 from ..train.config import TextConfig
 from .config import RunFolder, TuneConfig, plain, write, write_config
@@ -78,6 +78,9 @@ def finetune(source: str | Path, config: TuneConfig | None = None, training: Tex
 
 
 def _preferring(job: TuneJob) -> TuneJob:
+    if job.config.task not in ("chat", "prefer"):
+        raise UserError(f"--prefer was given together with --task {job.config.task}.",
+                        "Leave one of them out: what is preferred is a task of its own.")
     return replace(job, config=replace(job.config, task="prefer"))
 
 
@@ -126,8 +129,10 @@ def _run(job: TuneJob, course: Course[Any], store: Any, dataset: Dataset, lesson
 
 def _train(job: TuneJob, course: Course[Any], dataset: Dataset, counts: dict[str, int], lesson: Any) -> TuneResult:
     from ..catalog.cards import card
+    from ..evaluate import report
     from ..evaluate.energy import Meter
     from ..evaluate.figures import TuneResult
+    from ..evaluate.tuned_card import tuned_card
     from ..models.runtime import runtime
     from ..train.lesson import Late
     from .journal import Journal
@@ -151,6 +156,8 @@ def _train(job: TuneJob, course: Course[Any], dataset: Dataset, counts: dict[str
         **vars(learned), seconds=meter.seconds, peak_memory=meter.peak_memory,
         predicted_memory=course.memory(job, lesson), environment=environment(job.config.seed),
         licences={base.id: base.licence or "not known"})
+    (model / "README.md").write_text(tuned_card(result), encoding="utf-8")
+    report.write(result, job.folder.path)
     for part, whole in ((model, job.folder.model), (adapter, job.folder.adapter)):
         if part.exists():
             part.rename(whole)

@@ -1,9 +1,9 @@
-"""The course of a model that learns to write: conversations are rendered, learned, and judged by their loss."""
+"""The course of a model that learns to write: rows are rendered, learned, and judged by their loss and by answers."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -11,17 +11,18 @@ from typing import TYPE_CHECKING, Any, cast
 from ..errors import DataError, NoResources
 from ..machine import memory_to_plan_for
 from ..progress import Progress
+from .answering import asked_as, exam, findings, remember, task_of
 from .config import TuneConfig, seconds
 from .courses import Learned, TuneJob
 from .prepare import TAB
 
 if TYPE_CHECKING:
     from ..data.dataset import Dataset
+    from ..data.health import Finding
     from ..data.turns import Conversation
-    from ..evaluate.figures import Figure
+    from ..evaluate.figures import Sample
     from ..models.template import Row, Template
     from ..train.generate import TextLesson
-    from ..train.student import Tuned
 
 SPLITS, SPLITS_WITH_TEST = (0.8, 0.1, 0.1), (0.9, 0.1, 0.0)
 MOST: dict[str, int | None] = {"train": None, "validation": 200, "test": 500}
@@ -31,11 +32,15 @@ MOST: dict[str, int | None] = {"train": None, "validation": 200, "test": 500}
 class WritingCourse:
     """Answers, summaries, translations, fields, code."""
 
-    metric = "loss"
     judged = False
     """Its rows hold judged answers."""
     together = 1
     """Texts that one step cannot tear apart."""
+
+    def __init__(self, task: str) -> None:
+        from ..tasks.write import WRITING
+
+        self.metric = "loss" if task == "chat" else WRITING.get(task)().metric  # a good reply has many forms
 
     def read(self, source: str, config: TuneConfig, progress: Progress) -> tuple[Dataset, dict[str, Any]]:
         from ..data import duplicates
@@ -54,7 +59,11 @@ class WritingCourse:
         found = duplicates.find(reading.dataset.texts, seed=config.seed, progress=progress)
         dataset = split(reading.dataset, fractions=SPLITS_WITH_TEST if config.test else SPLITS, seed=config.seed,
                         clusters=[int(c) for c in found.near])
-        return dataset, {"form": reading.detected["form"], "skipped": reading.skipped, "read": reading.read}
+        odd = self.odd(config, dataset)
+        for finding in odd:
+            progress.note(f"{finding.message} {finding.fix} {'; '.join(finding.examples[:2])}")
+        return dataset, {"form": reading.detected["form"], "skipped": reading.skipped, "read": reading.read,
+                         "findings": [one.model_dump() for one in odd]}
 
     def model(self, job: TuneJob) -> Path:
         from ..catalog.fetch import pull_writer
@@ -64,8 +73,23 @@ class WritingCourse:
     def memory(self, job: TuneJob, lesson: TextLesson) -> int | None:
         return _memory(job, lesson.rows, self.together)
 
-    def lesson(self, job: TuneJob, dataset: Dataset, model: Path) -> TextLesson:
+    def odd(self, config: TuneConfig, dataset: Dataset) -> list[Finding]:
+        """What is odd in the rows."""
+        return findings(task_of(config, dataset), dataset)
+
+    def reader(self, config: TuneConfig, dataset: Dataset) -> Callable[[Dataset], list[tuple[str, Conversation]]]:
+        """Gives what the model reads of some rows, and where each stands, for errors."""
         from ..data.conversations import texts
+
+        task = task_of(config, dataset)
+
+        def read(part: Dataset) -> list[tuple[str, Conversation]]:
+            found = texts(part)
+            asked = asked_as(task, config, [one for _, one in found])
+            return [(place, one) for (place, _), one in zip(found, asked, strict=True)]
+        return read
+
+    def lesson(self, job: TuneJob, dataset: Dataset, model: Path) -> TextLesson:
         from ..models.doctor import LOOKED_AT, diagnose, ends_of
         from ..models.folder import open_folder
         from ..models.template import open_template
@@ -73,7 +97,8 @@ class WritingCourse:
 
         place = open_folder(model)
         template = open_template(place, job.training.max_tokens)
-        parts = {name: _rows(template, texts(some(dataset, name, job.config.seed), self.judged)) for name in MOST}
+        read = self.reader(job.config, dataset)
+        parts = {name: _rows(template, read(some(dataset, name, job.config.seed))) for name in MOST}
         if not parts["train"] or len(parts["test"]) < 2:  # of one row no interval can be made
             raise DataError(
                 f"{len(parts['train'])} rows to learn from and {len(parts['test'])} to judge by are too few.",
@@ -84,7 +109,7 @@ class WritingCourse:
                 f"{job.config.model} needs about {need / 1e9:.1f} GB of memory to train, {free / 1e9:.1f} GB are "
                 "free.", "Lower --batch-tokens, --max-tokens or --train-layers, or take a smaller model.")
         learn = dataset.part("train")
-        first = [one for _, one in texts(learn.take(range(min(LOOKED_AT, len(learn)))), self.judged)]
+        first = [one for _, one in read(learn.take(range(min(LOOKED_AT, len(learn)))))]
         for sentence in diagnose(template, first, ends_of(place, template.tokenizer)):
             job.progress.note(sentence)
         budget = seconds(job.config.budget)
@@ -97,32 +122,37 @@ class WritingCourse:
               progress: Progress) -> Learned:
         import numpy as np
 
+        from ..evaluate import answers
         from ..evaluate.writing import verdict, writing
         from ..train.generate import write
 
+        task = task_of(job.config, dataset)
         tuned = write(replace(lesson, progress=progress, adapter=adapter))
         tuned.backbone.save(model)
+        if job.config.ask:
+            remember(task, model)
         decode = tuned.backbone.tokenizer.decode
         said = [decode([i for i, on in zip(row.ids, row.learned, strict=True) if on], skip_special_tokens=True)
                 for row in lesson.judged]
         figures = writing(tuned.before.nats, tuned.after.nats, tuned.before.tokens,
                           np.array([len(one.encode()) for one in said]), np.array([len(one.split()) for one in said]))
+        samples: list[Sample] = []
         assert figures[0].gain is not None
-        return learned(tuned, lesson.rows, figures, verdict(figures[0].gain), len(lesson.judged))
+        sentence, done, sizes = verdict(figures[0].gain), tuned.trained, (tuned.parameters, tuned.trained_parameters)
+        forecast = tuned.predicted_seconds
+        del tuned  # memory for the models that answer
+        if found := exam(task, job.config, dataset, max(row.count for row in lesson.judged)):
+            scored, samples = found.judge(lesson.base, model, job.config.seed, progress)
+            figures = sorted([*figures, *scored], key=lambda one: one.name != self.metric)
+            sentence += "" if figures[0].name == "loss" else f" {answers.verdict(figures[0])}"
+        return Learned(figures, sentence, done.note, counted(lesson.rows), len(lesson.judged), *sizes, done.history,
+                       forecast, samples)
 
 
-def learned(tuned: Tuned, rows: Sequence[Row], figures: list[Figure], verdict: str, judged: int) -> Learned:
-    """What a course gives back.
-
-    Args:
-        rows: texts that were learned from.
-        judged: how many rows the figures are of.
-    """
-    return Learned(
-        figures, verdict, tuned.trained.note, {
-            "all": sum(len(row.ids) for row in rows), "learned": sum(row.count for row in rows),
-            "cut": sum(row.cut for row in rows)},
-        judged, tuned.parameters, tuned.trained_parameters, tuned.trained.history, tuned.predicted_seconds)
+def counted(rows: Sequence[Row]) -> dict[str, int]:
+    """Tokens of the rows that are learned from."""
+    return {"all": sum(len(row.ids) for row in rows), "learned": sum(row.count for row in rows),
+            "cut": sum(row.cut for row in rows)}
 
 
 def _memory(job: TuneJob, rows: Sequence[Row], together: int) -> int | None:
