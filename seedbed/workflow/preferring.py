@@ -35,6 +35,8 @@ class PreferenceCourse(WritingCourse):
         if config.ask or config.answer:
             raise UserError("--ask and --answer name one answer a row, and what is preferred is told by two, or by a "
                             "label.", "Name the columns prompt, chosen and rejected; or learn with --task chat.")
+        if config.search:  # it would judge trials by the loss of both answers
+            raise UserError("--search is not there for the task prefer.", "Leave it out.")
         return super().read(source, config, progress)
 
     def odd(self, config: TuneConfig, dataset: Dataset) -> list[Finding]:
