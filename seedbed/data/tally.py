@@ -34,6 +34,8 @@ REASONS: dict[str, tuple[Severity, str, str]] = {
                      "Export again: the text was changed after it was labelled, or offsets count bytes."),
     "span_mismatch": ("error", "{n} had a span whose offsets do not give the words that it quotes.",
                       "Export again: the text was changed after it was labelled, or offsets count bytes."),
+    "same_answers": ("warning", "{n} had one answer as chosen and as rejected.",
+                     "Leave them out, or correct them; they do not say what is better."),
     # Rows that are kept.
     "empty_span": ("warning", "{n} without a character, or of spaces alone, were left out.", "Delete them."),
     "trimmed_span": ("info", "{n} began or ended in spaces, which were taken off.", "Nothing to do."),

@@ -62,6 +62,9 @@ class TextConfig(LoopConfig):
     """How a model learns to write."""
 
     max_tokens: int = option(1024, "Longer texts are cut to this many tokens.", minimum=8)
+    beta: float = option(0.1, "Preferences: how soon a difference from the base model is enough (DPO, KTO); "
+                              "weight of the odds (ORPO).", minimum=0)
+    chosen_weight: float = option(0.0, "DPO: weight of the chosen answers' own loss, against drift.", minimum=0)
 
 
 def upper_half(layers: int) -> int:

@@ -115,12 +115,14 @@ class Objective(ABC):
         batches: positions of the rows of each step.
         judged: positions of the rows whose loss is measured before and after.
         held: tokens that `validate` reads.
+        pace: share of the usual learning rate that is the default.
     """
 
     rows: Sequence[Row]
     batches: Batches
     judged: Sequence[int]
     held: int
+    pace: float = 1.0
 
     def prepare(self, student: Student) -> None:  # noqa: B027  (most methods need nothing)
         """Once, before anything is learned: what the method needs of the model as it is."""
@@ -218,7 +220,7 @@ def teach(lesson: Lessons, objective: Objective) -> Tuned:
         judged=objective.held)
     body.boundary.fill(progress=lesson.progress)
     done = train(body.parameters, loss, objective.batches, validate, config, seed=lesson.seed,
-                 learning_rate=config.learning_rate or rate, mode=backbone.train, work="fine-tune",
+                 learning_rate=config.learning_rate or rate * objective.pace, mode=backbone.train, work="fine-tune",
                  folder=lesson.checkpoint, deadline=lesson.deadline, progress=lesson.progress)
     after = student.judge(objective.judged, lesson.progress, "judge the tuned model")
     more = objective.finish(student)

@@ -46,11 +46,14 @@ class RunConfig:
 class TuneConfig:
     """Fine-tuning of a model that writes. Flags, YAML and docs come from these fields."""
 
-    task: str = option("chat", "What the model shall learn.",
-                       choices=("chat", "summarize", "translate", "extract", "complete", "entities"))
+    task: str = option("chat", "What the model shall learn; `prefer` is found out where answers are judged.",
+                       choices=("chat", "summarize", "translate", "extract", "complete", "entities", "embed",
+                                "prefer"))
     model: str = option("", "Base model: a card of `seedbed models`; each task has its own when none is named.")
     method: str = option("lora", "lora: adapters, merged afterwards; qlora: the same on weights at 4 bits, in less "
                                  "memory; full: the weights themselves.", choices=("lora", "qlora", "full"))
+    prefer: str | None = option(None, "How it learns what is preferred; dpo for pairs, kto where answers are judged "
+                                      "alone, when not said.", choices=("dpo", "orpo", "kto"))
     ask: str | None = option(None, "Column with the questions or documents, in any table; with --answer.")
     answer: str | None = option(None, "Column with what shall be written.")
     language: str | None = option(None, "What to translate into, by name or code; told from the rows when not said.")

@@ -85,7 +85,17 @@ def _marking() -> Course[Any]:
     return MarkingCourse()
 
 
+def _embedding() -> Course[Any]:
+    from .embedding import EmbeddingCourse
+    return EmbeddingCourse()
+
+
+def _preferring() -> Course[Any]:
+    from .preferring import PreferenceCourse
+    return PreferenceCourse()
+
+
 COURSES: dict[str, Callable[[], Course[Any]]] = {
     **{task: _writing(task) for task in ("chat", "summarize", "translate", "extract", "complete")},
-    "entities": _marking}
+    "entities": _marking, "embed": _embedding, "prefer": _preferring}
 """By the task's name."""

@@ -6,12 +6,12 @@ import contextlib
 import json
 import shutil
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..errors import NoResources
+from ..errors import NoResources, UserError
 from ..progress import SILENT, Progress
 from ..settings import settings
 from ..train.config import TextConfig
@@ -68,12 +68,22 @@ def finetune(source: str | Path, config: TuneConfig | None = None, training: Tex
         Interrupted: Ctrl-C; `resume` goes on where it stopped.
     """
     from ..data.freeze import save_splits
+    from ..data.judged import JudgedAnswers
     from ..store import hold, open_store
 
     job = begin(str(source), config or TuneConfig(), training or TextConfig(), out, progress)
+    if job.config.prefer:
+        job = _preferring(job)
     folder, course = job.folder, COURSES[job.config.task]()
     with told(folder, "train"), open_store() as store:
-        dataset, said = course.read(str(source), job.config, progress)
+        try:
+            dataset, said = course.read(str(source), job.config, progress)
+        except JudgedAnswers:
+            if job.config.task != "chat":
+                raise
+            job = _preferring(job)
+            course = COURSES[job.config.task]()
+            dataset, said = course.read(str(source), job.config, progress)
         lesson = course.lesson(job, dataset, course.model(job))  # a bad row is told before anything is written
         with hold(folder.path):
             refuse(folder, "train")
@@ -81,6 +91,13 @@ def finetune(source: str | Path, config: TuneConfig | None = None, training: Tex
             write(folder.health, json.dumps(said, ensure_ascii=False, indent=1))
             write_config(job)
             return _run(job, course, store, dataset, lesson, again=False)
+
+
+def _preferring(job: TuneJob) -> TuneJob:
+    if job.config.task not in ("chat", "prefer"):
+        raise UserError(f"--prefer was given together with --task {job.config.task}.",
+                        "Leave one of them out: what is preferred is a task of its own.")
+    return replace(job, config=replace(job.config, task="prefer"))
 
 
 def resume(folder: str | Path, *, progress: Progress = SILENT) -> FineTuned:
