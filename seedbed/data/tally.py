@@ -26,6 +26,9 @@ REASONS: dict[str, tuple[Severity, str, str]] = {
     "missing_label": ("warning", "{n} had no label.", "Label them, or leave them out; they teach nothing."),
     "no_conversation": ("error", "{n} held nothing to learn to write.",
                         "A row needs a question and an answer of the assistant; the examples say what is wrong."),
+    "no_pair": ("error", "{n} held no pair of a question and a document.",
+                "Fill in both, or delete the row; the examples say what is missing."),
+    "repeated_pair": ("info", "{n} repeated a pair and were left out.", "Nothing to do: each pair is learned once."),
     # Rows that are kept.
     "undecodable": ("warning", "{n} did not fit the file's encoding and were read with a substitute.",
                     "Save the file as UTF-8 with one program and check the lines shown."),

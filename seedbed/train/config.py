@@ -52,6 +52,20 @@ class TextConfig(LoopConfig):
     max_tokens: int = option(1024, "Longer texts are cut to this many tokens.", minimum=8)
 
 
+@dataclass(frozen=True)
+class PairConfig(LoopConfig):
+    """How an embedding model learns which texts belong together."""
+
+    batch_texts: int = option(32, "Pairs in one step: the others' documents are the wrong ones of each.", minimum=2)
+    batch_tokens: int = option(8192, "Most tokens in one step.", minimum=16)
+    temperature: float = option(0.05, "By which cosines are divided: less looks at the hardest wrong documents only.",
+                                minimum=0.001, maximum=1)
+    hard_negatives: int = option(1, "Near but wrong documents beside each pair in a step: given ones, else those "
+                                    "that the model before training confuses with the right one.", minimum=0)
+    margin: float = option(0.95, "A mined document is left out where its cosine is more than this share of the right "
+                                 "one's: it may be right too.", minimum=0, maximum=1)
+
+
 def upper_half(layers: int) -> int:
     """How many of an encoder's layers are tuned by contrast: all of them take three times as long and score no better
     (docs/LOG.md)."""
