@@ -25,13 +25,14 @@ def train(
     training: TextConfig,
     source: Annotated[str | None, typer.Argument(
         metavar="FILE", help="Conversations (messages, ShareGPT, Alpaca), prompts with completions, or plain texts, "
-                             "in any format that `seedbed run` reads; or any table with --ask and --answer.")] = None,
+                             "in any format that `seedbed run` reads; or any table with --ask and --answer. For "
+                             "--task embed: pairs of a question and a document.")] = None,
     out: Annotated[Path | None, typer.Option(
         help="The run folder, which must be new. [default: runs/NAME-TIME]")] = None,
     resume: Annotated[Path | None, typer.Option(help="Go on with a run folder that was stopped or killed.")] = None,
     json: Annotated[bool, typer.Option("--json", help="Print the result as JSON for programs.")] = False,
 ) -> None:
-    """Teach a model to write: answers, summaries, translations, fields, code.
+    """Teach a model to write (answers, summaries, translations, fields, code), or to embed texts for search.
 
     Only the assistant's words are learned, unless a row is plain text. The model is judged on rows that it has not
     seen, before and after. Ctrl-C keeps the state; --resume goes on.
@@ -76,7 +77,10 @@ def tell(result: TuneResult, folder: Path) -> None:
     for what, name in (("model", "model"), ("adapter", "adapter"), ("figures", "result.json")):
         if (folder / name).exists():
             show.line(f"{what}: {folder / name}")
-    show.line(f"try it: seedbed generate {folder} \"...\"")
+    if result.task == "embed":
+        show.line(f"try it: SentenceTransformer(\"{folder / 'model'}\").encode([\"...\"])")
+    else:
+        show.line(f"try it: seedbed generate {folder} \"...\"")
 
 
 def _estimate(e: Estimate | None) -> str:

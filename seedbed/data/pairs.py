@@ -150,8 +150,8 @@ def with_kin(dataset: Dataset, seed: int = 0, progress: Progress = SILENT) -> tu
     splits = np.array([name or "" for name in dataset.column("split")])
     crossing = int(np.isin(kin[splits == "test"], kin[splits == "train"]).sum())
     if crossing:
-        said.append(f"{crossing:,} rows of the test file share a question or a document with the training file: the "
-                    "figures are too good where the question is the same.")
+        said.append(f"{crossing:,} of the test file's rows share a question or a document with the training file: "
+                    "where the question is the same the figures are too good.")
     return dataset.with_column(KIN, kin.tolist()), said
 
 

@@ -114,14 +114,24 @@ def retrieval(before: Found, after: Found, words: Found, unit: Sequence[int]) ->
             for name, title, of in kinds]
 
 
-def verdict(figures: list[Figure]) -> str:
-    """One sentence for people: does it find more, and is it worth more than a search by words?"""
+def best(scores: Scores, questions: int) -> list[int]:
+    """The document that stands first for each of the first so many questions."""
+    return [int(row.argmax()) for start in range(0, questions, BLOCK)
+            for row in scores(start, min(questions, start + BLOCK))]
+
+
+def verdict(figures: list[Figure], documents: int) -> str:
+    """One sentence for people: does it find more, and is it worth more than a search by words?
+
+    Args:
+        documents: how many were searched.
+    """
     lead = figures[0]
     gain, words = lead.gain, lead.baseline
     assert gain is not None and words is not None
     beside = f" A search by words (BM25) has {words.value:.3f} ({words.low:.3f} to {words.high:.3f})."
     how = f"{lead.title} {lead.before.value:.3f} before, {lead.after.value:.3f} after, gain {gain.value:+.3f} " \
-          f"({gain.low:+.3f} to {gain.high:+.3f}, n {gain.n})."
+          f"({gain.low:+.3f} to {gain.high:+.3f}, n {gain.n}) among {documents:,} documents."
     if gain.low > 0:
         return f"It finds more: {how}{beside}"
     if gain.high < 0:

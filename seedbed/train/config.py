@@ -51,23 +51,17 @@ class TrainConfig(LoopConfig):
 
 @dataclass(frozen=True)
 class TextConfig(LoopConfig):
-    """How a model learns to write."""
+    """How a model learns to write, or (the options of pairs) to embed."""
 
     max_tokens: int = option(1024, "Longer texts are cut to this many tokens.", minimum=8)
-
-
-@dataclass(frozen=True)
-class PairConfig(LoopConfig):
-    """How an embedding model learns which texts belong together."""
-
-    batch_texts: int = option(32, "Pairs in one step: the others' documents are the wrong ones of each.", minimum=2)
-    batch_tokens: int = option(8192, "Most tokens in one step.", minimum=16)
-    temperature: float = option(0.05, "By which cosines are divided: less looks at the hardest wrong documents only.",
-                                minimum=0.001, maximum=1)
+    batch_pairs: int = option(32, "Pairs in one step of --task embed: the others' documents are the wrong ones of "
+                                  "each.", minimum=2)
+    pair_temperature: float = option(0.05, "By which cosines of pairs are divided: less looks at the nearest wrong "
+                                           "documents only.", minimum=0.001, maximum=1)
     hard_negatives: int = option(1, "Near but wrong documents beside each pair in a step: given ones, else those "
-                                    "that the model before training confuses with the right one.", minimum=0)
-    margin: float = option(0.95, "A mined document is left out where its cosine is more than this share of the right "
-                                 "one's: it may be right too.", minimum=0, maximum=1)
+                                    "that the model before training confuses.", minimum=0)
+    hard_margin: float = option(0.95, "A document whose cosine is above this share of the right one's is no hard "
+                                      "negative: it may be right too.", minimum=0, maximum=1)
 
 
 def upper_half(layers: int) -> int:

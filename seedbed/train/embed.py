@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -21,14 +20,13 @@ from ..data.pairs import Pair
 from ..models.adapters import save_adapter
 from ..models.backbone import Backbone
 from ..progress import SILENT, Progress
-from .config import PairConfig
 from .forecast import forecast
-from .lesson import Session
 from .loop import Trained, train
-from .trainable import Adapted, Trainable, Whole
+from .student import METHODS, Lessons
+from .trainable import Adapted, Trainable
 
-LORA_RATE, WHOLE_RATE = 5e-4, 5e-5
-"""Peak learning rates when none is given."""
+STEP = 4
+"""A step holds at most so many times `batch_tokens`: with fewer documents there is too little to tell apart."""
 POOL = 10
 """Mined documents of each question, of which every epoch draws others."""
 TOGETHER = 16
@@ -41,7 +39,7 @@ NEVER = -1e4
 
 
 @dataclass(frozen=True)
-class PairLesson(Session):
+class PairLesson(Lessons):
     """What an embedding model shall learn.
 
     Args:
@@ -54,7 +52,6 @@ class PairLesson(Session):
     held: list[Pair] = field(default_factory=list)
     questions: list[str] = field(default_factory=list)
     documents: list[str] = field(default_factory=list)
-    config: PairConfig = field(default_factory=PairConfig, kw_only=True)
 
 
 @dataclass(frozen=True)
@@ -127,32 +124,22 @@ class Company:
             batches[-1] |= texts
             pairs, size = pairs + 1, size + more
         if len(batches) > 1 and pairs == 1:  # alone it would have nothing to stand apart from
-            batches[-2] |= batches.pop()
+            alone = batches.pop()
+            batches[-1] |= alone
         return [sorted(batch) for batch in batches]
 
 
-def lora(lesson: PairLesson, adapter: Path | None = None) -> Embedder:
-    """LoRA (Hu et al. 2021) on the top `train_layers` layers, merged afterwards.
+def embed(lesson: PairLesson) -> Embedder:
+    """Train an embedding model on pairs, and embed what it is judged by before and after.
 
-    Args:
-        adapter: a folder where the adapter is written too, as PEFT does it.
+    Raises:
+        Late: the time budget does not allow a training that is worth its name.
     """
-    return _tune(lesson, Adapted, LORA_RATE, adapter)
-
-
-def whole(lesson: PairLesson) -> Embedder:
-    """Every weight of the top `train_layers` layers, in fp32 values; the tables of words stay as they are."""
-    def top(backbone: Backbone, rows: Sequence[list[int]], session: Session) -> Whole:
-        return Whole(backbone, rows, session, session.config.train_layers)
-
-    return _tune(lesson, top, WHOLE_RATE, None)
-
-
-def _tune(lesson: PairLesson, make: Callable[[Backbone, Sequence[list[int]], Session], Trainable], rate: float,
-          adapter: Path | None) -> Embedder:
     config, begun, texts = lesson.config, time.monotonic(), Texts(lesson)
+    make, rate = METHODS[lesson.method]
     torch.manual_seed(lesson.seed)
-    backbone = Backbone.open(lesson.base, max_tokens=config.max_tokens)
+    backbone = Backbone.open(lesson.base)
+    backbone.max_tokens = min(backbone.max_tokens, config.max_tokens)
     backbone.normalized = True  # cosines are learned: the saved model gives vectors whose products they are
     rows = backbone.tokens(texts.all)
     lengths = [len(row) for row in rows]
@@ -168,13 +155,13 @@ def _tune(lesson: PairLesson, make: Callable[[Backbone, Sequence[list[int]], Ses
     if config.hard_negatives:
         with torch.no_grad():
             near = _vectors(body, lengths, learned, lesson.progress, "mine hard negatives")
-        hard = mine(texts, learned, near, config.margin) | hard
+        hard = mine(texts, learned, near, config.hard_margin) | hard
 
     def contrast(vectors: Tensor, places: Sequence[int]) -> Tensor:
         at = torch.tensor(places)
         asked = at < texts.questions
         questions, documents = at[asked], at[~asked]
-        scores = vectors[asked] @ vectors[~asked].t() / config.temperature    # [questions, documents]
+        scores = vectors[asked] @ vectors[~asked].t() / config.pair_temperature    # [questions, documents]
         right = torch.isin(questions[:, None] * len(rows) + documents, texts.right)
         wrong = ~right & (texts.kin[questions][:, None] != texts.kin[documents])
         return (_apart(scores, right, wrong) + _apart(scores.t(), right.t(), wrong.t())) / 2
@@ -190,15 +177,15 @@ def _tune(lesson: PairLesson, make: Callable[[Backbone, Sequence[list[int]], Ses
     def loss(places: list[int]) -> Tensor:
         return contrast(_vectors(body, lengths, places), places)
 
-    batches = Company(texts.pairs, hard, lengths, config.batch_texts, config.batch_tokens, config.hard_negatives,
-                      lesson.seed)
+    batches = Company(texts.pairs, hard, lengths, config.batch_pairs, STEP * config.batch_tokens,
+                      config.hard_negatives, lesson.seed)
     said = forecast(body.parameters, body.boundary, loss, batches, lesson, begun=begun, epochs=config.epochs,
                     judged=sum(lengths[i] for i in held), read=sum(lengths[i] for i in (*texts.asked, *texts.told)))
     done = train(body.parameters, loss, batches, validate, config, seed=lesson.seed,
                  learning_rate=config.learning_rate or rate, mode=backbone.train, work="fine-tune",
                  folder=lesson.checkpoint, deadline=lesson.deadline, progress=lesson.progress)
-    if adapter is not None and isinstance(body, Adapted):
-        save_adapter(body.model, adapter)
+    if lesson.adapter is not None and isinstance(body, Adapted):
+        save_adapter(body.model, lesson.adapter)
     trained = sum(p.numel() for p in body.parameters.values())
     body.finish()
     return Embedder(backbone, before, judged("judge the tuned model"), sum(lengths[i] for i in learned),

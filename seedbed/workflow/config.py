@@ -44,10 +44,10 @@ class RunConfig:
 
 @dataclass(frozen=True)
 class TuneConfig:
-    """Fine-tuning of a model that writes. Flags, YAML and docs come from these fields."""
+    """Fine-tuning. Flags, YAML and docs come from these fields."""
 
-    task: str = option("chat", "What the model shall learn.", choices=("chat",))
-    model: str = option("smollm2-135m-instruct", "Base model: a card of `seedbed models`.")
+    task: str = option("chat", "What the model shall learn.", choices=("chat", "embed"))
+    model: str = option("", "Base model: a card of `seedbed models`; each task has its own when none is named.")
     method: str = option("lora", "lora: adapters, merged afterwards; full: the weights themselves.",
                          choices=("lora", "full"))
     ask: str | None = option(None, "Column with the questions or documents, in any table; with --answer.")
@@ -61,6 +61,8 @@ class TuneConfig:
     seed: int = option(0, "Fixes everything random.", minimum=0)
 
 
+USUAL = {"chat": "smollm2-135m-instruct", "embed": "all-minilm-l6-v2"}
+"""The base model of each task when none is named."""
 Config = TypeVar("Config", RunConfig, TuneConfig, TrainConfig, TextConfig)
 Main = TypeVar("Main", RunConfig, TuneConfig)
 Training = TypeVar("Training", TrainConfig, TextConfig)
@@ -98,6 +100,8 @@ def check(run: Main, training: Training) -> tuple[Main, Training]:
     """
     run, training = checked(type(run), vars(run)), checked(type(training), vars(training))
     seconds(run.budget)
+    if isinstance(run, TuneConfig) and not run.model:
+        run = dataclasses.replace(run, model=USUAL[run.task])
     if isinstance(run, RunConfig) and run.split and (run.validation or run.test):
         raise UserError("--split was given together with a file of its own for a split.",
                         "Name the column that says the split, or the files that are the splits.")

@@ -78,5 +78,10 @@ def _writing() -> Course[Any]:
     return WritingCourse()
 
 
-COURSES: dict[str, Callable[[], Course[Any]]] = {"chat": _writing}
+def _embedding() -> Course[Any]:
+    from .embedding import EmbeddingCourse
+    return EmbeddingCourse()
+
+
+COURSES: dict[str, Callable[[], Course[Any]]] = {"chat": _writing, "embed": _embedding}
 """By the task's name."""
