@@ -41,7 +41,8 @@ def recall(vectors: Vectors) -> float:
 
 @pytest.mark.parametrize("method", ["full", "lora"])
 def test_it_finds_what_it_did_not(method: str, tmp_path: Path) -> None:
-    done = embed(dataclasses.replace(lesson("llama", method, learning_rate=3e-3 if method == "full" else 1e-2),
+    rate = 3e-3 if method == "full" else 1e-2
+    done = embed(dataclasses.replace(lesson("llama", method, epochs=4, learning_rate=rate),
                                      adapter=tmp_path / "adapter"))
     assert recall(done.after) > recall(done.before) + 0.15
     assert done.hard and done.tokens and not done.cut and done.predicted_seconds > 0
