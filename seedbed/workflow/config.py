@@ -46,12 +46,18 @@ class RunConfig:
 class TuneConfig:
     """Fine-tuning. Flags, YAML and docs come from these fields."""
 
-    task: str = option("chat", "What the model shall learn.", choices=("chat", "embed"))
+    task: str = option("chat", "What the model shall learn.",
+                       choices=("chat", "summarize", "translate", "extract", "complete", "embed"))
     model: str = option("", "Base model: a card of `seedbed models`; each task has its own when none is named.")
     method: str = option("lora", "lora: adapters, merged afterwards; qlora: the same on weights at 4 bits, in less "
                                  "memory; full: the weights themselves.", choices=("lora", "qlora", "full"))
     ask: str | None = option(None, "Column with the questions or documents, in any table; with --answer.")
     answer: str | None = option(None, "Column with what shall be written.")
+    language: str | None = option(None, "What to translate into, by name or code; told from the rows when not said.")
+    from_language: str | None = option(None, "What to translate from; told from the rows when not said.")
+    schema: Path | None = option(None, "File with the JSON schema of what is extracted; derived when not said.")
+    answered: int = option(100, "Test rows that are answered before and after, to score the answers; 0 is none.",
+                           minimum=0)
     group: str | None = option(None, "Column whose rows with the same value stay in one split.")
     validation: Path | None = option(None, "File of validation rows, when you have made the splits.")
     test: Path | None = option(None, "File of test rows, when you have made the splits.")
@@ -61,8 +67,9 @@ class TuneConfig:
     seed: int = option(0, "Fixes everything random.", minimum=0)
 
 
-USUAL = {"chat": "smollm2-135m-instruct", "embed": "all-minilm-l6-v2"}
-"""The base model of each task when none is named."""
+WRITER = "smollm2-135m-instruct"
+USUAL = {"embed": "all-minilm-l6-v2"}
+"""The base model of each task that does not write, when none is named; all others have `WRITER`."""
 Config = TypeVar("Config", RunConfig, TuneConfig, TrainConfig, TextConfig)
 Main = TypeVar("Main", RunConfig, TuneConfig)
 Training = TypeVar("Training", TrainConfig, TextConfig)
@@ -101,7 +108,7 @@ def check(run: Main, training: Training) -> tuple[Main, Training]:
     run, training = checked(type(run), vars(run)), checked(type(training), vars(training))
     seconds(run.budget)
     if isinstance(run, TuneConfig) and not run.model:
-        run = dataclasses.replace(run, model=USUAL[run.task])
+        run = dataclasses.replace(run, model=USUAL.get(run.task, WRITER))
     if isinstance(run, RunConfig) and run.split and (run.validation or run.test):
         raise UserError("--split was given together with a file of its own for a split.",
                         "Name the column that says the split, or the files that are the splits.")

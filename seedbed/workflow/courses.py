@@ -73,9 +73,11 @@ class Course(Protocol[L]):
         """
 
 
-def _writing() -> Course[Any]:
-    from .writing import WritingCourse
-    return WritingCourse()
+def _writing(task: str) -> Callable[[], Course[Any]]:
+    def make() -> Course[Any]:
+        from .writing import WritingCourse
+        return WritingCourse(task)
+    return make
 
 
 def _embedding() -> Course[Any]:
@@ -83,5 +85,7 @@ def _embedding() -> Course[Any]:
     return EmbeddingCourse()
 
 
-COURSES: dict[str, Callable[[], Course[Any]]] = {"chat": _writing, "embed": _embedding}
+COURSES: dict[str, Callable[[], Course[Any]]] = {
+    **{task: _writing(task) for task in ("chat", "summarize", "translate", "extract", "complete")},
+    "embed": _embedding}
 """By the task's name."""
