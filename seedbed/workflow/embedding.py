@@ -111,6 +111,8 @@ class EmbeddingCourse:
 
         done = embed(replace(lesson, progress=progress, adapter=adapter))
         backbone = done.backbone
+        if backbone.tokenizer.pad_token is None:  # else sentence-transformers refuses more than one text at once
+            backbone.tokenizer.pad_token = backbone.tokenizer.eos_token
         backbone.save(model)
         write_pooling(model, backbone.pooling, backbone.normalized, backbone.max_tokens, backbone.width)
         at = {text: place for place, text in enumerate(lesson.documents)}
