@@ -96,7 +96,7 @@ class Company:
         hard: wrong documents by question.
         lengths: tokens of each text, by place.
         texts: most pairs in a batch.
-        tokens: most tokens in a batch; a longer pair stands with one other.
+        tokens: most tokens in a batch, but two pairs always stand together; one left over joins the last batch.
         negatives: hard ones that are drawn for each pair.
         seed: fixes the order and the draw, with the epoch.
     """

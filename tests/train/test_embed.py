@@ -92,7 +92,8 @@ def test_every_pair_stands_in_one_batch_of_the_epoch_with_its_hard_negatives() -
             assert any({question, document} <= set(batch) for batch in batches)
             assert any(question in batch and (20 + (question + 1) % 20 in batch or 20 + (question + 2) % 20 in batch)
                        for batch in batches)
-    assert all(sum(3 for _ in batch) <= 24 for batch in Company(pairs, {}, [3] * 41, 99, 24, 0, 0).epoch(0))
+    few = [3 * len(batch) for batch in Company(pairs, {}, [3] * 41, 99, 24, 0, 0).epoch(0)]
+    assert max(few[:-1]) <= 24 < few[-1] <= 30             # the pair that was left over joins the last batch
 
 
 def test_mined_are_near_and_wrong_never_kin_nor_too_near() -> None:
