@@ -64,6 +64,8 @@ class TuneConfig:
     encoding: str | None = option(None, "Encoding of the files, such as cp1252; found out when not said.")
     delimiter: str | None = option(None, "Character between columns (or `tab`); found out when not said.")
     budget: str | None = option(None, "Most time for training, such as 90s, 10m or 2h.")
+    search: str | None = option(None, "Try other learning rates, ranks and layers this long (30m, or '12 trials'); "
+                                      "the best on validation stays.")
     seed: int = option(0, "Fixes everything random.", minimum=0)
 
 
@@ -109,6 +111,13 @@ def check(run: Main, training: Training) -> tuple[Main, Training]:
     seconds(run.budget)
     if isinstance(run, TuneConfig) and not run.model:
         run = dataclasses.replace(run, model=USUAL.get(run.task, WRITER))
+    if isinstance(run, TuneConfig) and run.search is not None:
+        from .search import limit, need
+
+        limit(run.search)
+        if run.budget:
+            raise UserError("--search was given together with --budget.", "The time of --search is for all trials.")
+        need()
     if isinstance(run, RunConfig) and run.split and (run.validation or run.test):
         raise UserError("--split was given together with a file of its own for a split.",
                         "Name the column that says the split, or the files that are the splits.")
