@@ -28,8 +28,8 @@ def train(
     source: Annotated[str | None, typer.Argument(
         metavar="FILE", help="Conversations (messages, ShareGPT, Alpaca), prompts with completions, or plain texts, "
                              "in any format that `seedbed run` reads; or any table with --ask and --answer. For "
-                             "--task entities: doccano, Prodigy, Label Studio, CoNLL, texts with lists of "
-                             "spans.")] = None,
+                             "--task entities: doccano, Prodigy, Label Studio, CoNLL, texts with lists of spans; for "
+                             "--task embed: pairs of a question and a document.")] = None,
     out: Annotated[Path | None, typer.Option(
         help="The run folder, which must be new. [default: runs/NAME-TIME]")] = None,
     file: Annotated[Path | None, typer.Option(
@@ -40,7 +40,7 @@ def train(
     resume: Annotated[Path | None, typer.Option(help="Go on with a run folder that was stopped or killed.")] = None,
     json: Annotated[bool, typer.Option("--json", help="Print the result as JSON for programs.")] = False,
 ) -> None:
-    """Teach a model to write (answers, summaries, translations, fields, code), or to mark entities in texts.
+    """Teach a model to write (answers, summaries, translations, fields, code), to mark entities or to embed texts.
 
     Only the assistant's words are learned, unless a row is plain text. The model is judged on rows that it has not
     seen, before and after. Ctrl-C keeps the state; --resume goes on.
@@ -71,6 +71,7 @@ def train(
 def tell(result: TuneResult, folder: Path) -> None:
     """Print the verdict, the figures and where everything is."""
     from ..evaluate.report import wording as w
+    from ..evaluate.report.tuned import trial
 
     show.line(result.verdict)
     show.line(f"{w.plural(result.rows['train'], 'row')} learned from, {result.tokens['learned']:,} of "
@@ -93,7 +94,7 @@ def tell(result: TuneResult, folder: Path) -> None:
                        ("figures", "result.json"), ("search", "search.svg")):
         if (folder / name).exists():
             show.line(f"{what}: {folder / name}")
-    show.line(f"try it: seedbed {'predict' if result.task == 'entities' else 'generate'} {folder} \"...\"")
+    show.line(f"try it: {trial(result.task, str(folder))}")
 
 
 def _estimate(e: Estimate | None) -> str:

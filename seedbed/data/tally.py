@@ -36,6 +36,9 @@ REASONS: dict[str, tuple[Severity, str, str]] = {
                       "Export again: the text was changed after it was labelled, or offsets count bytes."),
     "same_answers": ("warning", "{n} had one answer as chosen and as rejected.",
                      "Leave them out, or correct them; they do not say what is better."),
+    "no_pair": ("error", "{n} held no pair of a question and a document.",
+                "Fill in both, or delete the row; the examples say what is missing."),
+    "repeated_pair": ("info", "{n} repeated a pair and were left out.", "Nothing to do: each pair is learned once."),
     # Rows that are kept.
     "empty_span": ("warning", "{n} without a character, or of spaces alone, were left out.", "Delete them."),
     "trimmed_span": ("info", "{n} began or ended in spaces, which were taken off.", "Nothing to do."),

@@ -44,7 +44,7 @@ class RunConfig:
 
 @dataclass(frozen=True)
 class TuneConfig:
-    """Fine-tuning of a model that writes. Flags, YAML and docs come from these fields."""
+    """Fine-tuning. Flags, YAML and docs come from these fields."""
 
     task: str = option("chat", "What the model shall learn; `prefer` is found out where answers are judged.",
                        choices=("chat", "summarize", "translate", "extract", "complete", "entities", "embed",
@@ -72,8 +72,9 @@ class TuneConfig:
     seed: int = option(0, "Fixes everything random.", minimum=0)
 
 
-WRITER, USUAL = "smollm2-135m-instruct", {"entities": "all-minilm-l6-v2"}
-"""The base model when none is named, and of tasks for which it is another."""
+WRITER = "smollm2-135m-instruct"
+USUAL = {"entities": "all-minilm-l6-v2", "embed": "all-minilm-l6-v2"}
+"""The base model of each task that does not write, when none is named; all others have `WRITER`."""
 Config = TypeVar("Config", RunConfig, TuneConfig, TrainConfig, TextConfig)
 Main = TypeVar("Main", RunConfig, TuneConfig)
 Training = TypeVar("Training", TrainConfig, TextConfig)
