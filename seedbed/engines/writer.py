@@ -61,12 +61,24 @@ class Writer:
             UserError: the text fills the model's whole context; a value is out of bounds.
         """
         check(sampling)
-        ids = self.backbone.tokenizer(text, add_special_tokens=special)["input_ids"]
-        room = self.backbone.max_tokens - len(ids)
-        if room < 1:
+        ids = self.read(text, special=special)
+        return self._pieces(ids, sampling, min(self.room(ids), sampling.max_tokens))
+
+    def read(self, text: str, *, special: bool) -> list[int]:
+        """Tokens of a text that leave room to go on.
+
+        Raises:
+            UserError: it fills the model's whole context.
+        """
+        ids: list[int] = self.backbone.tokenizer(text, add_special_tokens=special)["input_ids"]
+        if self.room(ids) < 1:
             raise UserError(f"The text has {len(ids):,} tokens and the model takes {self.backbone.max_tokens:,}.",
                             "Shorten it, or take a model with a longer context.")
-        return self._pieces(ids, sampling, min(room, sampling.max_tokens))
+        return ids
+
+    def room(self, ids: Sequence[int]) -> int:
+        """How many tokens the model can write after these."""
+        return self.backbone.max_tokens - len(ids)
 
     def _pieces(self, ids: list[int], sampling: Sampling, most: int) -> Iterator[str]:
         """Text that is settled: whole characters that are not the beginning of a stop text."""
@@ -94,14 +106,14 @@ class Writer:
         cache, new = DynamicCache(config=root.config), torch.tensor([ids])
         for _ in range(most):
             scores = root(input_ids=new, past_key_values=cache, use_cache=True, logits_to_keep=1).logits
-            token = _draw(scores[0, -1].float(), sampling, generator)
+            token = draw(scores[0, -1].float(), sampling, generator)
             if token in self.ends:
                 return
             yield token
             new = torch.tensor([[token]])
 
 
-def _draw(scores: Tensor, sampling: Sampling, generator: torch.Generator) -> int:
+def draw(scores: Tensor, sampling: Sampling, generator: torch.Generator) -> int:
     """One token. scores: [words]"""
     if sampling.temperature == 0:
         return int(scores.argmax())
