@@ -13,18 +13,20 @@ from .gather import GIVEN, LINE, OURS, SOURCE, Given, gather, groups_of, objects
 from .read import LONGEST_CELL, Reading, nothing_left
 from .tally import Tally
 from .targets import as_text
-from .turns import COLUMNS, FORMS, Conversation, Unfit, conversation, form_of, pair
+from .turns import COLUMNS, FORMS, Conversation, Unfit, conversation, form_of, pair, question
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
 COLUMN = "conversation"
 """The column of a dataset that holds each row's `Conversation` as JSON; `text` beside it holds the words alone."""
+PROMPTS = "prompt and completion"
+"""The form of two columns that were named."""
 
 
 def read_conversations(source: Given | Mapping[str, Given], *, ask: str | None = None, answer: str | None = None,
                        group: str | None = None, encoding: str | None = None, delimiter: str | None = None,
-                       progress: Progress = SILENT) -> Reading:
+                       asks: bool = False, progress: Progress = SILENT) -> Reading:
     """Read what a model shall learn to write.
 
     The form of each source is found by the names of its columns: OpenAI's `messages`, ShareGPT's `conversations`,
@@ -35,6 +37,7 @@ def read_conversations(source: Given | Mapping[str, Given], *, ask: str | None =
         ask, answer: names of two columns that hold a question (or a document) and its answer, in any table.
         group: name of a column; rows with the same value are never in different splits.
         encoding, delimiter: of delimited text and JSON; None finds out.
+        asks: answers may be missing, in some rows or all: the column of questions is enough.
 
     Returns:
         A reading whose dataset has no targets and the further column `conversation`.
@@ -44,7 +47,7 @@ def read_conversations(source: Given | Mapping[str, Given], *, ask: str | None =
     """
     import pyarrow as pa
 
-    if (ask is None) != (answer is None):
+    if (ask is None) != (answer is None) and not (asks and ask):
         raise DataError("One column was named where a question and its answer are two.",
                         "Name both: --ask COLUMN --answer COLUMN")
     tally = Tally()
@@ -60,8 +63,13 @@ def read_conversations(source: Given | Mapping[str, Given], *, ask: str | None =
     if ask and answer:
         table, forms = raw.select(list(dict.fromkeys((ask, answer)))), dict[str, str]()
         tally.detect("form", f"{ask} and {answer}")
+    elif ask:
+        table, forms = _unanswered(raw.select([ask]).rename_columns(["prompt"])), dict.fromkeys(
+            raw.column(SOURCE).unique().to_pylist(), PROMPTS)
+        tally.detect("form", ask)
     else:
         table = _named(raw.select(columns))
+        table = _unanswered(table) if asks else table
         forms = _forms(table, raw.column(SOURCE))
         table = table.select([name for name in table.column_names if name in COLUMNS])
         tally.detect("form", ", ".join(dict.fromkeys(forms.values())))
@@ -69,7 +77,11 @@ def read_conversations(source: Given | Mapping[str, Given], *, ask: str | None =
     kept, places = list[Conversation](), list[int]()
     for place, row in enumerate(_rows(table)):
         try:
-            made = pair(row[ask], row[answer]) if ask and answer else conversation(row, forms[sources[place]])
+            if asks:
+                made = question({"prompt": row[ask], "completion": row[answer]}, PROMPTS) if ask and answer else \
+                    question(row, forms[sources[place]])
+            else:
+                made = pair(row[ask], row[answer]) if ask and answer else conversation(row, forms[sources[place]])
         except Unfit as problem:
             tally.skip("no_conversation", lines[place], str(problem))
             continue
@@ -103,6 +115,16 @@ def _named(table: pa.Table) -> pa.Table:
     if len(set(names)) == len(names):
         table = table.rename_columns(names)
     return table
+
+
+def _unanswered(table: pa.Table) -> pa.Table:
+    """With an empty column of answers where the table has questions alone."""
+    import pyarrow as pa
+
+    if form_of(table.column_names) not in (None, "text"):
+        return table
+    needed = next((two for two, _ in FORMS.values() if len(two) == 2 and two[0] in table.column_names), None)
+    return table.append_column(needed[1], pa.nulls(len(table), pa.string())) if needed else table
 
 
 def _forms(table: pa.Table, sources: pa.ChunkedArray) -> dict[str, str]:

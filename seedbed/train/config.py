@@ -54,6 +54,15 @@ class TextConfig(LoopConfig):
     """How a model learns to write."""
 
     max_tokens: int = option(1024, "Longer texts are cut to this many tokens.", minimum=8)
+    teacher_share: float = option(0.5, "With a teacher's probabilities: their share of the loss; the rest is that of "
+                                       "the answers in the file.", minimum=0, maximum=1)
+    temperature: float = option(1.0, "Divides the scores of teacher and student: above 1, unlikely words tell more.",
+                                minimum=0.1, maximum=20)
+    divergence: str | None = option(None, "forward: cover all that the teacher would say; reverse: say only what it "
+                                          "would. By default reverse for --distill policy.",
+                                    choices=("forward", "reverse"))
+    teacher_words: int = option(64, "Likeliest words of the teacher that are stored for each token; all others count "
+                                    "as one.", minimum=1)
 
 
 def upper_half(layers: int) -> int:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import pytest
@@ -72,7 +73,7 @@ def test_fewer_words_never_say_more_than_all(reverse: bool) -> None:
     with torch.no_grad():
         apart = [TokenLoss.apply(hidden, weight, None, targets, 1.0, 0.0, 0.0,  # type: ignore[no-untyped-call]
                                  top(scores, k, 1.0, share=1.0, reverse=reverse)) for k in (1, 8, 32, WORDS)]
-    for few, more in zip(apart, apart[1:], strict=False):
+    for few, more in itertools.pairwise(apart):
         assert (few <= more + 1e-5).all() and few.mean() < more.mean()
 
 
