@@ -88,6 +88,10 @@ class Remote:
 
     def __exit__(self, kind: type[BaseException] | None, problem: BaseException | None,
                  trace: TracebackType | None) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connections."""
         self._client.close()
 
     def model(self) -> str:
@@ -167,9 +171,8 @@ class Remote:
                 why = type(problem).__name__
             except (ValueError, KeyError, IndexError, TypeError):
                 why = "its answer is not one of chat completions"
-            if count < TRIES - 1:
-                if self._over.wait(min(pause, LONGEST_WAIT)):
-                    break
+            if count < TRIES - 1 and self._over.wait(min(pause, LONGEST_WAIT)):
+                break
         raise Offline(f"The teacher at {self.url} gave no answer in {TRIES} tries: {why}.",
                       "See that it runs and how much it allows.")
 

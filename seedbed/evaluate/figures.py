@@ -22,7 +22,7 @@ class Figure(Record):
     """After minus before, or before minus after where less is better: above 0 it became better. Of the same rows, so
     surer than either figure. None where a difference says nothing (perplexity)."""
     baseline: Estimate | None = None
-    """What needs no model reaches on these rows."""
+    """What is reached on these rows without this training: by a rule that needs no model, or by the teacher."""
 
 
 class Sample(Record):
@@ -60,6 +60,8 @@ class TuneResult(Record):
     figures: list[Figure]
     """The first one leads: the verdict is about it."""
     samples: list[Sample] = []
+    answers: dict[str, int] = {}
+    """A teacher's answers: `asked`, `learned`, and those left out, by reason."""
     verdict: str
     note: str
     """Why training ended, and which weights were kept."""

@@ -25,9 +25,6 @@ from .generate import Answers, TextLesson
 from .opinions import Opinions, ask, blank, kept, teacher
 from .student import Losses, Student, Tuned, teach
 
-LONGEST = 256
-"""Tokens that a student writes of itself, at most, for its teacher to judge."""
-
 
 @dataclass(frozen=True)
 class FromTeacher(TextLesson):
@@ -37,11 +34,13 @@ class FromTeacher(TextLesson):
         teacher: its folder.
         policy: the student learns from its own answers, written anew at each pass, as the teacher judges them.
         asked: with `policy`, the turns before the answer of each training row.
+        answer_tokens: most tokens of such an answer.
     """
 
     teacher: Path = field(default=Path(), kw_only=True)
     policy: bool = field(default=False, kw_only=True)
     asked: list[list[Turn]] = field(default_factory=list, kw_only=True)
+    answer_tokens: int = field(default=256, kw_only=True)
 
 
 class FromLogits(Answers):
@@ -103,7 +102,8 @@ class FromItself(FromLogits):
         prompts = [template.tokenizer(template.prompt(turns), add_special_tokens=not template.chats)["input_ids"]
                    for turns in lesson.asked]
         most = lesson.config.max_tokens
-        room = [min(most, len(ids) + LONGEST + 8) for ids in prompts]         # the template closes an answer too
+        closed = lesson.answer_tokens + 8                                     # the template closes an answer too
+        room = [min(most, len(ids) + closed) for ids in prompts]
         own = [Row((ids + [0] * length)[:length], [False] * length)
                for ids, length in zip(prompts, room, strict=True)]
         super().__init__(replace(lesson, rows=own), opinions)
@@ -143,8 +143,8 @@ class FromItself(FromLogits):
         if file is not None and file.is_file():
             return list(json.loads(file.read_text(encoding="utf-8")))
         self.student.body.show()
-        texts = answers(Writer(self.student.backbone), self.lesson.asked, Sampling(
-            max_tokens=LONGEST, temperature=1.0, seed=self.lesson.seed * 1_000 + epoch), self.lesson.progress)
+        how = Sampling(self.lesson.answer_tokens, temperature=1.0, seed=self.lesson.seed * 1_000 + epoch)
+        texts = answers(Writer(self.student.backbone), self.lesson.asked, how, self.lesson.progress)
         if file is not None:
             file.parent.mkdir(parents=True, exist_ok=True)
             part = file.with_name(file.name + ".part")

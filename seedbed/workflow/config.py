@@ -50,6 +50,18 @@ class TuneConfig:
     model: str = option("smollm2-135m-instruct", "Base model: a card of `seedbed models`.")
     method: str = option("lora", "lora: adapters, merged afterwards; full: the weights themselves.",
                          choices=("lora", "full"))
+    teacher: str | None = option(None, "Learn from this model: a card, a run folder, a model folder, or the URL of "
+                                       "a server with OpenAI's chat completions.")
+    distill: str = option("logits", "What of it: logits (its probabilities of the rows' answers), text (answers that "
+                                    "it writes), policy (its probabilities of the student's own answers).",
+                          choices=("logits", "text", "policy"))
+    teacher_model: str | None = option(None, "The teacher's name on that server; needed if it has several.")
+    draws: int = option(1, "Answers that the teacher writes to each question; of several the one is learned that the "
+                           "others agree with.", minimum=1, maximum=64)
+    agreement: float = option(0.5, "Least likeness of that answer to the others, as mean token F1.", minimum=0,
+                              maximum=1)
+    answer_tokens: int = option(256, "Most tokens of an answer that teacher or student writes; longer ones are left "
+                                     "out.", minimum=1)
     ask: str | None = option(None, "Column with the questions or documents, in any table; with --answer.")
     answer: str | None = option(None, "Column with what shall be written.")
     group: str | None = option(None, "Column whose rows with the same value stay in one split.")
@@ -98,12 +110,24 @@ def check(run: Main, training: Training) -> tuple[Main, Training]:
     """
     run, training = checked(type(run), vars(run)), checked(type(training), vars(training))
     seconds(run.budget)
+    if isinstance(run, TuneConfig):
+        _teacher(run)
     if isinstance(run, RunConfig) and run.split and (run.validation or run.test):
         raise UserError("--split was given together with a file of its own for a split.",
                         "Name the column that says the split, or the files that are the splits.")
     if run.model:
         _known(run.model)
     return run, training
+
+
+def _teacher(run: TuneConfig) -> None:
+    """Refuse a way of learning that its teacher does not allow."""
+    if run.teacher is None:
+        if run.distill != TuneConfig.distill:
+            raise UserError(f"--distill {run.distill} was given without a teacher.", "Name one: --teacher MODEL")
+    elif "://" in run.teacher and run.distill != "text":
+        raise UserError(f"A teacher behind a URL gives text, and --distill {run.distill} needs its probabilities of "
+                        "each word.", "Learn from its text: --distill text")
 
 
 def _known(model: str) -> None:

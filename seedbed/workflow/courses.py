@@ -33,6 +33,7 @@ class Learned:
     history: list[dict[str, float]]
     predicted_seconds: float
     samples: list[Sample] = field(default_factory=list)
+    answers: dict[str, int] = field(default_factory=dict)
 
 
 class Course(Protocol[L]):
@@ -76,6 +77,14 @@ class Course(Protocol[L]):
 def _writing() -> Course[Any]:
     from .writing import WritingCourse
     return WritingCourse()
+
+
+def course_of(config: TuneConfig) -> Course[Any]:
+    """The course of a job: that of its task, or of a teacher."""
+    if config.teacher:
+        from .distilling import course
+        return course(config)
+    return COURSES[config.task]()
 
 
 COURSES: dict[str, Callable[[], Course[Any]]] = {"chat": _writing}

@@ -14,7 +14,7 @@ from ..errors import NoResources
 from ..progress import SILENT, Progress
 from ..train.config import TextConfig
 from .config import RunFolder, TuneConfig, plain, write, write_config
-from .courses import COURSES, Course, TuneJob
+from .courses import Course, TuneJob, course_of
 from .stops import begin, go_on, refuse, told
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ def finetune(source: str | Path, config: TuneConfig | None = None, training: Tex
     from ..store import hold, open_store
 
     job = begin(str(source), config or TuneConfig(), training or TextConfig(), out, progress)
-    folder, course = job.folder, COURSES[job.config.task]()
+    folder, course = job.folder, course_of(job.config)
     with told(folder, "train"), open_store() as store:
         dataset, said = course.read(str(source), job.config, progress)
         lesson = course.lesson(job, dataset, course.model(job))  # a bad row is told before anything is written
@@ -77,7 +77,7 @@ def resume(folder: str | Path, *, progress: Progress = SILENT) -> FineTuned:
     from ..store import hold, open_store
 
     job = go_on(folder, TuneConfig, TextConfig, progress)
-    course = COURSES[job.config.task]()
+    course = course_of(job.config)
     with told(job.folder, "train"), open_store() as store, hold(job.folder.path):
         dataset = open_splits(job.folder.path)
         lesson = course.lesson(job, dataset, course.model(job))

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from ..data.dataset import Dataset
     from ..models.template import Row, Template
     from ..train.generate import TextLesson
+    from ..train.student import Tuned
 
 SPLITS, SPLITS_WITH_TEST = (0.8, 0.1, 0.1), (0.9, 0.1, 0.0)
 MOST_HELD, MOST_JUDGED = 200, 500
@@ -29,6 +30,8 @@ class WritingCourse:
     """Answers, summaries, translations, fields, code."""
 
     metric = "loss"
+    asks = False
+    """Rows may lack their answers."""
 
     def read(self, source: str, config: TuneConfig, progress: Progress) -> tuple[Dataset, dict[str, Any]]:
         from ..data import duplicates
@@ -39,7 +42,8 @@ class WritingCourse:
         named = {name: one for name, one in given.items() if one}
         reading = read_conversations(
             named if len(named) > 1 else source, ask=config.ask, answer=config.answer, group=config.group,
-            encoding=config.encoding, delimiter=TAB.get(config.delimiter or "", config.delimiter), progress=progress)
+            encoding=config.encoding, delimiter=TAB.get(config.delimiter or "", config.delimiter), asks=self.asks,
+            progress=progress)
         progress.note(f"Read as {reading.detected['form']}: {reading.kept:,} of {reading.read:,} rows.")
         for finding in reading.findings:
             progress.note(f"{finding.message} {'; '.join(finding.examples[:2])}")
@@ -65,8 +69,7 @@ class WritingCourse:
 
         place = open_folder(model)
         template = open_template(place, job.training.max_tokens)
-        parts = {name: _rows(template, dataset.part(name), most, job.config.seed) for name, most in (
-            ("train", None), ("validation", MOST_HELD), ("test", MOST_JUDGED))}
+        parts = {name: _rows(template, some) for name, some in used(dataset, job.config.seed).items()}
         if not parts["train"] or len(parts["test"]) < 2:  # of one row no interval can be made
             raise DataError(
                 f"{len(parts['train'])} rows to learn from and {len(parts['test'])} to judge by are too few.",
@@ -88,13 +91,18 @@ class WritingCourse:
 
     def learn(self, job: TuneJob, dataset: Dataset, lesson: TextLesson, model: Path, adapter: Path,
               progress: Progress) -> Learned:
-        import numpy as np
-
-        from ..evaluate.writing import verdict, writing
         from ..train.generate import write
 
         tuned = write(replace(lesson, progress=progress, adapter=adapter))
         tuned.backbone.save(model)
+        return self.learned(lesson, tuned)
+
+    def learned(self, lesson: TextLesson, tuned: Tuned) -> Learned:
+        """The figures of a tuned model, and what it learned from."""
+        import numpy as np
+
+        from ..evaluate.writing import verdict, writing
+
         decode = tuned.backbone.tokenizer.decode
         said = [decode([i for i, on in zip(row.ids, row.learned, strict=True) if on], skip_special_tokens=True)
                 for row in lesson.judged]
@@ -125,14 +133,26 @@ def _memory(job: TuneJob, rows: Sequence[Row]) -> int | None:
                            logit_tokens=TOKENS)
 
 
-def _rows(template: Template, part: Dataset, most: int | None, seed: int) -> list[Row]:
+def used(dataset: Dataset, seed: int) -> dict[str, Dataset]:
+    """The rows of each split that are read: all to learn from, at most so many to judge by."""
     import numpy as np
 
+    parts = {}
+    for name, most in (("train", len(dataset)), ("validation", MOST_HELD), ("test", MOST_JUDGED)):
+        part = dataset.part(name)
+        parts[name] = part if len(part) <= most else part.take(
+            sorted(np.random.default_rng(seed).choice(len(part), most, replace=False).tolist()))
+    return parts
+
+
+def named(part: Dataset) -> list[str]:
+    """Where each row stands, for people."""
+    return [f"{Path(source).name} line {line}" for source, line in zip(part.column("source"), part.column("line"),
+                                                                       strict=True)]
+
+
+def _rows(template: Template, part: Dataset) -> list[Row]:
     from ..data.conversations import conversations
     from ..models.template import rows_of
 
-    if most is not None and len(part) > most:
-        part = part.take(sorted(np.random.default_rng(seed).choice(len(part), most, replace=False).tolist()))
-    names = [f"{Path(source).name} line {line}" for source, line in zip(part.column("source"), part.column("line"),
-                                                                        strict=True)]
-    return rows_of(template, conversations(part), names)
+    return rows_of(template, conversations(part), named(part))

@@ -131,13 +131,11 @@ def asking(count: int) -> tuple[list[Row], list[list[dict[str, Any]]]]:
 
 def own(taught: Path, **more: Any) -> FromTeacher:
     one, (made, asked) = pupil(taught), asking(12)
-    return dataclasses.replace(one, rows=made, asked=asked, policy=True, **more)
+    return dataclasses.replace(one, rows=made, asked=asked, policy=True, answer_tokens=6, **more)
 
 
 @pytest.mark.parametrize("method", ["lora", "full"])
-def test_it_learns_from_its_own_answers(method: str, taught: Path, tmp_path: Path,
-                                        monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("seedbed.train.distill.LONGEST", 8)
+def test_it_learns_from_its_own_answers(method: str, taught: Path, tmp_path: Path) -> None:
     config = dataclasses.replace(CONFIG, learning_rate=1e-2 if method == "lora" else 3e-3, epochs=4)
     tuned = distill(own(taught, config=config, folder=tmp_path, method=method)).tuned
     before, after = tuned.more["divergence"]
@@ -149,7 +147,6 @@ def test_it_learns_from_its_own_answers(method: str, taught: Path, tmp_path: Pat
 
 def test_a_stopped_training_on_own_answers_goes_on_as_an_undisturbed_one(
         taught: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("seedbed.train.distill.LONGEST", 6)
     config = dataclasses.replace(CONFIG, epochs=3, learning_rate=3e-3)
     undisturbed = distill(own(taught, config=config, folder=tmp_path / "a")).tuned
     calls, real = [0], Boundary.pass_through
