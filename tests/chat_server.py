@@ -11,7 +11,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 Reply = str | int | bytes | float | dict[str, Any]
-"""A text to answer with, a status, a body as it is, seconds of silence, or a whole choice. `CLOSES` hangs up midway."""
+"""A text to answer with, a status, a body as it is, seconds of silence, or a choice. `CLOSES` hangs up midway."""
 CLOSES = -1
 
 
@@ -79,7 +79,8 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 @contextmanager
-def serving(answer: Callable[[dict[str, Any], int], Reply], models: tuple[str, ...] = ("big",)) -> Iterator[ChatServer]:
+def serving(answer: Callable[[dict[str, Any], int], Reply],
+            models: tuple[str, ...] = ("big",)) -> Iterator[ChatServer]:
     server = ChatServer(answer, models)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
     thread.start()

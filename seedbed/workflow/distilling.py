@@ -88,11 +88,13 @@ class Asking:
         parts: the rows of each split that are read.
         true: the test split's own answers judge the student; else the teacher's do.
         rows: as long as training rows may become, for the prediction of memory.
+        base: the student's folder.
     """
 
     parts: dict[str, Dataset]
     true: bool
     rows: list[Row]
+    base: Path
 
 
 class TextCourse(WritingCourse):
@@ -127,7 +129,7 @@ class TextCourse(WritingCourse):
         if not rows or len(parts["test"]) < 2:
             raise DataError(f"{len(rows)} questions to learn from and {len(parts['test'])} to judge by are too few.",
                             "Give 20 rows or more, or at least 2 of your own to judge by with --test.")
-        return Asking(parts, true, rows)
+        return Asking(parts, true, rows, model)
 
     def learn(self, job: TuneJob, dataset: Dataset, lesson: Any, model: Path, adapter: Path,
               progress: Progress) -> Learned:
@@ -153,7 +155,7 @@ class TextCourse(WritingCourse):
                 part = part.take(there).with_column(COLUMN, [written[id] for id in part.take(there).column("id")])
             made.append(part)
         try:
-            plain = super().lesson(replace(job, progress=progress), _joined(made), model)
+            plain = super().lesson(replace(job, progress=progress), _joined(made), lesson.base)
         except DataError as problem:
             raise DataError(f"Of the teacher's answers too few are left: {problem.message}",
                             f"Look at {job.folder.path / ANSWERS}, or lower --agreement.") from None
