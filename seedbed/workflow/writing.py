@@ -6,7 +6,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from ..errors import DataError, NoResources
 from ..machine import memory_to_plan_for
@@ -128,9 +128,9 @@ def _memory(job: TuneJob, rows: Sequence[Row]) -> int | None:
         return None
     precision: memory.Precision = "fp32" if str(runtime().dtype) == "torch.float32" else "bf16"
     longest = max(len(row.ids) for row in rows)
-    step = memory.Step(replace(config, max_tokens=longest).step_tokens, longest, config.train_layers, config.rank)
-    return memory.to_train(base, "lora" if job.config.method == "lora" else "full", precision, step,
-                           logit_tokens=TOKENS)
+    step = memory.Step(replace(config, max_tokens=longest).step_tokens, longest, config.train_layers, config.rank,
+                       config.checkpointing)
+    return memory.to_train(base, cast(memory.Method, job.config.method), precision, step, logit_tokens=TOKENS)
 
 
 def used(dataset: Dataset, seed: int) -> dict[str, Dataset]:
