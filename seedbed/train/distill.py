@@ -20,8 +20,8 @@ from ..errors import UserError
 from ..models.folder import open_folder
 from ..models.teacher import Soft
 from ..models.template import Row, Template, open_template, rows_of, taught
-from .batches import Buckets
 from .generate import Answers, TextLesson
+from .loop import Batches
 from .opinions import Opinions, ask, blank, kept, teacher
 from .student import Losses, Student, Tuned, teach
 
@@ -80,7 +80,7 @@ class FromLogits(Answers):
 class Renewed:
     """Batches whose rows are written anew before each pass."""
 
-    batches: Buckets
+    batches: Batches
     renew: Callable[[int], None]
 
     def epoch(self, number: int) -> list[list[int]]:
@@ -109,7 +109,7 @@ class FromItself(FromLogits):
         super().__init__(replace(lesson, rows=own), opinions)
         self.share, self.reverse = 1.0, lesson.config.divergence != "forward"
         self.lesson, self.template, self.room, self.written = lesson, template, room, -1
-        self.batches = Renewed(self.batches, self._renew)                     # type: ignore[arg-type]
+        self.batches = Renewed(self.batches, self._renew)
 
     def prepare(self, student: Student) -> None:
         super().prepare(student)

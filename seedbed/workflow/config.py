@@ -34,6 +34,9 @@ class RunConfig:
     delimiter: str | None = option(None, "Character between columns (or `tab`); found out when not said.")
     candidates: tuple[str, ...] = option((), "Only these.", choices=NAMES)
     model: str | None = option(None, "Base model: a card of `seedbed models`.")
+    teacher: Path | None = option(None, "A larger classifier of these labels (a run folder or a bundle): the "
+                                        "candidates `encoder` and `lora` learn from its probabilities too.")
+    unlabeled: Path | None = option(None, "File of further texts without labels, which the teacher labels.")
     budget: str | None = option(None, "Most time for training, such as 90s, 10m or 2h.")
     metric: str = option("macro_f1", "Figure that chooses.", choices=("macro_f1", "accuracy", "micro_f1"))
     target_error: float = option(0.1, "Share of wrong answers you accept; below it the model abstains.",
@@ -112,6 +115,9 @@ def check(run: Main, training: Training) -> tuple[Main, Training]:
     seconds(run.budget)
     if isinstance(run, TuneConfig):
         _teacher(run)
+    elif run.unlabeled and not run.teacher:
+        raise UserError("--unlabeled was given without a teacher that could label its texts.",
+                        "Name one: --teacher BUNDLE")
     if isinstance(run, RunConfig) and run.split and (run.validation or run.test):
         raise UserError("--split was given together with a file of its own for a split.",
                         "Name the column that says the split, or the files that are the splits.")
