@@ -74,9 +74,11 @@ class Course(Protocol[L]):
         """
 
 
-def _writing() -> Course[Any]:
-    from .writing import WritingCourse
-    return WritingCourse()
+def _writing(task: str) -> Callable[[], Course[Any]]:
+    def make() -> Course[Any]:
+        from .writing import WritingCourse
+        return WritingCourse(task)
+    return make
 
 
 def course_of(config: TuneConfig) -> Course[Any]:
@@ -87,5 +89,6 @@ def course_of(config: TuneConfig) -> Course[Any]:
     return COURSES[config.task]()
 
 
-COURSES: dict[str, Callable[[], Course[Any]]] = {"chat": _writing}
+COURSES: dict[str, Callable[[], Course[Any]]] = {
+    task: _writing(task) for task in ("chat", "summarize", "translate", "extract", "complete")}
 """By the task's name."""

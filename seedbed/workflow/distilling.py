@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from ..errors import DataError, Offline, UserError
 from ..progress import Progress
 from ..settings import settings
+from .answering import asked_as, task_of
 from .config import TuneConfig
 from .courses import Learned, TuneJob
 from .writing import WritingCourse, named, used
@@ -21,9 +22,11 @@ if TYPE_CHECKING:
     from ..data.turns import Conversation, Turn
     from ..engines.remote import Remote
     from ..engines.sampling import Sampling
+    from ..evaluate.figures import Figure
     from ..models.template import Row, Template
+    from ..tasks.write import Write
     from ..train.distill import FromTeacher
-    from ..train.generate import TextLesson
+    from ..train.student import Tuned
 
 ANSWERS = "answers.jsonl"
 """In the run folder: what the teacher wrote, as it came."""
@@ -35,7 +38,7 @@ WARM = 0.8
 
 def course(config: TuneConfig) -> WritingCourse:
     """The course of a job that names a teacher."""
-    return TextCourse() if config.distill == "text" else LogitsCourse()
+    return TextCourse(config.task) if config.distill == "text" else LogitsCourse(config.task)
 
 
 class LogitsCourse(WritingCourse):
@@ -52,7 +55,8 @@ class LogitsCourse(WritingCourse):
         folder = writer_folder(str(job.config.teacher), job.progress)
         template = open_template(open_folder(model), job.training.max_tokens)
         parts = used(dataset, job.config.seed)
-        talks = {name: conversations(part) for name, part in parts.items()}
+        task = task_of(job.config, dataset)
+        talks = {name: asked_as(task, job.config, conversations(part)) for name, part in parts.items()}
         for sentence in agree(template, folder, [one for some in talks.values() for one in some],
                               [*plain.rows, *plain.held, *plain.judged],
                               [where for part in parts.values() for where in named(part)]):
@@ -67,17 +71,17 @@ class LogitsCourse(WritingCourse):
         return FromTeacher(**vars(plain), teacher=folder, policy=job.config.distill == "policy", asked=asked,
                            answer_tokens=job.config.answer_tokens)
 
-    def learn(self, job: TuneJob, dataset: Dataset, lesson: TextLesson, model: Path, adapter: Path,
-              progress: Progress) -> Learned:
+    def teach(self, lesson: FromTeacher) -> tuple[Tuned, Callable[[list[Figure]], list[Figure]]]:
         from ..evaluate.writing import divergence, with_teacher
-        from ..train.distill import FromTeacher, distill
+        from ..train.distill import distill
 
-        assert isinstance(lesson, FromTeacher)
-        done = distill(replace(lesson, progress=progress, adapter=adapter))
-        done.tuned.backbone.save(model)
-        learned, tokens = self.learned(lesson, done.tuned), done.tuned.before.tokens
-        lead, *others = with_teacher(learned.figures, done.nats, tokens)
-        return replace(learned, figures=[lead, divergence(*done.tuned.more["divergence"], tokens), *others])
+        done = distill(lesson)
+        nats, apart, tokens = done.nats, done.tuned.more["divergence"], done.tuned.before.tokens
+
+        def completed(figures: list[Figure]) -> list[Figure]:
+            loss, *others = with_teacher(figures, nats, tokens)
+            return [loss, divergence(*apart, tokens), *others]
+        return done.tuned, completed
 
 
 @dataclass(frozen=True)
@@ -117,10 +121,10 @@ class TextCourse(WritingCourse):
         answers = [place for place, one in enumerate(conversations(parts["test"])) if _answered(one)]
         if true := len(answers) > 1:
             parts["test"] = parts["test"].take(answers)
-        rows = []
+        rows, task = [], task_of(job.config, dataset)
         for name, part in parts.items():
             for one, where in zip(conversations(part), named(part), strict=True):
-                long = len(_prompt(template, _question(one)))
+                long = len(_prompt(template, _instructed(task, job.config, _question(one))))
                 if long >= template.max_tokens:
                     raise DataError(f"{where}: the question has {long:,} tokens, and rows are cut at "
                                     f"{template.max_tokens:,}.", "Raise --max-tokens, or leave the row out.")
@@ -140,7 +144,8 @@ class TextCourse(WritingCourse):
         parts = {name: part for name, part in lesson.parts.items() if not (lesson.true and name == "test")}
         asked = {id: _question(one) for part in parts.values() for id, one in zip(
             part.column("id"), conversations(part), strict=True)}
-        given = _given(job, asked, progress)
+        task = task_of(job.config, dataset)
+        given = _given(job, {id: _instructed(task, job.config, turns) for id, turns in asked.items()}, progress)
         kept, dropped = sift([turns[-1]["content"] for turns in asked.values()],
                              [given[id] for id in asked], job.config.agreement)
         counts = {"asked": len(asked) * job.config.draws, "learned": len(kept), **dropped}
@@ -154,8 +159,9 @@ class TextCourse(WritingCourse):
                 there = [place for place, id in enumerate(part.column("id")) if id in written]
                 part = part.take(there).with_column(COLUMN, [written[id] for id in part.take(there).column("id")])
             made.append(part)
+        dataset = _joined(made)
         try:
-            plain = super().lesson(replace(job, progress=progress), _joined(made), lesson.base)
+            plain = super().lesson(replace(job, progress=progress), dataset, lesson.base)
         except DataError as problem:
             raise DataError(f"Of the teacher's answers too few are left: {problem.message}",
                             f"Look at {job.folder.path / ANSWERS}, or lower --agreement.") from None
@@ -262,6 +268,14 @@ def _question(one: Conversation) -> list[Turn]:
     while turns and turns[-1]["role"] == "assistant":
         turns.pop()
     return turns
+
+
+def _instructed(task: Write, config: TuneConfig, turns: list[Turn]) -> list[Turn]:
+    """A question as the task asks it, for teacher and student alike."""
+    from ..data.turns import Conversation
+
+    one = Conversation((*turns, {"role": "assistant", "content": "?"}))
+    return list(asked_as(task, config, [one])[0].messages[:-1])
 
 
 def _answered(one: Conversation) -> bool:

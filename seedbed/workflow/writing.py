@@ -1,9 +1,9 @@
-"""The course of a model that learns to write: conversations are rendered, learned, and judged by their loss."""
+"""The course of a model that learns to write: rows are rendered, learned, and judged by their loss and by answers."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -11,13 +11,16 @@ from typing import TYPE_CHECKING, Any, cast
 from ..errors import DataError, NoResources
 from ..machine import memory_to_plan_for
 from ..progress import Progress
+from .answering import asked_as, exam, findings, remember, task_of
 from .config import TuneConfig, seconds
 from .courses import Learned, TuneJob
 from .prepare import TAB
 
 if TYPE_CHECKING:
     from ..data.dataset import Dataset
+    from ..evaluate.figures import Figure, Sample
     from ..models.template import Row, Template
+    from ..tasks.write import Write
     from ..train.generate import TextLesson
     from ..train.student import Tuned
 
@@ -29,9 +32,13 @@ MOST_HELD, MOST_JUDGED = 200, 500
 class WritingCourse:
     """Answers, summaries, translations, fields, code."""
 
-    metric = "loss"
     asks = False
     """Rows may lack their answers."""
+
+    def __init__(self, task: str) -> None:
+        from ..tasks.write import WRITING
+
+        self.metric = "loss" if task == "chat" else WRITING.get(task)().metric  # a good reply has many forms
 
     def read(self, source: str, config: TuneConfig, progress: Progress) -> tuple[Dataset, dict[str, Any]]:
         from ..data import duplicates
@@ -50,7 +57,11 @@ class WritingCourse:
         found = duplicates.find(reading.dataset.texts, seed=config.seed, progress=progress)
         dataset = split(reading.dataset, fractions=SPLITS_WITH_TEST if config.test else SPLITS, seed=config.seed,
                         clusters=[int(c) for c in found.near])
-        return dataset, {"form": reading.detected["form"], "skipped": reading.skipped, "read": reading.read}
+        odd = findings(task_of(config, dataset), dataset)
+        for finding in odd:
+            progress.note(f"{finding.message} {finding.fix} {'; '.join(finding.examples[:2])}")
+        return dataset, {"form": reading.detected["form"], "skipped": reading.skipped, "read": reading.read,
+                         "findings": [one.model_dump() for one in odd]}
 
     def model(self, job: TuneJob) -> Path:
         from ..catalog.fetch import pull_writer
@@ -69,7 +80,9 @@ class WritingCourse:
 
         place = open_folder(model)
         template = open_template(place, job.training.max_tokens)
-        parts = {name: _rows(template, some) for name, some in used(dataset, job.config.seed).items()}
+        task = task_of(job.config, dataset)
+        parts = {name: _rows(template, some, task, job.config)
+                 for name, some in used(dataset, job.config.seed).items()}
         if not parts["train"] or len(parts["test"]) < 2:  # of one row no interval can be made
             raise DataError(
                 f"{len(parts['train'])} rows to learn from and {len(parts['test'])} to judge by are too few.",
@@ -80,7 +93,7 @@ class WritingCourse:
                 f"{job.config.model} needs about {need / 1e9:.1f} GB of memory to train, {free / 1e9:.1f} GB are "
                 "free.", "Lower --batch-tokens, --max-tokens or --train-layers, or take a smaller model.")
         learn = dataset.part("train")
-        some = conversations(learn.take(range(min(LOOKED_AT, len(learn)))))
+        some = asked_as(task, job.config, conversations(learn.take(range(min(LOOKED_AT, len(learn))))))
         for sentence in diagnose(template, some, ends_of(place, template.tokenizer)):
             job.progress.note(sentence)
         budget = seconds(job.config.budget)
@@ -91,30 +104,43 @@ class WritingCourse:
 
     def learn(self, job: TuneJob, dataset: Dataset, lesson: TextLesson, model: Path, adapter: Path,
               progress: Progress) -> Learned:
-        from ..train.generate import write
-
-        tuned = write(replace(lesson, progress=progress, adapter=adapter))
-        tuned.backbone.save(model)
-        return self.learned(lesson, tuned)
-
-    def learned(self, lesson: TextLesson, tuned: Tuned) -> Learned:
-        """The figures of a tuned model, and what it learned from."""
         import numpy as np
 
+        from ..evaluate import answers
         from ..evaluate.writing import verdict, writing
 
+        task = task_of(job.config, dataset)
+        tuned, completed = self.teach(replace(lesson, progress=progress, adapter=adapter))
+        tuned.backbone.save(model)
+        if job.config.ask:
+            remember(task, model)
         decode = tuned.backbone.tokenizer.decode
         said = [decode([i for i, on in zip(row.ids, row.learned, strict=True) if on], skip_special_tokens=True)
                 for row in lesson.judged]
-        figures = writing(tuned.before.nats, tuned.after.nats, tuned.before.tokens,
-                          np.array([len(one.encode()) for one in said]), np.array([len(one.split()) for one in said]))
+        figures = completed(writing(
+            tuned.before.nats, tuned.after.nats, tuned.before.tokens,
+            np.array([len(one.encode()) for one in said]), np.array([len(one.split()) for one in said])))
+        samples: list[Sample] = []
         assert figures[0].gain is not None
+        sentence, done, sizes = verdict(figures[0].gain), tuned.trained, (tuned.parameters, tuned.trained_parameters)
+        forecast = tuned.predicted_seconds
+        del tuned  # memory for the models that answer
+        if found := exam(task, job.config, dataset, max(row.count for row in lesson.judged)):
+            scored, samples = found.judge(lesson.base, model, job.config.seed, progress)
+            figures = sorted([*figures, *scored], key=lambda one: one.name != self.metric)
+            sentence += "" if figures[0].name == "loss" else f" {answers.verdict(figures[0])}"
         return Learned(
-            figures, verdict(figures[0].gain), tuned.trained.note, {
+            figures, sentence, done.note, {
                 "all": sum(len(row.ids) for row in lesson.rows), "learned": sum(row.count for row in lesson.rows),
                 "cut": sum(row.cut for row in lesson.rows)},
-            len(lesson.judged), tuned.parameters, tuned.trained_parameters, tuned.trained.history,
-            tuned.predicted_seconds)
+            len(lesson.judged), *sizes, done.history, forecast, samples)
+
+
+    def teach(self, lesson: Any) -> tuple[Tuned, Callable[[list[Figure]], list[Figure]]]:
+        """Train; and what completes the figures, the loss staying the first."""
+        from ..train.generate import write
+
+        return write(lesson), list
 
 
 def _memory(job: TuneJob, rows: Sequence[Row]) -> int | None:
@@ -151,8 +177,8 @@ def named(part: Dataset) -> list[str]:
                                                                        strict=True)]
 
 
-def _rows(template: Template, part: Dataset) -> list[Row]:
+def _rows(template: Template, part: Dataset, task: Write, config: TuneConfig) -> list[Row]:
     from ..data.conversations import conversations
     from ..models.template import rows_of
 
-    return rows_of(template, conversations(part), named(part))
+    return rows_of(template, asked_as(task, config, conversations(part)), named(part))
