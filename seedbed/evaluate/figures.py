@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..records import Estimate, Record
+from .search import Search
 
 
 class Figure(Record):
@@ -70,6 +71,8 @@ class TuneResult(Record):
     parameters: int
     trained_parameters: int
     history: list[dict[str, float]]
+    search: Search | None = None
+    """What `--search` tried; the figures are then of its best trial."""
     seconds: float
     predicted_seconds: float
     peak_memory: int

@@ -79,6 +79,8 @@ class TuneConfig:
     encoding: str | None = option(None, "Encoding of the files, such as cp1252; found out when not said.")
     delimiter: str | None = option(None, "Character between columns (or `tab`); found out when not said.")
     budget: str | None = option(None, "Most time for training, such as 90s, 10m or 2h.")
+    search: str | None = option(None, "Try other learning rates, ranks and layers this long (30m, or '12 trials'); "
+                                      "the best on validation stays.")
     seed: int = option(0, "Fixes everything random.", minimum=0)
 
 
@@ -124,6 +126,13 @@ def check(run: Main, training: Training) -> tuple[Main, Training]:
     elif run.unlabeled and not run.teacher:
         raise UserError("--unlabeled was given without a teacher that could label its texts.",
                         "Name one: --teacher BUNDLE")
+    if isinstance(run, TuneConfig) and run.search is not None:
+        from .search import limit, need
+
+        limit(run.search)
+        if run.budget:
+            raise UserError("--search was given together with --budget.", "The time of --search is for all trials.")
+        need()
     if isinstance(run, RunConfig) and run.split and (run.validation or run.test):
         raise UserError("--split was given together with a file of its own for a split.",
                         "Name the column that says the split, or the files that are the splits.")
@@ -140,6 +149,8 @@ def _teacher(run: TuneConfig) -> None:
     if run.teacher is None:
         if run.distill != TuneConfig.distill:
             raise UserError(f"--distill {run.distill} was given without a teacher.", "Name one: --teacher MODEL")
+    elif run.search is not None:
+        raise UserError("--search was given together with --teacher, which it cannot try yet.", "Leave one of them out.")
     elif "://" in run.teacher and run.distill != "text":
         raise UserError(f"A teacher behind a URL gives text, and --distill {run.distill} needs its probabilities of "
                         "each word.", "Learn from its text: --distill text")

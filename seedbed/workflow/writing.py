@@ -17,6 +17,9 @@ from .courses import Learned, TuneJob
 from .prepare import TAB
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from ..data.dataset import Dataset
     from ..evaluate.figures import Figure, Sample
     from ..models.template import Row, Template
@@ -101,6 +104,13 @@ class WritingCourse:
                           seed=job.config.seed, model=model, folder=job.folder.path / "training",
                           method=job.config.method, progress=job.progress,
                           deadline=None if budget is None else time.monotonic() + budget)
+
+    def trial(self, lesson: TextLesson) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+        """Train, and judge by the validation rows alone: the summed loss and the tokens of each."""
+        from ..train.generate import write
+
+        after = write(replace(lesson, judged=lesson.held, compare=False)).after
+        return after.nats, after.tokens
 
     def learn(self, job: TuneJob, dataset: Dataset, lesson: TextLesson, model: Path, adapter: Path,
               progress: Progress) -> Learned:

@@ -61,7 +61,7 @@ def test_figures_say_how_near_it_came_to_its_teacher(distill: str, teacher: Path
     config = replace(CONFIG, teacher=str(teacher), distill=distill, answer_tokens=6)
     done = finetune(write(tmp_path / "asked.jsonl"), config, replace(QUICK, teacher_words=32), out=tmp_path / "out")
     figures = {one.name: one for one in done.result.figures}
-    assert list(figures) == ["loss", "divergence", "bits_per_byte", "perplexity", "word_perplexity"]
+    assert list(figures)[:5] == ["loss", "divergence", "bits_per_byte", "perplexity", "word_perplexity"]
     apart, loss = figures["divergence"], figures["loss"]
     assert apart.gain and apart.gain.low > 0 and apart.after.n == loss.after.n == 12
     was = json.loads((teacher / "result.json").read_text())["figures"][0]["after"]

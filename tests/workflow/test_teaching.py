@@ -16,7 +16,7 @@ CONFIG = RunConfig(candidates=("lora", "tfidf"), learning_curve=False)
 
 def test_a_larger_classifier_teaches_a_smaller_one(tiny_ladder: Path, make_table: Table, tmp_path: Path,
                                                    monkeypatch: pytest.MonkeyPatch) -> None:
-    rows = make_table(140)
+    rows = make_table(240)
     teacher = run(rows, replace(CONFIG, candidates=("tfidf",)), QUICK, out=tmp_path / "teacher")
     seen = list[Lesson]()
 
@@ -24,13 +24,12 @@ def test_a_larger_classifier_teaches_a_smaller_one(tiny_ladder: Path, make_table
         seen.append(lesson)
         return classify._finetune(lesson, classify.Adapted, classify.LORA_RATE)
     monkeypatch.setattr(classify, "lora", watched)
-    more = make_table(200, "more.csv", seed=3)
+    more = make_table(60, "more.csv", seed=3)
     done = run(rows, replace(CONFIG, teacher=tmp_path / "teacher", unlabeled=more), QUICK, out=tmp_path / "out")
-    assert seen
-    for one in seen:  # one for each fold too, where rows are few
-        assert one.soft is not None and one.unlabelled
-        assert one.soft.shape == (len(one.texts) + len(one.unlabelled), 2)
-        assert not set(one.unlabelled) & {*one.texts, *one.held_texts}
+    (one,) = seen
+    assert one.soft is not None and one.unlabelled
+    assert one.soft.shape == (len(one.texts) + len(one.unlabelled), 2)
+    assert not set(one.unlabelled) & {*one.texts, *one.held_texts}
     assert {c.status for c in done.result.candidates if c.name in CONFIG.candidates} == {"trained"}
     assert teacher.result.data_hash == done.result.data_hash
     assert done.result.config["teacher"] == str(tmp_path / "teacher")
