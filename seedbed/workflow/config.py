@@ -150,7 +150,8 @@ def _teacher(run: TuneConfig) -> None:
         if run.distill != TuneConfig.distill:
             raise UserError(f"--distill {run.distill} was given without a teacher.", "Name one: --teacher MODEL")
     elif run.search is not None:
-        raise UserError("--search was given together with --teacher, which it cannot try yet.", "Leave one of them out.")
+        raise UserError("--search was given together with --teacher, which it cannot try yet.",
+                        "Leave one of them out.")
     elif "://" in run.teacher and run.distill != "text":
         raise UserError(f"A teacher behind a URL gives text, and --distill {run.distill} needs its probabilities of "
                         "each word.", "Learn from its text: --distill text")
