@@ -103,13 +103,13 @@ def test_a_url_answers_questions_that_have_no_answers(draws: int, tiny_ladder: P
 
 
 def test_true_answers_of_the_test_rows_judge(teacher: Path, tiny_ladder: Path, tmp_path: Path) -> None:
-    """The teacher is wrong, the file is right: to learn from the teacher is found to be bad."""
+    """Those of the file, which no teacher is asked for."""
     with serving(lambda body, count: "lovely " + "fast happy works"[count % 10:]) as server:
         config = replace(CONFIG, teacher=server.url, distill="text")
-        done = finetune(write(tmp_path / "asked.jsonl", 60), config, replace(SHORT, epochs=8), out=tmp_path / "out")
-        assert len(server.bodies) == 54  # the test rows are not asked
-    assert done.result.answers["asked"] == 54 and "Judged by" not in done.result.verdict
-    assert done.result.figures[0].gain and done.result.figures[0].gain.high < 0
+        done = finetune(write(tmp_path / "asked.jsonl", 120), config, SHORT, out=tmp_path / "out")
+        assert len(server.bodies) == 108  # the test rows are not asked
+    assert done.result.answers["asked"] == 108 and "Judged by" not in done.result.verdict
+    assert done.result.figures[0].after.n == done.result.rows["test"] == 12
 
 
 def test_a_model_on_this_machine_answers(teacher: Path, tiny_ladder: Path, tmp_path: Path,
