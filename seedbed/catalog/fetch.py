@@ -55,6 +55,23 @@ def pull_writer(model: str, progress: Progress = SILENT) -> Path:
     return pull(base, progress)
 
 
+def writer_folder(model: str, progress: Progress = SILENT) -> Path:
+    """The folder of a causal language model: of a run of `seedbed train`, a model folder, or that of a card.
+
+    Raises:
+        NotFound: there is none of that name; and see `pull_writer`.
+    """
+    place = Path(model)
+    if (place / "model").is_dir():
+        return place / "model"
+    if place.is_dir():
+        return place
+    try:
+        return pull_writer(model, progress)
+    except NotFound as problem:
+        raise NotFound(f"{problem.message.rstrip('.')}, nor a folder of that name.", problem.hint) from None
+
+
 def local(card: Card) -> Path | None:
     """The model's folder if it was fetched and every size is right; opens no file but `seedbed.json`.
 

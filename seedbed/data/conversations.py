@@ -16,7 +16,7 @@ from .judged import JUDGED, Judged, JudgedAnswers, judged_answers, judged_form
 from .read import LONGEST_CELL, Reading, nothing_left
 from .tally import Tally
 from .targets import as_text
-from .turns import COLUMNS, FORMS, Conversation, Unfit, conversation, form_of, pair
+from .turns import COLUMNS, FORMS, Conversation, Unfit, conversation, form_of, pair, question
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -24,11 +24,13 @@ if TYPE_CHECKING:
 COLUMN = "conversation"
 """The column of a dataset that holds each row's `Conversation` (or `Judged`) as JSON; `text` beside it holds the
 words alone, of judged answers those of their prompt."""
+PROMPTS = "prompt and completion"
+"""The form of two columns that were named."""
 
 
 def read_conversations(source: Given | Mapping[str, Given], *, ask: str | None = None, answer: str | None = None,
                        judged: bool = False, group: str | None = None, encoding: str | None = None,
-                       delimiter: str | None = None, progress: Progress = SILENT) -> Reading:
+                       delimiter: str | None = None, asks: bool = False, progress: Progress = SILENT) -> Reading:
     """Read what a model shall learn to write.
 
     The form of each source is found by the names of its columns: OpenAI's `messages`, ShareGPT's `conversations`,
@@ -40,6 +42,7 @@ def read_conversations(source: Given | Mapping[str, Given], *, ask: str | None =
         judged: read answers that are judged, by the forms of `judged.JUDGED`.
         group: name of a column; rows with the same value are never in different splits.
         encoding, delimiter: of delimited text and JSON; None finds out.
+        asks: answers may be missing, in some rows or all: the column of questions is enough.
 
     Returns:
         A reading whose dataset has no targets and the further column `conversation`.
@@ -50,7 +53,7 @@ def read_conversations(source: Given | Mapping[str, Given], *, ask: str | None =
     """
     import pyarrow as pa
 
-    if (ask is None) != (answer is None):
+    if (ask is None) != (answer is None) and not (asks and ask):
         raise DataError("One column was named where a question and its answer are two.",
                         "Name both: --ask COLUMN --answer COLUMN")
     tally = Tally()
@@ -66,8 +69,13 @@ def read_conversations(source: Given | Mapping[str, Given], *, ask: str | None =
     if ask and answer:
         table, forms = raw.select(list(dict.fromkeys((ask, answer)))), dict[str, str]()
         tally.detect("form", f"{ask} and {answer}")
+    elif ask:
+        table, forms = _unanswered(raw.select([ask]).rename_columns(["prompt"])), dict.fromkeys(
+            raw.column(SOURCE).unique().to_pylist(), PROMPTS)
+        tally.detect("form", ask)
     else:
         table = _named(raw.select(columns))
+        table = _unanswered(table) if asks else table
         forms = _forms(table, raw.column(SOURCE), judged)
         table = table.select([name for name in table.column_names if name in COLUMNS | JUDGED_COLUMNS])
         tally.detect("form", ", ".join(dict.fromkeys(forms.values())))
@@ -76,7 +84,12 @@ def read_conversations(source: Given | Mapping[str, Given], *, ask: str | None =
     kept, places = list[Conversation | Judged](), list[int]()
     for place, row in enumerate(_rows(table)):
         try:
-            made = pair(row[ask], row[answer]) if ask and answer else read(row, forms[sources[place]])
+            if asks:
+                given, form = ({"prompt": row[ask], "completion": row[answer]}, PROMPTS) if ask and answer else (
+                    row, forms[sources[place]])
+                made: Conversation | Judged = question(given, form)
+            else:
+                made = pair(row[ask], row[answer]) if ask and answer else read(row, forms[sources[place]])
         except Unfit as problem:
             tally.skip(problem.code, lines[place], str(problem))
             continue
@@ -110,6 +123,16 @@ def _named(table: pa.Table) -> pa.Table:
     if len(set(names)) == len(names):
         table = table.rename_columns(names)
     return table
+
+
+def _unanswered(table: pa.Table) -> pa.Table:
+    """With an empty column of answers where the table has questions alone."""
+    import pyarrow as pa
+
+    if form_of(table.column_names) not in (None, "text"):
+        return table
+    needed = next((two for two, _ in FORMS.values() if len(two) == 2 and two[0] in table.column_names), None)
+    return table.append_column(needed[1], pa.nulls(len(table), pa.string())) if needed else table
 
 
 def _forms(table: pa.Table, sources: pa.ChunkedArray, judged: bool) -> dict[str, str]:

@@ -171,6 +171,33 @@ COLUMNS = {"tools", "functions", "system", "system_prompt", "history", "input", 
 """All that any form looks at."""
 
 
+OPEN = "\ue000seedbed-open\ue000"
+"""Stands for an answer that is not there."""
+
+
+def question(row: Mapping[str, Any], form: str) -> Conversation:
+    """What one row asks: a conversation whose answer may be missing; it ends with the question then.
+
+    Raises:
+        Unfit: it is not in that form, or a plain text, of which nothing is asked.
+    """
+    needed = FORMS[form][0]
+    if form == "text":
+        raise Unfit("a plain text asks nothing")
+    if len(needed) == 2:
+        empty = _text(row[needed[1]]).strip().lower() in NOTHING
+        return _closed(conversation({**row, needed[1]: OPEN} if empty else row, form))
+    given = parsed(row[needed[0]])
+    if isinstance(given, list) and given and _message(given[-1])["role"] != "assistant":
+        row = {**row, needed[0]: [*given, {"role": "assistant", "content": OPEN}]}
+    return _closed(conversation(row, form))
+
+
+def _closed(one: Conversation) -> Conversation:
+    turns = one.messages[:-1] if one.messages[-1]["content"] == OPEN else one.messages
+    return Conversation(turns, one.tools)
+
+
 def _turns(cell: Any, role: str) -> list[Turn]:
     """A cell that holds a list of turns, or what one turn says."""
     given = [one] if isinstance(one := parsed(cell), dict) else one

@@ -25,7 +25,7 @@ class Figure(Record):
     p_value: float | None = None
     """Of "before and after are equally good", two-sided, where it was tested."""
     baseline: Estimate | None = None
-    """What needs no model reaches on these rows."""
+    """What is reached on these rows without this training: by a rule that needs no model, or by the teacher."""
 
 
 class Sample(Record):
@@ -63,6 +63,8 @@ class TuneResult(Record):
     figures: list[Figure]
     """The first one leads: the verdict is about it."""
     samples: list[Sample] = []
+    answers: dict[str, int] = {}
+    """A teacher's answers: `asked`, `learned`, and those left out, by reason."""
     verdict: str
     note: str
     """Why training ended, and which weights were kept."""

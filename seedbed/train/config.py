@@ -41,6 +41,10 @@ class LoopConfig:
     ema: float = option(0.0, "Judge and keep a running average of the weights, with this decay a step, such as 0.99; "
                              "0: the weights themselves.", minimum=0, maximum=0.9999)
     max_norm: float = option(1.0, "Gradients are clipped to this norm.", minimum=0)
+    teacher_share: float = option(0.5, "With a teacher's probabilities: their share of the loss; the rest is that of "
+                                       "the answers in the file.", minimum=0, maximum=1)
+    temperature: float = option(1.0, "Divides the scores of teacher and student: above 1, unlikely ones tell more.",
+                                minimum=0.1, maximum=20)
     checkpoint_seconds: float = option(30.0, "Least seconds between two checkpoints.", minimum=0)
 
     @property
@@ -73,6 +77,11 @@ class TextConfig(LoopConfig):
                                     "that the model before training confuses.", minimum=0)
     hard_margin: float = option(0.95, "A document whose cosine is above this share of the right one's is no hard "
                                       "negative: it may be right too.", minimum=0, maximum=1)
+    divergence: str | None = option(None, "forward: cover all that the teacher would say; reverse: say only what it "
+                                          "would. By default reverse for --distill policy.",
+                                    choices=("forward", "reverse"))
+    teacher_words: int = option(64, "Likeliest words of the teacher that are stored for each token; all others count "
+                                    "as one.", minimum=1)
 
 
 def upper_half(layers: int) -> int:

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from ..models.adapters import save_adapter
 from ..models.backbone import TOKENS_PER_BATCH, Backbone, by_length
+from ..models.teacher import Soft
 from ..models.template import Row
 from ..models.vocabulary import Vocabulary
 from ..progress import SILENT, Progress
@@ -84,10 +85,15 @@ class Student:
         order = torch.tensor([number for mine in found for number in range(len(mine))], dtype=torch.long)
         return Words(hidden[owners, at - 1], targets, owners, order)          # a token is told by the one before it
 
-    def losses(self, places: Sequence[int], smoothing: float = 0.0) -> tuple[Tensor, Tensor]:
-        """Cross-entropy of each learned token in nats, and the position of its row in `places`. [tokens] each"""
+    def losses(self, places: Sequence[int], smoothing: float = 0.0,
+               soft: Soft | None = None) -> tuple[Tensor, Tensor]:
+        """Cross-entropy of each learned token in nats, and the position of its row in `places`. [tokens] each
+
+        Args:
+            soft: what a teacher thinks of these tokens; the divergence from it is mixed in.
+        """
         words = self.words(places)
-        return self.vocabulary.losses(words.vectors, words.targets, smoothing), words.owners
+        return self.vocabulary.losses(words.vectors, words.targets, smoothing, soft), words.owners
 
     def sums(self, places: Sequence[int]) -> Tensor:
         """Cross-entropy of each row in nats, summed over its learned tokens. [rows]"""
@@ -95,12 +101,18 @@ class Student:
         return each.new_zeros(len(places)).index_add(0, owners, each)
 
     @torch.no_grad()
-    def judge(self, places: Sequence[int], progress: Progress = SILENT, work: str = "") -> Losses:
-        """Losses of the rows at these positions, as the model is now."""
+    def judge(self, places: Sequence[int], progress: Progress = SILENT, work: str = "",
+              soft: Callable[[Sequence[int]], Soft] | None = None) -> Losses:
+        """Losses of the rows at these positions, as the model is now.
+
+        Args:
+            soft: what a teacher thinks of the learned tokens of some of them.
+        """
         nats = np.zeros(len(places))
         progress.start(work, len(places), "texts")
         for some in by_length([len(self.rows[i].ids) for i in places], TOKENS_PER_BATCH):
-            each, owners = self.losses([places[i] for i in some])
+            mine = [places[i] for i in some]
+            each, owners = self.losses(mine, soft=soft(mine) if soft else None)
             nats[some] = torch.zeros(len(some), dtype=torch.float64).index_add_(0, owners, each.double()).numpy()
             progress.advance(work, len(some))
         progress.done(work)
@@ -195,9 +207,13 @@ def teach(lesson: Lessons, objective: Objective) -> Tuned:
     Raises:
         Late: the time budget does not allow a training that is worth its name.
     """
+    # what other processes learn, which train along, is thrown away
+    with team.sharing(replace(lesson, progress=SILENT, folder=None, adapter=None), objective):
+        return _teach(lesson, objective)
+
+
+def _teach(lesson: Lessons, objective: Objective) -> Tuned:
     config, begun = lesson.config, time.monotonic()
-    if team.leads():  # the others train along; what they learn is thrown away
-        team.told((replace(lesson, progress=SILENT, folder=None, adapter=None), objective))
     torch.manual_seed(lesson.seed)
     backbone = Backbone.open(lesson.base, vocabulary=True, max_tokens=config.max_tokens, nf4=lesson.method == "qlora")
     vocabulary = Vocabulary(backbone)

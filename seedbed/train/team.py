@@ -39,14 +39,42 @@ def join() -> bool:
     return True
 
 
+class _Work:
+    shared = False
+    """What is being done now is done by all."""
+
+
 def size() -> int:
-    """How many processes there are."""
-    return dist.get_world_size() if dist.is_initialized() else 1
+    """How many processes are at this work: outside of `sharing` each is alone."""
+    return dist.get_world_size() if _Work.shared else 1
 
 
 def leads() -> bool:
     """This is the process that reads, saves and shows."""
     return not dist.is_initialized() or dist.get_rank() == 0
+
+
+@contextlib.contextmanager
+def sharing(*order: Any) -> Iterator[None]:
+    """Within it all processes do the same work. The leader tells the others what with, and they call `teach` for it.
+
+    Args:
+        order: the arguments of `teach`.
+    """
+    if dist.is_initialized() and leads():
+        _sent(order)
+    _Work.shared = dist.is_initialized()
+    try:
+        yield
+    finally:
+        _Work.shared = False
+
+
+def _sent(value: Any) -> Any:
+    """The leader's value, for every process."""
+    box = [value]
+    dist.broadcast_object_list(box, 0)
+    return box[0]
 
 
 def mine(parts: Sequence[T]) -> Sequence[T]:
@@ -56,11 +84,7 @@ def mine(parts: Sequence[T]) -> Sequence[T]:
 
 def told(value: T) -> T:
     """The leader's value, for every process."""
-    if size() == 1:
-        return value
-    sent = [value if leads() else None]
-    dist.broadcast_object_list(sent, 0)
-    return sent[0]  # type: ignore[return-value]
+    return value if size() == 1 else _sent(value)  # type: ignore[no-any-return]
 
 
 def all_told(value: T) -> list[T]:
@@ -90,7 +114,7 @@ def follow() -> None:
     from .student import teach
 
     with contextlib.suppress(RuntimeError):  # the connection broke: the leader says why
-        while (order := told(None)) is not None:
+        while (order := _sent(None)) is not None:
             teach(*order)
 
 
@@ -107,5 +131,5 @@ def together() -> Iterator[bool]:
     finally:
         with contextlib.suppress(RuntimeError):
             if leads():
-                told(None)
+                _sent(None)
             dist.destroy_process_group()

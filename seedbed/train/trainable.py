@@ -27,8 +27,28 @@ class Trainable(Protocol):
         """Vectors of the texts at these positions -> [texts, width], fp32; or without pooling activations after the
         last layer -> [texts, tokens, width]."""
 
+    def show(self) -> None:
+        """Make the backbone answer as it is trained now; training may go on."""
+
     def finish(self) -> None:
         """Fold what was trained into the backbone."""
+
+
+class Frozen:
+    """Nothing is trained: a teacher, or a model that another is held against."""
+
+    def __init__(self, backbone: Backbone, rows: Sequence[list[int]]) -> None:
+        self.parameters: dict[str, Tensor] = {}
+        self.boundary = Boundary(backbone, rows, 0)
+
+    def vectors(self, places: Sequence[int], *, pool: bool = True) -> Tensor:
+        return self.boundary.pass_through(places, pool=pool)
+
+    def show(self) -> None:
+        pass
+
+    def finish(self) -> None:
+        pass
 
 
 class Adapted:
@@ -44,6 +64,9 @@ class Adapted:
 
     def vectors(self, places: Sequence[int], *, pool: bool = True) -> Tensor:
         return self.boundary.pass_through(places, pool=pool)
+
+    def show(self) -> None:
+        pass  # adapters stand in the backbone
 
     def finish(self) -> None:
         self.backbone.settle()
@@ -71,12 +94,15 @@ class Whole:
         rounded = {f"body.{name}": p.to(self.backbone.dtype) for name, p in self.parameters.items()}
         return self.boundary.pass_through(places, rounded, pool=pool)
 
-    def finish(self) -> None:
-        self.backbone.settle()
+    def show(self) -> None:
         with torch.no_grad():
             for name, parameter in self.backbone.body.named_parameters():
                 if name in self.parameters:
                     parameter.copy_(self.parameters[name])
+
+    def finish(self) -> None:
+        self.backbone.settle()
+        self.show()
 
 
 def _tables(body: nn.Module) -> list[nn.Module]:

@@ -33,6 +33,7 @@ class Learned:
     history: list[dict[str, float]]
     predicted_seconds: float
     samples: list[Sample] = field(default_factory=list)
+    answers: dict[str, int] = field(default_factory=dict)
 
 
 class Course(Protocol[L]):
@@ -93,6 +94,14 @@ def _embedding() -> Course[Any]:
 def _preferring() -> Course[Any]:
     from .preferring import PreferenceCourse
     return PreferenceCourse()
+
+
+def course_of(config: TuneConfig) -> Course[Any]:
+    """The course of a job: that of its task, or of a teacher."""
+    if config.teacher:
+        from .distilling import course
+        return course(config)
+    return COURSES[config.task]()
 
 
 COURSES: dict[str, Callable[[], Course[Any]]] = {

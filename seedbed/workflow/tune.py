@@ -16,7 +16,7 @@ from ..progress import SILENT, Progress
 from ..settings import settings
 from ..train.config import TextConfig
 from .config import RunFolder, TuneConfig, plain, write, write_config
-from .courses import COURSES, Course, TuneJob
+from .courses import Course, TuneJob, course_of
 from .search import draw, search
 from .stops import begin, go_on, refuse, told
 
@@ -74,7 +74,7 @@ def finetune(source: str | Path, config: TuneConfig | None = None, training: Tex
     job = begin(str(source), config or TuneConfig(), training or TextConfig(), out, progress)
     if job.config.prefer:
         job = _preferring(job)
-    folder, course = job.folder, COURSES[job.config.task]()
+    folder, course = job.folder, course_of(job.config)
     with told(folder, "train"), open_store() as store:
         try:
             dataset, said = course.read(str(source), job.config, progress)
@@ -82,7 +82,7 @@ def finetune(source: str | Path, config: TuneConfig | None = None, training: Tex
             if job.config.task != "chat":
                 raise
             job = _preferring(job)
-            course = COURSES[job.config.task]()
+            course = course_of(job.config)
             dataset, said = course.read(str(source), job.config, progress)
         lesson = course.lesson(job, dataset, course.model(job))  # a bad row is told before anything is written
         with hold(folder.path):
@@ -110,7 +110,7 @@ def resume(folder: str | Path, *, progress: Progress = SILENT) -> FineTuned:
     from ..store import hold, open_store
 
     job = go_on(folder, TuneConfig, TextConfig, progress)
-    course = COURSES[job.config.task]()
+    course = course_of(job.config)
     with told(job.folder, "train"), open_store() as store, hold(job.folder.path):
         dataset = open_splits(job.folder.path)
         lesson = course.lesson(job, dataset, course.model(job))

@@ -23,9 +23,10 @@ if TYPE_CHECKING:
     from ..data.dataset import Dataset
     from ..data.health import Finding
     from ..data.turns import Conversation
-    from ..evaluate.figures import Sample
+    from ..evaluate.figures import Figure, Sample
     from ..models.template import Row, Template
     from ..train.generate import TextLesson
+    from ..train.student import Tuned
 
 SPLITS, SPLITS_WITH_TEST = (0.8, 0.1, 0.1), (0.9, 0.1, 0.0)
 MOST: dict[str, int | None] = {"train": None, "validation": 200, "test": 500}
@@ -37,6 +38,8 @@ class WritingCourse:
 
     judged = False
     """Its rows hold judged answers."""
+    asks = False
+    """Its rows may lack their answers."""
     together = 1
     """Texts that one step cannot tear apart."""
 
@@ -55,7 +58,7 @@ class WritingCourse:
         reading = read_conversations(
             named if len(named) > 1 else source, ask=config.ask, answer=config.answer, group=config.group,
             encoding=config.encoding, delimiter=TAB.get(config.delimiter or "", config.delimiter), judged=self.judged,
-            progress=progress)
+            asks=self.asks, progress=progress)
         progress.note(f"Read as {reading.detected['form']}: {reading.kept:,} of {reading.read:,} rows.")
         for finding in reading.findings:
             progress.note(f"{finding.message} {'; '.join(finding.examples[:2])}")
@@ -134,18 +137,18 @@ class WritingCourse:
 
         from ..evaluate import answers
         from ..evaluate.writing import verdict, writing
-        from ..train.generate import write
 
         task = task_of(job.config, dataset)
-        tuned = write(replace(lesson, progress=progress, adapter=adapter))
+        tuned, completed = self.teach(replace(lesson, progress=progress, adapter=adapter))
         tuned.backbone.save(model)
         if job.config.ask:
             remember(task, model)
         decode = tuned.backbone.tokenizer.decode
         said = [decode([i for i, on in zip(row.ids, row.learned, strict=True) if on], skip_special_tokens=True)
                 for row in lesson.judged]
-        figures = writing(tuned.before.nats, tuned.after.nats, tuned.before.tokens,
-                          np.array([len(one.encode()) for one in said]), np.array([len(one.split()) for one in said]))
+        figures = completed(writing(
+            tuned.before.nats, tuned.after.nats, tuned.before.tokens,
+            np.array([len(one.encode()) for one in said]), np.array([len(one.split()) for one in said])))
         samples: list[Sample] = []
         assert figures[0].gain is not None
         sentence, done, sizes = verdict(figures[0].gain), tuned.trained, (tuned.parameters, tuned.trained_parameters)
@@ -157,6 +160,12 @@ class WritingCourse:
             sentence += "" if figures[0].name == "loss" else f" {answers.verdict(figures[0])}"
         return Learned(figures, sentence, done.note, counted(lesson.rows), len(lesson.judged), *sizes, done.history,
                        forecast, samples)
+
+    def teach(self, lesson: Any) -> tuple[Tuned, Callable[[list[Figure]], list[Figure]]]:
+        """Train; and what completes the figures, the loss staying the first."""
+        from ..train.generate import write
+
+        return write(lesson), list
 
 
 def counted(rows: Sequence[Row]) -> dict[str, int]:
