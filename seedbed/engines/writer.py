@@ -1,4 +1,4 @@
-"""A causal language model that writes, run by torch: the reference for every other engine."""
+"""A language model that writes, run by torch: the reference for every other engine."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Writer:
 
     def __init__(self, backbone: Backbone) -> None:
         self.backbone = backbone
-        self.template = Template(backbone.tokenizer, backbone.max_tokens)
+        self.template = Template.of(backbone.tokenizer, backbone.root.config, backbone.max_tokens)
         self.ends = ends(backbone.tokenizer, backbone.root.generation_config)
 
     @classmethod
@@ -52,7 +52,7 @@ class Writer:
         return self.go_on(self.template.prompt(messages, tools), sampling, special=not self.template.chats)
 
     def go_on(self, text: str, sampling: Sampling = Sampling(), *, special: bool = True) -> Iterator[str]:
-        """What follows a text, in pieces as it is written.
+        """What follows a text, in pieces as it is written; from an encoder-decoder what it says to the text.
 
         Args:
             special: put the model's special tokens (a beginning) before it; a rendered prompt has them already.
@@ -61,8 +61,10 @@ class Writer:
             UserError: the text fills the model's whole context; a value is out of bounds.
         """
         check(sampling)
-        ids = self.backbone.tokenizer(text, add_special_tokens=special)["input_ids"]
+        ids = self.backbone.tokenizer(text, add_special_tokens=special, verbose=False)["input_ids"]
         room = self.backbone.max_tokens - len(ids)
+        if self.backbone.paired and room >= 0:
+            room = self.backbone.max_tokens  # the answer has a window of its own
         if room < 1:
             raise UserError(f"The text has {len(ids):,} tokens and the model takes {self.backbone.max_tokens:,}.",
                             "Shorten it, or take a model with a longer context.")
@@ -88,12 +90,17 @@ class Writer:
 
     @torch.inference_mode()
     def _tokens(self, ids: list[int], sampling: Sampling, most: int) -> Iterator[int]:
-        from transformers import DynamicCache
+        from transformers import DynamicCache, EncoderDecoderCache
         generator = torch.Generator().manual_seed(sampling.seed)
-        root = self.backbone.root
-        cache, new = DynamicCache(config=root.config), torch.tensor([ids])
+        root, new = self.backbone.root, torch.tensor([ids])
+        given: dict[str, Any] = {"past_key_values": DynamicCache(config=root.config), "logits_to_keep": 1}
+        if self.backbone.paired:  # the source is read once
+            caches = EncoderDecoderCache(DynamicCache(), DynamicCache())
+            given = {"past_key_values": caches, "encoder_outputs": root.get_encoder()(input_ids=new)}
+            new = torch.tensor([[self.template.start]])
+        name = "decoder_input_ids" if self.backbone.paired else "input_ids"
         for _ in range(most):
-            scores = root(input_ids=new, past_key_values=cache, use_cache=True, logits_to_keep=1).logits
+            scores = root(**{name: new}, use_cache=True, **given).logits
             token = _draw(scores[0, -1].float(), sampling, generator)
             if token in self.ends:
                 return

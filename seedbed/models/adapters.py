@@ -14,7 +14,8 @@ from .backbone import Backbone
 
 
 def add_lora(backbone: Backbone, *, rank: int, alpha: float, layers: int | None = None, kind: str = "lora") -> Any:
-    """Put adapters on every linear layer of the top `layers` layers (all when None); returns the PEFT model.
+    """Put adapters on every linear layer of the top `layers` layers (all when None), of an encoder-decoder on those of
+    both; returns the PEFT model.
 
     Adapter weights are fp32: their updates are too small for bf16.
 
@@ -23,10 +24,7 @@ def add_lora(backbone: Backbone, *, rank: int, alpha: float, layers: int | None 
             forward pass runs: slower than the passes of `kernels`.
     """
     from peft import LoraConfig, get_peft_model
-    total = len(backbone.layers)
-    first = total - min(layers or total, total)
-    targets = [name for index, layer in enumerate(backbone.layers) if index >= first
-               for name in _linear_names(backbone.root, layer)]
+    targets = [name for layer in backbone.parts(layers)[1] for name in _linear_names(backbone.root, layer)]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)  # PEFT asks transformers by a name that it gave up
         model = get_peft_model(backbone.root, LoraConfig(

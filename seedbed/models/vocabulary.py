@@ -10,6 +10,7 @@ from torch.autograd.function import once_differentiable
 
 from ..errors import UserError
 from .backbone import Backbone
+from .template import Paired
 
 TOKENS = 64
 """Tokens whose scores are in memory at once: 64 x 49,152 words in fp32 are 12.6 MB, which stay in the cache."""
@@ -67,7 +68,7 @@ def logits(hidden: Tensor, weight: Tensor, bias: Tensor | None, scale: float, ca
 
 
 class Vocabulary:
-    """The head of a causal language model.
+    """The head of a language model.
 
     Args:
         backbone: opened with `vocabulary=True`.
@@ -83,9 +84,13 @@ class Vocabulary:
             raise UserError(f"{type(backbone.root).__name__} has no vocabulary to write with.",
                             "Take a generative model: seedbed models recommend --task chat")
         self.backbone, self.weight, self.bias = backbone, head.weight, getattr(head, "bias", None)
+        if self.bias is None and hasattr(backbone.root, "final_logits_bias"):  # BART, Marian: [1, words]
+            self.bias = backbone.root.final_logits_bias[0].to(head.weight.dtype)
         text = config.get_text_config()
         self.scale = float(getattr(text, "logit_scale", None) or getattr(text, "lm_head_multiplier", None)
                            or 1 / (getattr(text, "logits_scaling", None) or 1))
+        if getattr(text, "scale_decoder_outputs", False):  # T5 with one table for input and output
+            self.scale = text.d_model**-0.5
         self.cap = float(getattr(text, "final_logit_softcapping", None) or 0)
         self._prove()
 
@@ -101,11 +106,14 @@ class Vocabulary:
 
     @torch.inference_mode()
     def _prove(self) -> None:
-        ids = torch.arange(5, 13)[None] % len(self.weight)
+        ids = torch.arange(5, 13) % len(self.weight)
+        given, row = {"input_ids": ids[None]}, ids.tolist()
+        if self.backbone.paired:
+            given["decoder_input_ids"], row = ids[None], Paired(row, row)
         training = self.backbone.root.training
         self.backbone.root.eval()
-        own = self.backbone.root(input_ids=ids).logits[0].float()
-        mine = self.logits(self.backbone.body(input_ids=ids).last_hidden_state[0])
+        own = self.backbone.root(**given).logits[0].float()
+        mine = self.logits(self.backbone.hidden(self.backbone.batch([row]))[0, len(row) - len(ids):len(row)])
         self.backbone.root.train(training)
         off = float((own - mine).abs().max() / own.std())
         if not off < TOLERANCE:

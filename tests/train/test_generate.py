@@ -16,7 +16,7 @@ from torch.nn import functional as F
 from seedbed.engines.sampling import Sampling
 from seedbed.engines.writer import Writer
 from seedbed.models.backbone import Backbone
-from seedbed.models.template import Row
+from seedbed.models.template import Paired, Row
 from seedbed.train.boundary import Boundary
 from seedbed.train.config import TextConfig
 from seedbed.train.generate import TextLesson, Tuned, lora, whole
@@ -31,7 +31,11 @@ def rows(family: str, count: int, seed: int = 0) -> list[Row]:
     for i in range(count):
         thing, colour = (("box", "blue"), ("paper", "slow"), ("label", "great"))[(i + seed) % 3]
         asked, answered = model.tokens([f"the {thing} was", f" {colour} and {colour}"])
-        out.append(Row(asked + answered, [False] * len(asked) + [True] * len(answered)))
+        ids = [*asked, *answered]
+        if family in tiny.PAIRED:
+            answered = [model.root.config.decoder_start_token_id, *answered]
+            ids = Paired(asked, answered)
+        out.append(Row(ids, [at >= len(asked) + (family in tiny.PAIRED) for at in range(len(ids))]))
     return out
 
 
@@ -42,12 +46,17 @@ def lesson(family: str, config: TextConfig = QUICK, **options: Any) -> TextLesso
 
 def straight(folder: Path, some: list[Row]) -> np.ndarray[Any, Any]:
     """Summed cross-entropy of the learned tokens by the model's own forward pass, a row at a time."""
-    from transformers import AutoModelForCausalLM
-    model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
+    from transformers import AutoModelForCausalLM, AutoModelForSeq2SeqLM
+    paired = isinstance(some[0].ids, Paired)
+    model = (AutoModelForSeq2SeqLM if paired else AutoModelForCausalLM).from_pretrained(folder, dtype=torch.float32)
     out = []
     with torch.no_grad():
         for row in some:
             ids = torch.tensor(row.ids)
+            if isinstance(row.ids, Paired):  # as transformers trains: it puts the decoder's first token there itself
+                said = ids[row.ids.source + 1:]
+                out.append(float(model(input_ids=ids[None, :row.ids.source], labels=said[None]).loss) * len(said))
+                continue
             each = F.cross_entropy(model(ids[None]).logits[0, :-1], ids[1:], reduction="none")
             out.append(float(each[torch.tensor(row.learned[1:])].sum()))
     return np.array(out)
@@ -69,16 +78,18 @@ def test_it_learns_and_is_judged_as_the_model_itself_would(family: str, tmp_path
 OPEN = """
 import sys, torch
 from peft import PeftModel
-from transformers import AutoModelForCausalLM
+from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForSeq2SeqLM
 torch.set_num_threads(1)
 for place, base in zip(sys.argv[1::2], sys.argv[2::2]):
     ids = torch.arange(5, 25)[None]
-    tuned = PeftModel.from_pretrained(AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32),
-                                      place + "/adapter")
-    whole = AutoModelForCausalLM.from_pretrained(place + "/model", dtype=torch.float32)
+    paired = AutoConfig.from_pretrained(base).is_encoder_decoder
+    kind, more = (AutoModelForSeq2SeqLM, {"decoder_input_ids": ids}) if paired else (AutoModelForCausalLM, {})
+    tuned = PeftModel.from_pretrained(kind.from_pretrained(base, dtype=torch.float32), place + "/adapter")
+    whole = kind.from_pretrained(place + "/model", dtype=torch.float32)
     with torch.no_grad():
         text = whole.generate(ids, max_new_tokens=8, do_sample=False, attention_mask=torch.ones_like(ids))
-        torch.save((tuned(ids).logits, whole(ids).logits, text[0, 20:]), place + "/said")
+        torch.save((tuned(ids, **more).logits, whole(ids, **more).logits, text[0, 1 if paired else 20:]),
+                   place + "/said")
 """
 
 
@@ -91,7 +102,8 @@ def test_adapter_and_merged_model_open_in_a_fresh_process_and_say_the_same(tmp_p
         tuned.backbone.save(tmp_path / family / "model")
         writer = Writer(tuned.backbone)
         with torch.no_grad():
-            said[family] = tuned.backbone.root(input_ids=ids).logits, list(
+            more = {"decoder_input_ids": ids} if family in tiny.PAIRED else {}
+            said[family] = tuned.backbone.root(input_ids=ids, **more).logits, list(
                 writer._tokens(ids[0].tolist(), Sampling(), 8))
         words += [str(tmp_path / family), str(tiny.model(family))]
     subprocess.run([sys.executable, "-c", OPEN, *words], check=True, capture_output=True)
