@@ -124,6 +124,9 @@ class Backbone(nn.Module):
                 local_files_only=True)
         body = root.base_model
         root.config.use_cache = body.config.use_cache = False
+        head = root.get_output_embeddings() if is_paired(config) else None
+        if head is not None and head.weight is not root.get_input_embeddings().weight:
+            root.config.tie_word_embeddings = False  # transformers calls FLAN-T5's tied; older versions believe it
         root.requires_grad_(False)
         for module in body.modules():
             if hasattr(module, "relative_attention_num_buckets"):  # T5 has one rate for all its parts

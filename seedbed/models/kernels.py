@@ -100,7 +100,7 @@ def attention(module: nn.Module, query: Tensor, key: Tensor, value: Tensor, atte
     plain = ((keys == tokens or not causal) and max(tokens, keys) <= LONGEST and (dropout == 0 or not module.training)
              and query.device.type == "cpu"
              and (attention_mask is None or attention_mask.shape[1:] == (1, tokens, keys))
-             and (position_bias is None or not position_bias.requires_grad and len(position_bias) == 1)
+             and (position_bias is None or not (position_bias.requires_grad or len(position_bias) > 1))
              and all(kwargs.get(name) is None for name in ("softcap", "s_aux")))
     if not plain:
         from transformers.integrations.sdpa_attention import sdpa_attention_forward
