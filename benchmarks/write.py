@@ -48,7 +48,7 @@ def ours() -> None:
     from seedbed.train.config import TextConfig
     learn, held = rows()
     watch = Watch()
-    tuned = generate.lora(generate.TextLesson(learn, held, config=TextConfig(
+    tuned = generate.write(generate.TextLesson(learn, held, config=TextConfig(
         max_tokens=LENGTH, rank=RANK, epochs=EPOCHS), model=model_folder()))
     total = watch.seconds
     last = tuned.trained.history[-1]

@@ -14,7 +14,8 @@ from . import show
 from .options import flags
 
 if TYPE_CHECKING:
-    from ..evaluate.writing import WritingResult
+    from ..evaluate.figures import TuneResult
+    from ..records import Estimate
 
 
 @flags(TextConfig, "training")
@@ -54,7 +55,7 @@ def train(
         tell(done.result, done.folder.path)
 
 
-def tell(result: WritingResult, folder: Path) -> None:
+def tell(result: TuneResult, folder: Path) -> None:
     """Print the verdict, the figures and where everything is."""
     from ..evaluate.report import wording as w
 
@@ -67,13 +68,16 @@ def tell(result: WritingResult, folder: Path) -> None:
               f"{w.size(result.peak_memory)}" + (
                   f" (predicted {w.size(result.predicted_memory)})" if result.predicted_memory else "") + ".")
     show.line()
-    show.table(("", "before", "after"), [
-        (name, *(f"{e.value:.3f} ({e.low:.3f} to {e.high:.3f}, n {e.n})" for e in (
-            getattr(result.before, field), getattr(result.after, field))))
-        for name, field in (("loss, nats a token", "loss"), ("bits a byte", "bits_per_byte"),
-                            ("perplexity", "perplexity"))])
+    columns = [name for name in ("baseline", "before", "after", "gain")
+               if any(getattr(one, name) for one in result.figures)]
+    show.table((f"n {result.judged}", *columns), [(one.title, *(_estimate(getattr(one, name)) for name in columns))
+                                                 for one in result.figures])
     show.line()
     for what, name in (("model", "model"), ("adapter", "adapter"), ("figures", "result.json")):
         if (folder / name).exists():
             show.line(f"{what}: {folder / name}")
     show.line(f"try it: seedbed generate {folder} \"...\"")
+
+
+def _estimate(e: Estimate | None) -> str:
+    return "" if e is None else f"{e.value:.3f} ({e.low:.3f} to {e.high:.3f})"

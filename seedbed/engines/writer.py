@@ -61,14 +61,25 @@ class Writer:
             UserError: the text fills the model's whole context; a value is out of bounds.
         """
         check(sampling)
-        ids = self.backbone.tokenizer(text, add_special_tokens=special, verbose=False)["input_ids"]
-        room = self.backbone.max_tokens - len(ids)
-        if self.backbone.paired and room >= 0:
-            room = self.backbone.max_tokens  # the answer has a window of its own
-        if room < 1:
+        ids = self.read(text, special=special)
+        return self._pieces(ids, sampling, min(self.room(ids), sampling.max_tokens))
+
+    def read(self, text: str, *, special: bool) -> list[int]:
+        """Tokens of a text that leave room to go on.
+
+        Raises:
+            UserError: it fills the model's whole context.
+        """
+        ids: list[int] = self.backbone.tokenizer(text, add_special_tokens=special, verbose=False)["input_ids"]
+        if self.room(ids) < 1:
             raise UserError(f"The text has {len(ids):,} tokens and the model takes {self.backbone.max_tokens:,}.",
                             "Shorten it, or take a model with a longer context.")
-        return self._pieces(ids, sampling, min(room, sampling.max_tokens))
+        return ids
+
+    def room(self, ids: Sequence[int]) -> int:
+        """How many tokens the model can write after these; what an encoder read takes nothing from the decoder."""
+        left = self.backbone.max_tokens - len(ids)
+        return left if not self.backbone.paired or left < 0 else self.backbone.max_tokens
 
     def _pieces(self, ids: list[int], sampling: Sampling, most: int) -> Iterator[str]:
         """Text that is settled: whole characters that are not the beginning of a stop text."""
@@ -90,25 +101,34 @@ class Writer:
 
     @torch.inference_mode()
     def _tokens(self, ids: list[int], sampling: Sampling, most: int) -> Iterator[int]:
-        from transformers import DynamicCache, EncoderDecoderCache
+        from transformers import DynamicCache
         generator = torch.Generator().manual_seed(sampling.seed)
-        root, new = self.backbone.root, torch.tensor([ids])
-        given: dict[str, Any] = {"past_key_values": DynamicCache(config=root.config), "logits_to_keep": 1}
-        if self.backbone.paired:  # the source is read once
-            caches = EncoderDecoderCache(DynamicCache(), DynamicCache())
-            given = {"past_key_values": caches, "encoder_outputs": root.get_encoder()(input_ids=new)}
-            new = torch.tensor([[self.template.start]])
-        name = "decoder_input_ids" if self.backbone.paired else "input_ids"
+        root, new, name = self.backbone.root, torch.tensor([ids]), "input_ids"
+        if self.backbone.paired:
+            given, new, name = read_once(root, new), torch.tensor([[self.template.start]]), "decoder_input_ids"
+        else:
+            given = {"past_key_values": DynamicCache(config=root.config), "logits_to_keep": 1}
         for _ in range(most):
             scores = root(**{name: new}, use_cache=True, **given).logits
-            token = _draw(scores[0, -1].float(), sampling, generator)
+            token = draw(scores[0, -1].float(), sampling, generator)
             if token in self.ends:
                 return
             yield token
             new = torch.tensor([[token]])
 
 
-def _draw(scores: Tensor, sampling: Sampling, generator: torch.Generator) -> int:
+def read_once(root: Any, ids: Tensor, mask: Tensor | None = None) -> dict[str, Any]:
+    """What each pass of a decoder is given besides its tokens: what the encoder read, and a place for what is kept.
+
+    Args:
+        ids, mask: of the sources. [rows, tokens]
+    """
+    from transformers import DynamicCache, EncoderDecoderCache
+    return {"encoder_outputs": root.get_encoder()(input_ids=ids, attention_mask=mask), "attention_mask": mask,
+            "past_key_values": EncoderDecoderCache(DynamicCache(), DynamicCache())}
+
+
+def draw(scores: Tensor, sampling: Sampling, generator: torch.Generator) -> int:
     """One token. scores: [words]"""
     if sampling.temperature == 0:
         return int(scores.argmax())

@@ -46,6 +46,31 @@ def share(part: float, whole: float) -> Estimate:
     return Estimate(value=float(part / whole) if whole else 0.0, low=float(low), high=float(high), n=round(whole))
 
 
+def ratio(part: Array, whole: NDArray[Any]) -> Estimate:
+    """Sum over sum, with its interval over rows.
+
+    Rows are what was drawn, not what they hold: the tokens of one row are alike. The spread is the jackknife's
+    (Tukey 1958; for ratios Cochran 1977, "Sampling Techniques", section 6.17), which is not too small for few rows as
+    the linearized one is, with Student's t.
+
+    Args:
+        part, whole: [rows], two at the least.
+
+    Raises:
+        ValueError: fewer rows.
+    """
+    from scipy.stats import t
+
+    rows = len(part)
+    value = float(part.sum() / max(1, whole.sum()))
+    if rows < 2:
+        raise ValueError("one row has no spread")
+    without = (part.sum() - part) / np.maximum(whole.sum() - whole, 1)
+    error = math.sqrt((rows - 1) / rows * float(((without - without.mean()) ** 2).sum()))
+    reach = error * float(t.ppf(0.5 + LEVEL / 2, rows - 1))
+    return Estimate(value=value, low=value - reach, high=value + reach, n=rows)
+
+
 def f1_interval(hits: Any, given: Any, has: Any) -> tuple[Array, Array]:
     """Interval of the F1 of a class.
 

@@ -16,7 +16,7 @@ from .backbone import Backbone
 def add_lora(backbone: Backbone, *, rank: int, alpha: float, layers: int | None = None, kind: str = "lora") -> Any:
     """Put adapters on every linear layer of the top `layers` layers (all when None); returns the PEFT model.
 
-    Of an encoder-decoder these are the top layers of both. Adapter weights are fp32: their updates are too small for bf16.
+    Of an encoder-decoder these are the top layers of both. Adapters are fp32: their updates are too small for bf16.
 
     Args:
         kind: `lora` (Hu et al. 2021), `rslora` (Kalajdzievski 2023) or `dora` (Liu et al. 2024), which PEFT's own

@@ -191,13 +191,14 @@ class Backbone(nn.Module):
     def batch(self, rows: Sequence[Sequence[int]]) -> Batch:
         """Pad token ids on the right. Rows of an encoder-decoder are `Paired`."""
         if not self.paired:
-            return self._padded(rows)
+            return self.padded(rows)
         pairs = [row for row in rows if isinstance(row, Paired)]
         assert len(pairs) == len(rows), "an encoder-decoder was given a row without a source"
-        said = self._padded([row[row.source:] for row in pairs])
-        return Batch(said.ids, said.lengths, self._padded([row[:row.source] for row in pairs]))
+        said = self.padded([row[row.source:] for row in pairs])
+        return Batch(said.ids, said.lengths, self.padded([row[:row.source] for row in pairs]))
 
-    def _padded(self, rows: Sequence[Sequence[int]]) -> Batch:
+    def padded(self, rows: Sequence[Sequence[int]]) -> Batch:
+        """Token ids padded on the right, whatever the family."""
         lengths = [len(row) for row in rows]
         pad = self.tokenizer.pad_token_id if self.tokenizer.pad_token_id is not None else 0
         wide = max(lengths)

@@ -106,8 +106,9 @@ class Template:
         return self._render(messages, tools, True)
 
     def row(self, one: Conversation) -> Row:
-        """Tokens of a conversation or text, and which are learned. An encoder-decoder learns the last turn that is to be
-        learned, and reads all before it.
+        """Tokens of a conversation or text, and which are learned.
+
+        An encoder-decoder learns the last turn that is to be learned, and reads all before it.
 
         Raises:
             DataError: the template refuses the conversation, or leaves out what the assistant said; or it is a plain
@@ -140,7 +141,7 @@ class Template:
         return Row(ids[: self.max_tokens], learned[: self.max_tokens], cut)
 
     def _paired(self, one: Conversation, start: int) -> Row:
-        """What the encoder reads, closed as its tokenizer does, and what the decoder says, up to the mark of its end."""
+        """What the encoder reads, closed as its tokenizer does, and what the decoder says, to the mark of its end."""
         last = max((at for at, turn in enumerate(one.messages) if taught(turn)), default=None)
         if last is None:
             raise DataError("A plain text was given, and this model learns to answer: it reads one text and writes "

@@ -28,7 +28,7 @@ class TokenLoss(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, hidden: Tensor, weight: Tensor, bias: Tensor | None, targets: Tensor, scale: float,
-                cap: float) -> Tensor:
+                cap: float, smoothing: float) -> Tensor:
         # hidden: [tokens, width]; weight: [words, width]; targets: [tokens] -> [tokens], fp32
         losses = torch.empty(len(hidden), dtype=torch.float32)
         wanted = ctx.needs_input_grad[0]
@@ -38,9 +38,14 @@ class TokenLoss(torch.autograd.Function):
             scores = logits(h, weight, bias, scale, cap)
             sums = scores.logsumexp(-1, keepdim=True)
             losses[at:at + TOKENS] = (sums - scores.gather(1, t))[:, 0]
+            if smoothing:
+                losses[at:at + TOKENS].mul_(1 - smoothing).add_(sums[:, 0] - scores.mean(-1), alpha=smoothing)
             if grad is not None:
                 bent = None if not cap else 1 - (scores / cap).square_()
-                p = scores.sub_(sums).exp_().scatter_add_(1, t, torch.full_like(t, -1, dtype=torch.float32))
+                p = scores.sub_(sums).exp_()
+                if smoothing:
+                    p.sub_(smoothing / p.shape[1])
+                p.scatter_add_(1, t, torch.full_like(t, smoothing - 1, dtype=torch.float32))
                 if bent is not None:
                     p.mul_(bent)
                 torch.mm(p.mul_(scale).to(h.dtype), weight, out=grad[at:at + TOKENS])
@@ -51,7 +56,7 @@ class TokenLoss(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, of_losses: Tensor) -> tuple[Tensor | None, ...]:
         (grad,) = ctx.saved_tensors
-        return grad * of_losses[:, None].to(grad.dtype), None, None, None, None, None
+        return grad * of_losses[:, None].to(grad.dtype), None, None, None, None, None, None
 
 
 def logits(hidden: Tensor, weight: Tensor, bias: Tensor | None, scale: float, cap: float) -> Tensor:
@@ -94,10 +99,15 @@ class Vocabulary:
         self.cap = float(getattr(text, "final_logit_softcapping", None) or 0)
         self._prove()
 
-    def losses(self, hidden: Tensor, targets: Tensor) -> Tensor:
-        """Cross-entropy of each target word in nats. [tokens, width], [tokens] -> [tokens], fp32"""
+    def losses(self, hidden: Tensor, targets: Tensor, smoothing: float = 0.0) -> Tensor:
+        """Cross-entropy of each target word in nats. [tokens, width], [tokens] -> [tokens], fp32
+
+        Args:
+            smoothing: share of the target's weight that all words get alike (Szegedy et al. 2016, "Rethinking the
+                Inception architecture", section 7).
+        """
         out: Tensor = TokenLoss.apply(  # type: ignore[no-untyped-call]
-            hidden, self.weight, self.bias, targets, self.scale, self.cap)
+            hidden, self.weight, self.bias, targets, self.scale, self.cap, smoothing)
         return out
 
     def logits(self, hidden: Tensor) -> Tensor:

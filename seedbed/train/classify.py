@@ -53,7 +53,7 @@ def _finetune(lesson: Lesson, make: type[Adapted] | type[Whole], rate: float) ->
         return head(drop(body.vectors(places) / scale))  # type: ignore[no-any-return]
 
     def loss(places: list[int]) -> Tensor:
-        return _loss(logits(places), y[places], task.multi_label, weights)
+        return _loss(logits(places), y[places], task.multi_label, weights, config.label_smoothing)
 
     @torch.no_grad()
     def validate() -> tuple[float, dict[str, float]]:
@@ -93,10 +93,10 @@ def balance(y: np.ndarray[Any, Any], multi_label: bool) -> Tensor:
     return torch.from_numpy(np.sqrt(rare)).float()
 
 
-def _loss(logits: Tensor, y: Tensor, multi_label: bool, weights: Tensor | None) -> Tensor:
+def _loss(logits: Tensor, y: Tensor, multi_label: bool, weights: Tensor | None, smoothing: float = 0.0) -> Tensor:
     if multi_label:
-        return F.binary_cross_entropy_with_logits(logits, y.float(), pos_weight=weights)
-    return F.cross_entropy(logits, y, weight=weights)
+        return F.binary_cross_entropy_with_logits(logits, y * (1 - smoothing) + smoothing / 2, pos_weight=weights)
+    return F.cross_entropy(logits, y, weight=weights, label_smoothing=smoothing)
 
 
 def _score(y: np.ndarray[Any, Any], guesses: np.ndarray[Any, Any]) -> float:

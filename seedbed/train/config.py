@@ -28,6 +28,10 @@ class LoopConfig:
     rank: int = option(16, "Rank of LoRA adapters.", minimum=1)
     alpha: float = option(32.0, "LoRA's alpha: adapters are scaled by alpha / rank.", minimum=0)
     train_layers: int = option(10, "Top layers that get adapters; those below are computed once.", minimum=1)
+    label_smoothing: float = option(0.0, "Share of each target's weight that is spread over all others.", minimum=0,
+                                    maximum=0.9)
+    ema: float = option(0.0, "Judge and keep a running average of the weights, with this decay a step, such as 0.99; "
+                             "0: the weights themselves.", minimum=0, maximum=0.9999)
     max_norm: float = option(1.0, "Gradients are clipped to this norm.", minimum=0)
     checkpoint_seconds: float = option(30.0, "Least seconds between two checkpoints.", minimum=0)
 

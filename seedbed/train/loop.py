@@ -20,11 +20,13 @@ from torch import Tensor
 from ..errors import CorruptFile, NoResources, UserError, lacking
 from ..models.runtime import give_back_memory
 from ..progress import SILENT, Progress
+from .average import Average, copy
 from .config import LoopConfig
 from .interrupt import held_back
 
 SLOTS = ("step", "exp_avg", "exp_avg_sq")
 """What AdamW keeps of each parameter."""
+AVERAGE = "average"
 STATE, WEIGHTS, BEST = "state.json", "weights.safetensors", "best.safetensors"
 
 
@@ -104,10 +106,11 @@ def train(parameters: dict[str, Tensor], loss: Callable[[list[int]], Tensor], ba
     per_epoch = max(1, -(-len(batches.epoch(0)) // config.accumulate))
     total = per_epoch * config.epochs
     state, best = State(), {name: p.detach().clone() for name, p in parameters.items()}
+    average = Average(parameters, config.ema)
     if folder:
         _recover(folder)
     if folder and (folder / STATE).is_file():
-        state, best = _load(folder, parameters, optimizer)
+        state, best = _load(folder, average, optimizer)
     begin, saved, late = time.monotonic() - state.seconds, time.monotonic(), False
     progress.start(work, total, "steps")
     progress.advance(work, state.step)
@@ -122,7 +125,7 @@ def train(parameters: dict[str, Tensor], loss: Callable[[list[int]], Tensor], ba
         state.seconds = time.monotonic() - begin
         if folder:
             with held_back():
-                _save(folder, state, parameters, best, optimizer)
+                _save(folder, state, average, best, optimizer)
 
     try:
         while state.epoch < config.epochs and state.bad < config.patience and not late:
@@ -145,6 +148,7 @@ def train(parameters: dict[str, Tensor], loss: Callable[[list[int]], Tensor], ba
                 with held_back():
                     optimizer.step()
                     state.step, state.place = state.step + 1, state.place + len(parts)
+                    average.update(state.step)
                     state.running, state.counted = state.running + number, state.counted + 1
                 optimizer.zero_grad(set_to_none=True)
                 progress.advance(work)
@@ -158,7 +162,8 @@ def train(parameters: dict[str, Tensor], loss: Callable[[list[int]], Tensor], ba
                     break
             mode(False)
             give_back_memory()  # batches of ever other lengths leave holes in the heap
-            figure, others = validate()
+            with average.shown():
+                figure, others = validate()
             if figure is not None:
                 progress.metric(work, validation=figure)
             with held_back():
@@ -171,7 +176,7 @@ def train(parameters: dict[str, Tensor], loss: Callable[[list[int]], Tensor], ba
                     state.epoch, state.place = state.epoch + 1, 0
                 if figure is None or figure < state.best:
                     state.best, state.bad, state.best_step = state.best if figure is None else figure, 0, state.step
-                    _copy(parameters, best)
+                    copy(average.values, best)
                 else:
                     state.bad += 1
             checkpoint()
@@ -180,7 +185,7 @@ def train(parameters: dict[str, Tensor], loss: Callable[[list[int]], Tensor], ba
         checkpoint()
         raise
     mode(False)
-    _copy(best, parameters)
+    copy(best, parameters)
     progress.done(work)
     ended = "the time budget ended" if late else "all epochs done" if state.bad < config.patience else \
         f"no better for {config.patience} evaluations"
@@ -191,12 +196,6 @@ def _groups(parameters: dict[str, Tensor], decay: float) -> list[dict[str, Any]]
     """Biases and norms (one dimension) are not decayed."""
     return [{"params": [p for p in parameters.values() if p.ndim > 1], "weight_decay": decay},
             {"params": [p for p in parameters.values() if p.ndim <= 1], "weight_decay": 0.0}]
-
-
-@torch.no_grad()
-def _copy(source: dict[str, Tensor], target: dict[str, Tensor]) -> None:
-    for name, value in source.items():
-        target[name].copy_(value)
 
 
 def _share(step: int, total: int, warmup: float, schedule: str) -> float:
@@ -226,13 +225,13 @@ def _broken(number: float, rows: Sequence[int], state: State, folder: Path | Non
                      "Lower --learning-rate, or look at these rows: an empty or broken text is the usual cause.")
 
 
-def _save(folder: Path, state: State, parameters: dict[str, Tensor], best: dict[str, Tensor],
+def _save(folder: Path, state: State, average: Average, best: dict[str, Tensor],
           optimizer: torch.optim.Optimizer) -> None:
     """Write a whole new checkpoint, then swap it in by renaming: a kill at any point leaves one that is whole."""
     temporary, old = folder.with_name(folder.name + ".part"), folder.with_name(folder.name + ".old")
     shutil.rmtree(temporary, ignore_errors=True)
     try:
-        _write(temporary, state, parameters, best, optimizer)
+        _write(temporary, state, average, best, optimizer)
     except (OSError, SafetensorError) as problem:
         shutil.rmtree(temporary, ignore_errors=True)
         if lacking(problem) != "disk":
@@ -246,11 +245,13 @@ def _save(folder: Path, state: State, parameters: dict[str, Tensor], best: dict[
     shutil.rmtree(old, ignore_errors=True)
 
 
-def _write(temporary: Path, state: State, parameters: dict[str, Tensor], best: dict[str, Tensor],
+def _write(temporary: Path, state: State, average: Average, best: dict[str, Tensor],
            optimizer: torch.optim.Optimizer) -> None:
     temporary.mkdir(parents=True)
-    names = {id(p): name for name, p in parameters.items()}
-    tensors = {f"weight/{name}": p.detach().contiguous() for name, p in parameters.items()}
+    names = {id(p): name for name, p in average.parameters.items()}
+    tensors = {f"weight/{name}": p.detach().contiguous() for name, p in average.parameters.items()}
+    if average.decay:
+        tensors |= {f"{AVERAGE}/{name}": p.contiguous() for name, p in average.values.items()}
     for parameter, slots in optimizer.state.items():
         for kind in SLOTS:
             tensors[f"{kind}/{names[id(parameter)]}"] = slots[kind].contiguous()
@@ -262,14 +263,16 @@ def _write(temporary: Path, state: State, parameters: dict[str, Tensor], best: d
             os.fsync(opened.fileno())
 
 
-def _load(folder: Path, parameters: dict[str, Tensor],
+def _load(folder: Path, average: Average,
           optimizer: torch.optim.Optimizer) -> tuple[State, dict[str, Tensor]]:
     try:
         state = State(**json.loads((folder / STATE).read_text()))
         tensors, best = load_file(folder / WEIGHTS), load_file(folder / BEST)
         with torch.no_grad():
-            for name, parameter in parameters.items():
+            for name, parameter in average.parameters.items():
                 parameter.copy_(tensors[f"weight/{name}"])
+                if average.decay:
+                    average.values[name].copy_(tensors[f"{AVERAGE}/{name}"])
                 slots = {kind: value for kind, value in (
                     (kind, tensors.get(f"{kind}/{name}")) for kind in SLOTS) if value is not None}
                 if slots:

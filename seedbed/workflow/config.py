@@ -46,6 +46,7 @@ class RunConfig:
 class TuneConfig:
     """Fine-tuning of a model that writes. Flags, YAML and docs come from these fields."""
 
+    task: str = option("chat", "What the model shall learn.", choices=("chat",))
     model: str = option("smollm2-135m-instruct", "Base model: a card of `seedbed models`.")
     method: str = option("lora", "lora: adapters, merged afterwards; full: the weights themselves.",
                          choices=("lora", "full"))

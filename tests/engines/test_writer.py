@@ -10,7 +10,7 @@ from transformers import AutoModelForCausalLM, AutoModelForSeq2SeqLM
 
 from seedbed.data.turns import Conversation
 from seedbed.engines.sampling import Sampling
-from seedbed.engines.writer import Writer, _draw
+from seedbed.engines.writer import Writer, draw
 from seedbed.errors import UserError
 
 
@@ -60,12 +60,12 @@ def test_it_ends_at_a_stop_text_and_shows_nothing_of_it(stop: tuple[str, ...], w
     assert "".join(made) == want
 
 
-def test_a_draw_is_fixed_by_its_seed_and_narrowed_by_top_p() -> None:
+def test_adraw_is_fixed_by_its_seed_and_narrowed_by_top_p() -> None:
     scores = torch.log(torch.tensor([0.5, 0.3, 0.15, 0.05]))
 
     def drawn(seed: int, **sampling: Any) -> list[int]:
         generator = torch.Generator().manual_seed(seed)
-        return [_draw(scores, Sampling(**sampling), generator) for _ in range(2000)]
+        return [draw(scores, Sampling(**sampling), generator) for _ in range(2000)]
     assert set(drawn(0)) == {0}
     free = drawn(1, temperature=1.0)
     assert free == drawn(1, temperature=1.0) != drawn(2, temperature=1.0)

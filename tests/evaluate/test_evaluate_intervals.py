@@ -10,6 +10,7 @@ from seedbed.evaluate.intervals import (
     f1_interval,
     holm,
     mean_interval,
+    ratio,
     share,
     wilson,
 )
@@ -61,3 +62,20 @@ def test_corrections() -> None:
     p = [.01, .04, .03, .5]
     assert holm(p) == pytest.approx([.04, .09, .09, .5])
     assert holm([]) == []
+
+
+@pytest.mark.parametrize(("rows", "least"), [(8, 0.9), (30, 0.93), (100, 0.93)])
+def test_the_interval_holds_the_truth_as_often_as_it_says(rows: int, least: float) -> None:
+    """Rows of unequal length with skewed losses: of eight such rows no interval of this kind promises 95 %."""
+    random = np.random.default_rng(0)
+    held = 0
+    for _ in range(1000):
+        tokens = random.integers(5, 60, rows)
+        nats = tokens * random.gamma(4, 0.5, rows)  # 2 nats a token
+        held += (found := ratio(nats, tokens)).low <= 2 <= found.high
+    assert least <= held / 1000 <= 0.975
+
+
+def test_one_row_proves_nothing() -> None:
+    with pytest.raises(ValueError, match="no spread"):
+        ratio(np.array([3.0]), np.array([2]))

@@ -139,7 +139,7 @@ def test_an_encoder_decoder_reads_what_was_asked_and_learns_the_answer() -> None
     assert "blue" in tokenizer.decode(made.row(talk).ids[:made.row(talk).ids.source])
     long = made.row(pair("slow " * 30, "dead " * 20))
     source, target = (tokenizer(words * times)["input_ids"] for words, times in (("slow ", 30), ("dead ", 20)))
-    assert long.ids == [*source[:11], source[-1], config.decoder_start_token_id, *target[:11]]  # 12 each, source closed
+    assert long.ids == [*source[:11], source[-1], config.decoder_start_token_id, *target[:11]]  # 12 each
     assert long.cut == len(source) + 1 + len(target) - 24 and long.count == 11
     with pytest.raises(DataError, match="A plain text was given, and this model learns to answer"):
         made.row(Conversation(text="the box came"))

@@ -24,16 +24,18 @@ def made(tokens: int) -> tuple[torch.Tensor, ...]:
 
 @pytest.mark.parametrize("tokens", [1, 63, 64, 65, 200])
 @pytest.mark.parametrize(("scale", "cap"), [(1.0, 0.0), (0.25, 0.0), (1.0, 2.0), (3.0, 1.5)])
-@pytest.mark.parametrize("biased", [False, True])
-def test_losses_and_gradients_are_those_of_cross_entropy(tokens: int, scale: float, cap: float, biased: bool) -> None:
+@pytest.mark.parametrize(("biased", "smoothing"), [(False, 0.0), (True, 0.0), (True, 0.2)])
+def test_losses_and_gradients_are_those_of_cross_entropy(tokens: int, scale: float, cap: float, biased: bool,
+                                                         smoothing: float) -> None:
     hidden, weight, bias, targets = made(tokens)
     chances = torch.linspace(0.1, 2, tokens)  # each token may count in its own measure
     straight = F.linear(hidden, weight, bias if biased else None) * scale
     if cap:
         straight = torch.tanh(straight / cap) * cap
-    want = F.cross_entropy(straight, targets, reduction="none")
+    want = F.cross_entropy(straight, targets, reduction="none", label_smoothing=smoothing)
     (want_grad,) = torch.autograd.grad((want * chances).sum(), hidden)
-    got: Any = TokenLoss.apply(hidden, weight, bias if biased else None, targets, scale, cap)  # type: ignore[no-untyped-call]
+    got: Any = TokenLoss.apply(  # type: ignore[no-untyped-call]
+        hidden, weight, bias if biased else None, targets, scale, cap, smoothing)
     (grad,) = torch.autograd.grad((got * chances).sum(), hidden)
     assert torch.allclose(got, want, atol=1e-5)
     assert torch.allclose(grad, want_grad, atol=1e-5)
@@ -47,7 +49,7 @@ def test_no_more_than_a_few_tokens_are_scored_at_once(monkeypatch: pytest.Monkey
         return logits(hidden, *more)
     monkeypatch.setattr(vocabulary, "logits", watched)
     hidden, weight, _, targets = made(150)
-    TokenLoss.apply(hidden, weight, None, targets, 1.0, 0.0)  # type: ignore[no-untyped-call]
+    TokenLoss.apply(hidden, weight, None, targets, 1.0, 0.0, 0.0)  # type: ignore[no-untyped-call]
     assert seen == [64, 64, 22]
 
 

@@ -27,7 +27,7 @@ from seedbed.train.batches import Buckets
 from seedbed.train.config import TrainConfig
 
 WATCHED = (loop.__file__, importlib.import_module("torch.optim.adam").__file__)
-CONFIG = TrainConfig(epochs=5, patience=2, batch_texts=6, checkpoint_seconds=0.0, dropout=0.3)
+CONFIG = TrainConfig(epochs=5, patience=2, batch_texts=6, checkpoint_seconds=0.0, dropout=0.3, ema=0.5)
 Event = tuple[str, int]
 MOST = {"_save": 99, "_write": 3, "train": 4, "_multi_tensor_adam": 4}
 """Functions of the loop and of AdamW, and at how many of their lines a run is stopped."""

@@ -19,7 +19,8 @@ from seedbed.models.backbone import Backbone
 from seedbed.models.template import Paired, Row
 from seedbed.train.boundary import Boundary
 from seedbed.train.config import TextConfig
-from seedbed.train.generate import TextLesson, Tuned, lora, whole
+from seedbed.train.generate import TextLesson, write
+from seedbed.train.student import Tuned
 
 QUICK = TextConfig(epochs=4, learning_rate=1e-2, batch_texts=8, train_layers=2, rank=4, max_tokens=32)
 
@@ -65,7 +66,7 @@ def straight(folder: Path, some: list[Row]) -> np.ndarray[Any, Any]:
 @pytest.mark.parametrize("family", tiny.WRITERS)
 def test_it_learns_and_is_judged_as_the_model_itself_would(family: str, tmp_path: Path) -> None:
     one = lesson(family)
-    tuned = lora(one, tmp_path / "adapter")
+    tuned = write(dataclasses.replace(one, adapter=tmp_path / "adapter"))
     assert np.allclose(tuned.before.nats, straight(tiny.model(family), one.judged), rtol=1e-4)
     assert tuned.before.tokens.tolist() == [row.count for row in one.judged]
     assert tuned.after.mean < tuned.before.mean - 0.5
@@ -98,7 +99,7 @@ def test_adapter_and_merged_model_open_in_a_fresh_process_and_say_the_same(tmp_p
     words, said = [], {}
     ids = torch.arange(5, 25)[None]
     for family in tiny.WRITERS:
-        tuned = lora(lesson(family, dataclasses.replace(QUICK, epochs=1)), tmp_path / family / "adapter")
+        tuned = write(lesson(family, dataclasses.replace(QUICK, epochs=1), adapter=tmp_path / family / "adapter"))
         tuned.backbone.save(tmp_path / family / "model")
         writer = Writer(tuned.backbone)
         with torch.no_grad():
@@ -118,13 +119,13 @@ def test_adapter_and_merged_model_open_in_a_fresh_process_and_say_the_same(tmp_p
 @pytest.mark.parametrize("kind", ["rslora", "dora"])
 def test_other_adapters_are_merged_and_are_what_peft_says_they_are(kind: str, tmp_path: Path) -> None:
     one = lesson("llama", dataclasses.replace(QUICK, adapter=kind, learning_rate=5e-3))
-    tuned = lora(one, tmp_path / "adapter")
+    tuned = write(dataclasses.replace(one, adapter=tmp_path / "adapter"))
     assert tuned.after.mean < tuned.before.mean - 0.5
     said = json.loads((tmp_path / "adapter" / "adapter_config.json").read_text())
     assert (said["use_rslora"], said["use_dora"]) == (kind == "rslora", kind == "dora")
     tuned.backbone.save(tmp_path / "model")
     assert np.allclose(tuned.after.nats, straight(tmp_path / "model", one.judged), rtol=1e-3)
-    plain = lora(lesson("llama"))
+    plain = write(lesson("llama"))
     assert (tuned.trained_parameters > plain.trained_parameters) == (kind == "dora")  # a length for each row
 
 
@@ -132,7 +133,7 @@ def test_only_learned_tokens_count() -> None:
     """Another question, the same answer: where nothing of a question is learned, its own words cost nothing."""
     one = lesson("llama")
     plain = dataclasses.replace(one, judged=[Row(row.ids, [True] * len(row.ids)) for row in one.judged])
-    few, many = lora(one), lora(plain)
+    few, many = write(one), write(plain)
     assert (few.before.tokens < many.before.tokens).all() and (few.before.nats < many.before.nats).all()
     assert few.trained.history[-1]["validation_loss"] == many.trained.history[-1]["validation_loss"]
 
@@ -140,8 +141,8 @@ def test_only_learned_tokens_count() -> None:
 @pytest.mark.parametrize("family", ["llama", "flan_t5"])
 def test_whole_layers_are_tuned_and_the_vocabulary_is_not(family: str, tmp_path: Path) -> None:
     before = Backbone.open(tiny.model(family), vocabulary=True)
-    one = lesson(family, dataclasses.replace(QUICK, learning_rate=3e-3))
-    tuned = whole(one)
+    one = lesson(family, dataclasses.replace(QUICK, learning_rate=3e-3), method="full")
+    tuned = write(one)
     assert tuned.after.mean < tuned.before.mean - 0.3
     pairs = zip(before.root.named_parameters(), tuned.backbone.root.parameters(), strict=True)
     changed = {name for (name, old), new in pairs if not torch.equal(old, new)}
@@ -155,7 +156,7 @@ def test_whole_layers_are_tuned_and_the_vocabulary_is_not(family: str, tmp_path:
 @pytest.mark.parametrize("family", ["llama", "t5"])  # T5 drops activations in training
 def test_a_stopped_training_goes_on_as_an_undisturbed_one(family: str, tmp_path: Path,
                                                               monkeypatch: pytest.MonkeyPatch) -> None:
-    undisturbed = lora(lesson(family, folder=tmp_path / "a"))
+    undisturbed = write(lesson(family, folder=tmp_path / "a"))
     calls, real = [0], Boundary.pass_through
 
     def stopping(self: Boundary, places: Any, *more: Any, **named: Any) -> Any:
@@ -165,8 +166,8 @@ def test_a_stopped_training_goes_on_as_an_undisturbed_one(family: str, tmp_path:
         return real(self, places, *more, **named)
     monkeypatch.setattr(Boundary, "pass_through", stopping)
     with pytest.raises(KeyboardInterrupt):
-        lora(lesson(family, folder=tmp_path / "b"))
-    resumed = lora(lesson(family, folder=tmp_path / "b"))
+        write(lesson(family, folder=tmp_path / "b"))
+    resumed = write(lesson(family, folder=tmp_path / "b"))
     assert steps(resumed) == steps(undisturbed)
     assert np.array_equal(resumed.after.nats, undisturbed.after.nats)
 
@@ -175,8 +176,15 @@ def steps(tuned: Tuned) -> list[dict[str, float]]:
     return [{**one, "seconds": 0} for one in tuned.trained.history]
 
 
+def test_smoothed_labels_teach_and_are_not_what_is_judged() -> None:
+    plain, smooth = (write(lesson("llama", dataclasses.replace(QUICK, label_smoothing=s))) for s in (0.0, 0.3))
+    assert np.array_equal(plain.before.nats, smooth.before.nats)
+    assert plain.after.mean < smooth.after.mean < smooth.before.mean - 0.3
+    assert smooth.trained.history[0]["train_loss"] > plain.trained.history[0]["train_loss"]
+
+
 def test_without_validation_rows_the_last_weights_stand() -> None:
-    tuned = lora(dataclasses.replace(lesson("llama"), held=[]))
+    tuned = write(dataclasses.replace(lesson("llama"), held=[]))
     assert tuned.trained.best_step == tuned.trained.steps > 0
 
 
@@ -192,6 +200,6 @@ def test_the_real_model_learns_a_way_to_answer(smollm2_folder: Path) -> None:
     things = ["apple", "river", "stone", "bread", "cloud", "horse", "paper", "glass", "wheel", "candle", "garden",
               "hammer", "island", "jacket", "kettle", "ladder"]
     made = [template.row(pair(f"Say {thing}.", f"{thing.upper()} it is, sir!")) for thing in things]
-    tuned = lora(TextLesson(made[:10], made[10:12], made[12:], model=smollm2_folder, config=TextConfig(
+    tuned = write(TextLesson(made[:10], made[10:12], made[12:], model=smollm2_folder, config=TextConfig(
         epochs=3, batch_texts=5, train_layers=4, learning_rate=2e-3, max_tokens=64)))
     assert tuned.after.mean < tuned.before.mean / 2

@@ -289,6 +289,14 @@ def test_gradients_of_several_batches_make_one_step(tmp_path: Path) -> None:
     assert odd.train(epochs=1, accumulate=3).steps == 2  # four batches: three and one
 
 
+def test_the_average_is_judged_and_kept() -> None:
+    plain, toy = Toy(), Toy()
+    plain.train()
+    toy.train(ema=0.9)
+    assert not torch.allclose(toy.weights["w"], plain.weights["w"])
+    assert torch.equal(toy.weights["w"], toy.kept[-1])  # what was judged last, and best, is what is left
+
+
 def test_biases_are_not_decayed() -> None:
     groups = loop._groups(Toy().weights, 0.5)
     assert [(len(g["params"]), g["weight_decay"]) for g in groups] == [(1, 0.5), (1, 0.0)]

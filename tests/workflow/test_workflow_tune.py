@@ -57,20 +57,24 @@ def seedbed(place: tuple[Path, dict[str, str]], *words: str) -> subprocess.Compl
 def test_it_learns_and_the_folder_the_store_and_the_words_say_the_same(tiny_ladder: Path, tmp_path: Path) -> None:
     done = finetune(write(tmp_path / "asked.jsonl"), CONFIG, QUICK, out=tmp_path / "out")
     result, rows = done.result, open_splits(tmp_path / "out")
+    loss = result.figure("loss")
+    assert loss is result.figures[0] and loss.gain
     assert result.form == "prompt and completion"
     assert sum(result.rows.values()) == len(rows) == 120
-    assert result.judged == result.rows["test"] == result.after.loss.n == 12
+    assert result.judged == result.rows["test"] == loss.after.n == 12
     assert result.data_hash == rows.hash
-    assert result.after.loss.high < result.before.loss.value and result.gain.low > 0
-    assert result.gain.value == pytest.approx(result.before.loss.value - result.after.loss.value)
+    assert loss.after.high < loss.before.value and loss.gain.low > 0
+    assert loss.gain.value == pytest.approx(loss.before.value - loss.after.value)
     assert result.verdict.startswith("It has learned")
     assert result.predicted_memory and result.peak_memory and result.predicted_seconds > 0
     assert 0 < result.tokens["learned"] < result.tokens["all"] and result.tokens["cut"] == 0
     assert json.loads(done.folder.result.read_text()) == result.model_dump(mode="json")
     with open_store() as store:
         kept = store.run("out")
-    assert (kept.state, kept.task, kept.result) == ("finished", "write", result.model_dump(mode="json"))
-    assert {s.candidate: s.score for s in kept.scores} == {"base": result.before.loss, "tuned": result.after.loss}
+    assert (kept.state, kept.task, kept.result) == ("finished", "chat", result.model_dump(mode="json"))
+    assert {s.candidate: s.score for s in kept.scores if s.metric == "loss"} == {
+        "base": loss.before, "tuned": loss.after}
+    assert kept.score and kept.score.score == loss.after
     assert {one.name for one in done.folder.path.iterdir()} == {
         "adapter", "model", "config.yaml", "data.json", "data.parquet", "health.json", "metrics.jsonl", "result.json",
         ".lock"}
@@ -208,4 +212,4 @@ def test_figures_are_of_words_that_nothing_was_trained_on(tiny_ladder: Path, tmp
         with torch.no_grad():
             each = torch.nn.functional.cross_entropy(model(ids[None]).logits[0, :-1], ids[1:], reduction="none")
         nats, count = nats + float(each[torch.tensor(row.learned[1:])].sum()), count + row.count
-    assert np.isclose(done.result.after.loss.value, nats / count, rtol=0.03)  # bf16, where the machine has it
+    assert np.isclose(done.result.figures[0].after.value, nats / count, rtol=0.03)  # bf16, where the machine has it

@@ -1,0 +1,125 @@
+"""Many prompts answered together: a batch reads the weights once for all its rows, and writing waits for that."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from ..data.turns import Turn
+from ..options import check
+from ..progress import SILENT, Progress
+from .sampling import Sampling
+from .writer import Writer, draw, read_once
+
+ROWS, TOKENS = 16, 8192
+"""Rows and prompt tokens of one batch, at most."""
+
+
+def answers(writer: Writer, asked: Sequence[Sequence[Turn]], sampling: Sampling = Sampling(),
+            progress: Progress = SILENT) -> list[str]:
+    """The assistant's next turn in each conversation, as `Writer.answer` would write it, in batches.
+
+    With a temperature each row draws by itself: its text does not depend on its company.
+
+    Args:
+        asked: the turns of each conversation so far.
+
+    Raises:
+        UserError: a prompt fills the model's whole context; a value is out of bounds.
+    """
+    check(sampling)
+    prompts = [writer.read(writer.template.prompt(turns), special=not writer.template.chats) for turns in asked]
+    order = sorted(range(len(prompts)), key=lambda i: -len(prompts[i]))
+    out, work = [""] * len(prompts), "answer"
+    progress.start(work, len(prompts), "texts")
+    while order:
+        count = max(1, min(ROWS, TOKENS // len(prompts[order[0]])))
+        some, order = order[:count], order[count:]
+        for place, text in zip(some, _batch(writer, [prompts[i] for i in some], some, sampling), strict=True):
+            out[place] = text
+        progress.advance(work, len(some))
+    progress.done(work)
+    return out
+
+
+@torch.inference_mode()
+def _batch(writer: Writer, prompts: list[list[int]], places: list[int], sampling: Sampling) -> list[str]:
+    made: list[list[int]] = [[] for _ in prompts]
+    texts, stops = [""] * len(prompts), [one for one in sampling.stop if one]
+    most = [min(sampling.max_tokens, writer.room(ids)) for ids in prompts]
+    generators = [torch.Generator().manual_seed(sampling.seed + 1_000_003 * place) for place in places]
+    left = list(range(len(prompts)))
+    steps = (_Decoder if writer.backbone.paired else _Steps)(writer, prompts)
+    while left:
+        scores, going = steps.scores(), list[int]()
+        for at, row in enumerate(left):
+            token = draw(scores[at].float(), sampling, generators[row])
+            if token not in writer.ends:
+                made[row].append(token)
+                texts[row] = writer.backbone.tokenizer.decode(made[row], skip_special_tokens=True) if stops else ""
+                if len(made[row]) < most[row] and not any(stop in texts[row] for stop in stops):
+                    going.append(at)
+        left = [left[at] for at in going]
+        if left:
+            steps.add([made[row][-1] for row in left], going)
+    return [_until(writer.backbone.tokenizer.decode(ids, skip_special_tokens=True), stops) for ids in made]
+
+
+def _until(text: str, stops: Sequence[str]) -> str:
+    return text[:min((at for stop in stops if (at := text.find(stop)) >= 0), default=len(text))]
+
+
+class _Steps:
+    """Prompts padded on the left, so that all rows go on at the same place, and what the model keeps of them."""
+
+    def __init__(self, writer: Writer, prompts: list[list[int]]) -> None:
+        from transformers import DynamicCache
+
+        self.root, wide = writer.backbone.root, max(map(len, prompts))
+        pad = writer.backbone.tokenizer.pad_token_id or 0
+        self.ids = torch.tensor([[pad] * (wide - len(ids)) + ids for ids in prompts])         # [rows, tokens]
+        self.mask = torch.tensor([[0] * (wide - len(ids)) + [1] * len(ids) for ids in prompts])
+        self.cache = DynamicCache(config=self.root.config)
+        self.placed = "position_ids" in inspect.signature(self.root.forward).parameters
+
+    def scores(self) -> Tensor:
+        """Of the next token of each row. [rows, words]"""
+        places = (self.mask.cumsum(1) - 1).clamp(min=0)[:, -self.ids.shape[1]:]
+        given = {"position_ids": places} if self.placed else {}
+        out: Tensor = self.root(input_ids=self.ids, attention_mask=self.mask, past_key_values=self.cache,
+                                use_cache=True, logits_to_keep=1, **given).logits
+        return out[:, -1]
+
+    def add(self, tokens: list[int], kept: list[int]) -> None:
+        """Go on with these rows alone, each with its token."""
+        if len(kept) < len(self.mask):
+            chosen = torch.tensor(kept)
+            self.cache.reorder_cache(chosen)
+            self.mask = self.mask[chosen]
+        self.ids = torch.tensor(tokens)[:, None]
+        self.mask = torch.cat((self.mask, torch.ones_like(self.ids)), 1)
+
+
+class _Decoder(_Steps):
+    """Sources that an encoder read once, padded on the right; what is written begins at the same place for all."""
+
+    def __init__(self, writer: Writer, prompts: list[list[int]]) -> None:
+        self.root, source = writer.backbone.root, writer.backbone.padded(prompts)
+        self.given = read_once(self.root, source.ids, source.mask)
+        self.ids = torch.full((len(prompts), 1), writer.template.start)
+
+    def scores(self) -> Tensor:
+        out: Tensor = self.root(decoder_input_ids=self.ids, use_cache=True, **self.given).logits
+        return out[:, -1]
+
+    def add(self, tokens: list[int], kept: list[int]) -> None:
+        if len(kept) < len(self.ids):
+            chosen, read = torch.tensor(kept), self.given["encoder_outputs"]
+            read.last_hidden_state = read.last_hidden_state[chosen]
+            if self.given["attention_mask"] is not None:
+                self.given["attention_mask"] = self.given["attention_mask"][chosen]
+            self.given["past_key_values"].reorder_cache(chosen)
+        self.ids = torch.tensor(tokens)[:, None]

@@ -1,0 +1,82 @@
+"""What a training changed: each figure before and after, with its interval and its gain on the same rows."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..records import Estimate, Record
+
+
+class Figure(Record):
+    """One figure of a model before and after training, on the same rows of the test split."""
+
+    name: str
+    """A word for programs: `loss`, `rouge_l`, `recall_at_1`."""
+    title: str
+    """For people, with its unit: `loss, nats a token`."""
+    more: bool
+    """More is better."""
+    before: Estimate
+    after: Estimate
+    gain: Estimate | None = None
+    """After minus before, or before minus after where less is better: above 0 it became better. Of the same rows, so
+    surer than either figure. None where a difference says nothing (perplexity)."""
+    baseline: Estimate | None = None
+    """What needs no model reaches on these rows."""
+
+
+class Sample(Record):
+    """One row of the test split, as it was answered."""
+
+    asked: str
+    reference: str
+    before: str
+    after: str
+
+
+class TuneResult(Record):
+    """What `seedbed train` found."""
+
+    format: int = 2
+    run: str
+    created: str
+    """UTC, ISO 8601."""
+    command: str
+    config: dict[str, Any]
+    task: str
+    model: str
+    """Card id of the base model."""
+    form: str
+    """How the rows were read."""
+    data_hash: str
+    rows: dict[str, int]
+    """Rows by split."""
+    skipped: dict[str, int]
+    """Rows left out when they were read, by reason."""
+    judged: int
+    """Rows of the test split that the figures are of."""
+    tokens: dict[str, int]
+    """Of the training rows: `all`, `learned`, and `cut` because their row was too long."""
+    figures: list[Figure]
+    """The first one leads: the verdict is about it."""
+    samples: list[Sample] = []
+    verdict: str
+    note: str
+    """Why training ended, and which weights were kept."""
+    parameters: int
+    trained_parameters: int
+    history: list[dict[str, float]]
+    seconds: float
+    predicted_seconds: float
+    peak_memory: int
+    predicted_memory: int | None
+    environment: dict[str, Any]
+    licences: dict[str, str]
+
+    def figure(self, name: str) -> Figure:
+        """The figure of that name.
+
+        Raises:
+            KeyError: there is none.
+        """
+        return {one.name: one for one in self.figures}[name]

@@ -1,0 +1,223 @@
+"""A language model that is taught to write, and the way of teaching that all methods share."""
+
+from __future__ import annotations
+
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from ..models.adapters import save_adapter
+from ..models.backbone import TOKENS_PER_BATCH, Backbone, by_length
+from ..models.template import Row
+from ..models.vocabulary import Vocabulary
+from ..progress import SILENT, Progress
+from .config import TextConfig
+from .forecast import forecast
+from .lesson import Session
+from .loop import Batches, Trained, train
+from .trainable import Adapted, Trainable, Whole
+
+LORA_RATE, WHOLE_RATE = 5e-4, 5e-5
+"""Peak learning rates when none is given; docs/LOG.md has what was tried."""
+
+
+@dataclass(frozen=True)
+class Losses:
+    """Cross-entropy of each row, in nats summed over its learned tokens, and how many those are. [rows] each"""
+
+    nats: NDArray[np.float64]
+    tokens: NDArray[np.int64]
+
+    @property
+    def mean(self) -> float:
+        """Nats a learned token."""
+        return float(self.nats.sum() / max(1, self.tokens.sum()))
+
+
+@dataclass(frozen=True)
+class Words:
+    """What a model thinks before each learned token of some rows.
+
+    Args:
+        vectors: [tokens, width] activations after the last layer, of the token before.
+        targets: [tokens] the learned tokens.
+        owners: [tokens] the position of each token's row among those asked for.
+        places: [tokens] which learned token of its row each is.
+    """
+
+    vectors: Tensor
+    targets: Tensor
+    owners: Tensor
+    places: Tensor
+
+
+@dataclass(frozen=True)
+class Student:
+    """A model with what is trained of it, and all rows that it reads while it is taught.
+
+    Args:
+        body: the trained parameters, and activations of rows by their position.
+        rows: tokens of every row.
+    """
+
+    backbone: Backbone
+    body: Trainable
+    vocabulary: Vocabulary
+    rows: Sequence[Row]
+
+    def words(self, places: Sequence[int]) -> Words:
+        """The learned tokens of the rows at these positions."""
+        hidden = self.body.vectors(places, pool=False)                        # [rows, tokens, width]
+        found = [[i for i, learned in enumerate(self.rows[place].learned) if learned and i] for place in places]
+        owners = torch.tensor([number for number, mine in enumerate(found) for _ in mine], dtype=torch.long)
+        at = torch.tensor([i for mine in found for i in mine], dtype=torch.long)
+        targets = torch.tensor([self.rows[place].ids[i] for place, mine in zip(places, found, strict=True)
+                                for i in mine], dtype=torch.long)
+        order = torch.tensor([number for mine in found for number in range(len(mine))], dtype=torch.long)
+        return Words(hidden[owners, at - 1], targets, owners, order)          # a token is told by the one before it
+
+    def losses(self, places: Sequence[int], smoothing: float = 0.0) -> tuple[Tensor, Tensor]:
+        """Cross-entropy of each learned token in nats, and the position of its row in `places`. [tokens] each"""
+        words = self.words(places)
+        return self.vocabulary.losses(words.vectors, words.targets, smoothing), words.owners
+
+    def sums(self, places: Sequence[int]) -> Tensor:
+        """Cross-entropy of each row in nats, summed over its learned tokens. [rows]"""
+        each, owners = self.losses(places)
+        return each.new_zeros(len(places)).index_add(0, owners, each)
+
+    @torch.no_grad()
+    def judge(self, places: Sequence[int], progress: Progress = SILENT, work: str = "") -> Losses:
+        """Losses of the rows at these positions, as the model is now."""
+        nats = np.zeros(len(places))
+        progress.start(work, len(places), "texts")
+        for some in by_length([len(self.rows[i].ids) for i in places], TOKENS_PER_BATCH):
+            each, owners = self.losses([places[i] for i in some])
+            nats[some] = torch.zeros(len(some), dtype=torch.float64).index_add_(0, owners, each.double()).numpy()
+            progress.advance(work, len(some))
+        progress.done(work)
+        return Losses(nats, np.array([self.rows[i].count for i in places], np.int64))
+
+
+class Objective(ABC):
+    """What a method of teaching adds: its rows, which of them stand together, and a loss of them.
+
+    Args:
+        rows: all rows that are read; those that the model is judged by are among them.
+        batches: positions of the rows of each step.
+        judged: positions of the rows whose loss is measured before and after.
+        held: tokens that `validate` reads.
+    """
+
+    rows: Sequence[Row]
+    batches: Batches
+    judged: Sequence[int]
+    held: int
+
+    def prepare(self, student: Student) -> None:  # noqa: B027  (most methods need nothing)
+        """Once, before anything is learned: what the method needs of the model as it is."""
+
+    @abstractmethod
+    def loss(self, student: Student, places: list[int]) -> Tensor:
+        """The loss of a batch."""
+
+    @abstractmethod
+    def validate(self, student: Student) -> tuple[float | None, dict[str, float]]:
+        """The number to make small, None where there are no rows to tell it by; and others for the history."""
+
+    def finish(self, student: Student) -> dict[str, tuple[NDArray[np.float64], NDArray[np.float64]]]:
+        """Further figures of the judged rows before and after, by name; after the last step. [rows] each"""
+        return {}
+
+
+@dataclass(frozen=True)
+class Tuned:
+    """A model that learned to write.
+
+    Args:
+        backbone: the model, adapters merged.
+        before, after: losses of the judged rows.
+        parameters, trained_parameters: how many it has, and how many were trained.
+        predicted_seconds: what its first seconds said, for as many epochs as it had.
+        more: further figures of the judged rows before and after, by name. [rows] each
+    """
+
+    backbone: Backbone
+    before: Losses
+    after: Losses
+    parameters: int
+    trained_parameters: int
+    trained: Trained
+    predicted_seconds: float
+    more: dict[str, tuple[NDArray[np.float64], NDArray[np.float64]]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Lessons(Session):
+    """Session of a model that learns to write.
+
+    Args:
+        method: which weights are trained: `lora` (adapters on the top `train_layers` layers, merged afterwards) or
+            `full` (every weight of these layers; the vocabulary stays as it is).
+        adapter: a folder where an adapter is written too, as PEFT does it.
+    """
+
+    config: TextConfig = field(default_factory=TextConfig)
+    method: str = "lora"
+    adapter: Path | None = None
+
+
+def _whole(backbone: Backbone, rows: Sequence[list[int]], session: Session) -> Whole:
+    return Whole(backbone, rows, session, session.config.train_layers)
+
+
+METHODS: dict[str, tuple[Callable[[Backbone, Sequence[list[int]], Session], Trainable], float]] = {
+    "lora": (Adapted, LORA_RATE), "full": (_whole, WHOLE_RATE)}
+"""By name: what is trained of a model, and the peak learning rate."""
+
+
+def teach(lesson: Lessons, objective: Objective) -> Tuned:
+    """Open the base model, train it to an objective, and judge it before and after.
+
+    Raises:
+        Late: the time budget does not allow a training that is worth its name.
+    """
+    config, begun = lesson.config, time.monotonic()
+    torch.manual_seed(lesson.seed)
+    backbone = Backbone.open(lesson.base, vocabulary=True, max_tokens=config.max_tokens)
+    vocabulary = Vocabulary(backbone)
+    make, rate = METHODS[lesson.method]
+    rows = objective.rows
+    body = make(backbone, [row.ids for row in rows], lesson)
+    student = Student(backbone, body, vocabulary, rows)
+    before = student.judge(objective.judged, lesson.progress, "judge the model as it is")
+    objective.prepare(student)
+
+    def loss(places: list[int]) -> Tensor:
+        return objective.loss(student, places)
+
+    @torch.no_grad()
+    def validate() -> tuple[float | None, dict[str, float]]:
+        return objective.validate(student)
+
+    said = forecast(body.parameters, body.boundary, loss, objective.batches, lesson, begun=begun,
+                    epochs=config.epochs, judged=objective.held)
+    body.boundary.fill(progress=lesson.progress)
+    done = train(body.parameters, loss, objective.batches, validate, config, seed=lesson.seed,
+                 learning_rate=config.learning_rate or rate, mode=backbone.train, work="fine-tune",
+                 folder=lesson.checkpoint, deadline=lesson.deadline, progress=lesson.progress)
+    after = student.judge(objective.judged, lesson.progress, "judge the tuned model")
+    more = objective.finish(student)
+    if lesson.adapter is not None and isinstance(body, Adapted):
+        save_adapter(body.model, lesson.adapter)
+    trained = sum(p.numel() for p in body.parameters.values())
+    body.finish()
+    return Tuned(backbone, before, after, sum(p.numel() for p in backbone.root.parameters()), trained, done,
+                 said.seconds(done.epochs), more)

@@ -1,0 +1,138 @@
+"""The course of a model that learns to write: conversations are rendered, learned, and judged by their loss."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..errors import DataError, NoResources
+from ..machine import memory_to_plan_for
+from ..progress import Progress
+from .config import TuneConfig, seconds
+from .courses import Learned, TuneJob
+from .prepare import TAB
+
+if TYPE_CHECKING:
+    from ..data.dataset import Dataset
+    from ..models.template import Row, Template
+    from ..train.generate import TextLesson
+
+SPLITS, SPLITS_WITH_TEST = (0.8, 0.1, 0.1), (0.9, 0.1, 0.0)
+MOST_HELD, MOST_JUDGED = 200, 500
+"""Rows that each validation reads, and that the figures are of, at most: more cost time and change little."""
+
+
+class WritingCourse:
+    """Answers, summaries, translations, fields, code."""
+
+    metric = "loss"
+
+    def read(self, source: str, config: TuneConfig, progress: Progress) -> tuple[Dataset, dict[str, Any]]:
+        from ..data import duplicates
+        from ..data.conversations import read_conversations
+        from ..data.split import split
+
+        given = {"train": source, "validation": config.validation, "test": config.test}
+        named = {name: one for name, one in given.items() if one}
+        reading = read_conversations(
+            named if len(named) > 1 else source, ask=config.ask, answer=config.answer, group=config.group,
+            encoding=config.encoding, delimiter=TAB.get(config.delimiter or "", config.delimiter), progress=progress)
+        progress.note(f"Read as {reading.detected['form']}: {reading.kept:,} of {reading.read:,} rows.")
+        for finding in reading.findings:
+            progress.note(f"{finding.message} {'; '.join(finding.examples[:2])}")
+        found = duplicates.find(reading.dataset.texts, seed=config.seed, progress=progress)
+        dataset = split(reading.dataset, fractions=SPLITS_WITH_TEST if config.test else SPLITS, seed=config.seed,
+                        clusters=[int(c) for c in found.near])
+        return dataset, {"form": reading.detected["form"], "skipped": reading.skipped, "read": reading.read}
+
+    def model(self, job: TuneJob) -> Path:
+        from ..catalog.fetch import pull_writer
+
+        return pull_writer(job.config.model, job.progress)
+
+    def memory(self, job: TuneJob, lesson: TextLesson) -> int | None:
+        return _memory(job, lesson.rows)
+
+    def lesson(self, job: TuneJob, dataset: Dataset, model: Path) -> TextLesson:
+        from ..data.conversations import conversations
+        from ..models.doctor import LOOKED_AT, diagnose, ends_of
+        from ..models.folder import open_folder
+        from ..models.template import open_template
+        from ..train.generate import TextLesson
+
+        place = open_folder(model)
+        template = open_template(place, job.training.max_tokens)
+        parts = {name: _rows(template, dataset.part(name), most, job.config.seed) for name, most in (
+            ("train", None), ("validation", MOST_HELD), ("test", MOST_JUDGED))}
+        if not parts["train"] or len(parts["test"]) < 2:  # of one row no interval can be made
+            raise DataError(
+                f"{len(parts['train'])} rows to learn from and {len(parts['test'])} to judge by are too few.",
+                "Give 20 rows or more, or at least 2 of your own to judge by with --test.")
+        need, free = _memory(job, parts["train"]), memory_to_plan_for()
+        if need is not None and need > free:
+            raise NoResources(
+                f"{job.config.model} needs about {need / 1e9:.1f} GB of memory to train, {free / 1e9:.1f} GB are "
+                "free.", "Lower --batch-tokens, --max-tokens or --train-layers, or take a smaller model.")
+        learn = dataset.part("train")
+        some = conversations(learn.take(range(min(LOOKED_AT, len(learn)))))
+        for sentence in diagnose(template, some, ends_of(place, template.tokenizer)):
+            job.progress.note(sentence)
+        budget = seconds(job.config.budget)
+        return TextLesson(parts["train"], parts["validation"], parts["test"], config=job.training,
+                          seed=job.config.seed, model=model, folder=job.folder.path / "training",
+                          method=job.config.method, progress=job.progress,
+                          deadline=None if budget is None else time.monotonic() + budget)
+
+    def learn(self, job: TuneJob, dataset: Dataset, lesson: TextLesson, model: Path, adapter: Path,
+              progress: Progress) -> Learned:
+        import numpy as np
+
+        from ..evaluate.writing import verdict, writing
+        from ..train.generate import write
+
+        tuned = write(replace(lesson, progress=progress, adapter=adapter))
+        tuned.backbone.save(model)
+        decode = tuned.backbone.tokenizer.decode
+        said = [decode([i for i, on in zip(row.ids, row.learned, strict=True) if on], skip_special_tokens=True)
+                for row in lesson.judged]
+        figures = writing(tuned.before.nats, tuned.after.nats, tuned.before.tokens,
+                          np.array([len(one.encode()) for one in said]), np.array([len(one.split()) for one in said]))
+        assert figures[0].gain is not None
+        return Learned(
+            figures, verdict(figures[0].gain), tuned.trained.note, {
+                "all": sum(len(row.ids) for row in lesson.rows), "learned": sum(row.count for row in lesson.rows),
+                "cut": sum(row.cut for row in lesson.rows)},
+            len(lesson.judged), tuned.parameters, tuned.trained_parameters, tuned.trained.history,
+            tuned.predicted_seconds)
+
+
+def _memory(job: TuneJob, rows: Sequence[Row]) -> int | None:
+    from ..catalog import memory
+    from ..catalog.cards import card
+    from ..models.runtime import runtime
+    from ..models.vocabulary import TOKENS
+
+    base, config = card(job.config.model), job.training
+    if base.architecture is None:
+        return None
+    precision: memory.Precision = "fp32" if str(runtime().dtype) == "torch.float32" else "bf16"
+    longest = max(len(row.ids) for row in rows)
+    step = memory.Step(replace(config, max_tokens=longest).step_tokens, longest, config.train_layers, config.rank)
+    return memory.to_train(base, "lora" if job.config.method == "lora" else "full", precision, step,
+                           logit_tokens=TOKENS)
+
+
+def _rows(template: Template, part: Dataset, most: int | None, seed: int) -> list[Row]:
+    import numpy as np
+
+    from ..data.conversations import conversations
+    from ..models.template import rows_of
+
+    if most is not None and len(part) > most:
+        part = part.take(sorted(np.random.default_rng(seed).choice(len(part), most, replace=False).tolist()))
+    names = [f"{Path(source).name} line {line}" for source, line in zip(part.column("source"), part.column("line"),
+                                                                        strict=True)]
+    return rows_of(template, conversations(part), names)
