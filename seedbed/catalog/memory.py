@@ -67,12 +67,14 @@ class Step:
         length: tokens of one text, for encoders, whose attention matrix is kept.
         layers: only that many top layers are trained and keep activations; None means everything is trained.
         rank: of LoRA.
+        checkpointing: of each layer its input alone is kept, and the rest is computed again.
     """
 
     tokens: int = 1024
     length: int = 128
     layers: int | None = None
     rank: int = 16
+    checkpointing: bool = False
 
 
 def shape(card: Card) -> Architecture:
@@ -197,7 +199,9 @@ def to_train(card: Card, method: Method, precision: Precision, step: Step = Step
         states = adapter_parameters(card, step.rank, step.layers) * TRAINED_BYTES
         if method == "qlora":  # matrices at 4 bits, everything else in bf16
             stored = counts.linear * LINEAR_BYTES["int4"] + (counts.total - counts.linear) * 2
-    saved = step.tokens * sum(n * _saved(a, block, method, size, step.length) for block, n in layers)
+    kept = [(n, _saved(a, block, method, size, step.length)) for block, n in layers]
+    saved = step.tokens * (max(one for _, one in kept) + size * a.hidden * sum(n for n, _ in kept)
+                           if step.checkpointing else sum(n * one for n, one in kept))
     logits = 0
     if labels is None and a.generates:
         logits = LOGIT_COPIES * 4 * a.vocabulary * min(logit_tokens or step.tokens, step.tokens)

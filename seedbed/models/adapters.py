@@ -11,9 +11,11 @@ from torch import nn
 
 from . import kernels
 from .backbone import Backbone
+from .four_bit import is_packed, unpack
 
 
-def add_lora(backbone: Backbone, *, rank: int, alpha: float, layers: int | None = None, kind: str = "lora") -> Any:
+def add_lora(backbone: Backbone, *, rank: int, alpha: float, layers: int | None = None, kind: str = "lora",
+             dropout: float = 0.0) -> Any:
     """Put adapters on every linear layer of the top `layers` layers (all when None); returns the PEFT model.
 
     Of an encoder-decoder these are the top layers of both. Adapters are fp32: their updates are too small for bf16.
@@ -21,13 +23,14 @@ def add_lora(backbone: Backbone, *, rank: int, alpha: float, layers: int | None 
     Args:
         kind: `lora` (Hu et al. 2021), `rslora` (Kalajdzievski 2023) or `dora` (Liu et al. 2024), which PEFT's own
             forward pass runs: slower than the passes of `kernels`.
+        dropout: share of the adapters' inputs that a training step leaves out, in PEFT's own pass too.
     """
     from peft import LoraConfig, get_peft_model
     targets = [name for layer in backbone.parts(layers)[1] for name in _linear_names(backbone.root, layer)]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)  # PEFT asks transformers by a name that it gave up
         model = get_peft_model(backbone.root, LoraConfig(
-            r=rank, lora_alpha=alpha, lora_dropout=0.0, bias="none", target_modules=targets,
+            r=rank, lora_alpha=alpha, lora_dropout=dropout, bias="none", target_modules=targets,
             use_rslora=kind == "rslora", use_dora=kind == "dora"))
     for parameter in model.parameters():
         if parameter.requires_grad:
@@ -48,12 +51,24 @@ def _linear_names(root: nn.Module, layer: nn.Module) -> list[str]:
 
 
 def merge(backbone: Backbone, model: Any) -> None:
-    """Fold the adapters into the weights of `backbone`; the adapters are gone afterwards.
+    """Fold the adapters into the weights of `backbone`; the adapters are gone afterwards, and weights at 4 bits are
+    plain ones again, with the values that the adapters were trained on.
 
     The sum is made in fp32 and rounded once.
     """
     kernels.plain(backbone.root)
     dtype = backbone.dtype
+    if any(map(is_packed, backbone.root.modules())):
+        adapted = {name.removeprefix("base_model.model."): module for name, module in model.named_modules()
+                   if hasattr(module, "lora_A")}
+        added = {name: module.get_delta_weight("default") for name, module in adapted.items()}
+        for name, module in adapted.items():
+            if not is_packed(module.base_layer):  # transformers does not pack T5's `wo`
+                weight = module.base_layer.weight.data
+                weight.copy_(weight.float() + added.pop(name).float())
+        model.unload()
+        unpack(backbone.root, added)
+        return
     backbone.root.to(torch.float32)
     model.merge_and_unload()  # in place
     backbone.root.to(dtype).requires_grad_(False)

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
 import torch
 from torch import Tensor, nn
+from torch.utils.hooks import RemovableHandle
 
+from ..errors import UserError
 from . import kernels
 from .folder import open_folder, pooling_of, quietly
+from .four_bit import pack_rest, packing
 from .runtime import runtime
 from .template import Paired, is_paired
 
@@ -40,6 +43,8 @@ class Batch:
     ids: Tensor
     lengths: Tensor
     source: Batch | None = None
+    positions: Tensor | None = None
+    """[rows, tokens] where several texts stand in a row, one after the other: each token's place in its own text."""
 
     @property
     def mask(self) -> Tensor | None:
@@ -92,18 +97,23 @@ class Backbone(nn.Module):
         self.causal = is_causal(body.config)
         self.paired = is_paired(body.config) and bool(self.root.can_generate())
         """It writes with a decoder what its encoder read: its rows are `Paired`."""
+        self._hooks = list[RemovableHandle]()
         self._tuples = False
         """Layers of this family give a tuple (BLOOM, Falcon); seen when `boundary` runs them."""
 
     @classmethod
     def open(cls, folder: Path, *, dtype: torch.dtype | None = None, pooling: str | None = None,
-             max_tokens: int | None = None, vocabulary: bool = False) -> Self:
+             max_tokens: int | None = None, vocabulary: bool = False, nf4: bool = False) -> Self:
         """Open a model folder, a sentence-transformers folder, a GGUF folder, or what `save` wrote.
 
         Args:
             dtype: the type of weights; by default what `runtime` chose.
             pooling, max_tokens: override what the folder says.
             vocabulary: keep the layer that scores words, with which the model writes.
+            nf4: hold linear layers at 4 bits.
+
+        Raises:
+            NotFound, CorruptFile: there is no model in it. UserError: a package for 4 bits is missing.
         """
         from transformers import AutoConfig, AutoModel, AutoModelForCausalLM, AutoModelForSeq2SeqLM, AutoTokenizer
         folder = open_folder(folder)
@@ -118,10 +128,14 @@ class Backbone(nn.Module):
             if getattr(config, name, 0.0):  # `Attend` keeps no mask of dropped ones: five times the time
                 setattr(config, name, 0.0)
         writer = AutoModelForSeq2SeqLM if is_paired(config) else AutoModelForCausalLM
+        dtype = dtype or runtime().dtype
+        packed = {"quantization_config": packing(dtype)} if nf4 else {}
         with quietly():
             root = (writer if vocabulary else AutoModel).from_pretrained(
-                folder, config=config, dtype=dtype or runtime().dtype, attn_implementation=kernels.suits(config),
-                local_files_only=True)
+                folder, config=config, dtype=dtype, attn_implementation=kernels.suits(config), local_files_only=True,
+                **packed)
+        if nf4:
+            pack_rest(root, dtype)
         body = root.base_model
         root.config.use_cache = body.config.use_cache = False
         head = root.get_output_embeddings() if is_paired(config) else None
@@ -151,6 +165,38 @@ class Backbone(nn.Module):
         self.tokenizer.save_pretrained(folder)
         (folder / DESCRIPTION).write_text(json.dumps(
             {"pooling": self.pooling, "normalized": self.normalized, "max_tokens": self.max_tokens}))
+
+    def noise(self, alpha: float) -> None:
+        """Add noise to the embeddings in training: uniform, alpha / sqrt(tokens x width) at most (NEFTune, Jain et
+        al. 2023)."""
+        def add(module: nn.Module, args: Any, out: Tensor) -> Tensor:
+            reach = alpha / (out.shape[-2] * out.shape[-1]) ** 0.5
+            return out + torch.empty_like(out).uniform_(-reach, reach) if module.training else out
+        reader = self.root.get_encoder() if self.paired else self.body
+        self._hooks.append(reader.get_input_embeddings().register_forward_hook(add))
+
+    def recompute(self, within: Callable[[], AbstractContextManager[object]]) -> None:
+        """Keep of each layer its input alone, and compute the rest again in the backward pass (Chen et al. 2016).
+
+        Args:
+            within: what the backward pass is in then: it must find the weights that the forward pass had.
+
+        Raises:
+            UserError: the family cannot.
+        """
+        if not getattr(self.body, "supports_gradient_checkpointing", False):
+            raise UserError(f"{type(self.body).__name__} cannot compute activations again.",
+                            "Leave out --checkpointing.")
+        self.body.gradient_checkpointing_enable(
+            {"use_reentrant": False, "context_fn": lambda: (nullcontext(), within())})
+
+    def settle(self) -> None:
+        """Undo `noise` and `recompute`."""
+        for hook in self._hooks:
+            hook.remove()
+        self._hooks.clear()
+        if getattr(self.body, "is_gradient_checkpointing", False):
+            self.body.gradient_checkpointing_disable()
 
     @property
     def root(self) -> Any:
@@ -209,13 +255,47 @@ class Backbone(nn.Module):
             ids[i, : len(row)] = torch.tensor(row)
         return Batch(ids, torch.tensor(lengths))
 
+    def packed(self, rows: Sequence[Sequence[int]], bins: Sequence[Sequence[int]]) -> Batch:
+        """Several texts in each row. transformers keeps texts apart whose positions begin anew.
+
+        Args:
+            rows: token ids of each text.
+            bins: which texts stand in each row.
+        """
+        made = self.batch([[token for i in some for token in rows[i]] for some in bins])
+        positions = torch.arange(made.ids.shape[1]).repeat(len(bins), 1)
+        for row, some in enumerate(bins):
+            at = 0
+            for length in [*(len(rows[i]) for i in some), made.ids.shape[1]]:  # what is padded is a text as well
+                positions[row, at:at + length] = torch.arange(len(positions[row, at:at + length]))
+                at += length
+        return Batch(made.ids, made.lengths, positions=positions)
+
+    @torch.inference_mode()
+    def packs(self) -> bool:
+        """Whether texts in one row stay apart, seen on three texts: not in models that know no positions, nor in
+        those with a state that runs through the row."""
+        if self.paired:
+            return False
+        rows = [list(range(5, 5 + count)) for count in (7, 4, 9)]
+        alone = self.hidden(self.batch(rows))
+        try:
+            together = self.hidden(self.packed(rows, [[0, 1, 2]]))[0]
+        except TypeError:  # it takes no positions
+            return False
+        want = torch.cat([one[: len(row)] for one, row in zip(alone, rows, strict=True)]).float()
+        off = (together[: len(want)].float() - want).norm(dim=-1) / want.norm(dim=-1)   # [tokens]
+        return bool(off.max() < 0.05)
+
     def hidden(self, batch: Batch) -> Tensor:
         """Activations after the last layer, each at the place of its token. -> [rows, tokens, width]"""
         if batch.source is not None:
             return self._both(batch, batch.source)
         # padding stands on the right, where a causal model's real tokens never look: it needs no mask
         mask = None if self.causal else batch.mask
-        return self.body(input_ids=batch.ids, attention_mask=mask).last_hidden_state  # type: ignore[no-any-return]
+        placed = {} if batch.positions is None else {"position_ids": batch.positions}
+        out: Tensor = self.body(input_ids=batch.ids, attention_mask=mask, **placed).last_hidden_state
+        return out
 
     def _both(self, batch: Batch, source: Batch) -> Tensor:
         """The encoder's activations and after them the decoder's. -> [rows, tokens of both, width]"""

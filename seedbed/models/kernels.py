@@ -16,6 +16,8 @@ from torch.autograd.function import once_differentiable
 from transformers import AttentionInterface, AttentionMaskInterface
 from transformers.masking_utils import sdpa_mask
 
+from .four_bit import is_packed, weight_of
+
 ATTENTION = "seedbed"
 LONGEST = 1024
 """Tokens up to which the attention matrix is kept for the backward pass; longer rows use torch's fused attention,
@@ -169,32 +171,34 @@ class Normalize(torch.autograd.Function):
 class LowRank(torch.autograd.Function):
     """A frozen linear layer plus its LoRA branch (Hu et al. 2021), as one node.
 
-    The frozen weight gets no gradient; the rank activations are scaled where they are small.
+    The frozen weight gets no gradient; the rank activations are scaled where they are small. A weight at 4 bits is
+    unpacked in each pass and not kept between them.
     """
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None, a: Tensor, b: Tensor,
-                scale: float) -> Tensor:
+    def forward(ctx: Any, x: Tensor, layer: nn.Linear, a: Tensor, b: Tensor, scale: float) -> Tensor:
         rows = x.reshape(-1, x.shape[-1])                        # [tokens, in]
         a16, b16 = a.to(x.dtype), b.to(x.dtype)                  # [rank, in], [out, rank]
         h = (rows @ a16.t()).mul_(scale)                         # [tokens, rank]
-        out = torch.nn.functional.linear(rows, weight, bias).addmm_(h, b16.t())
-        ctx.save_for_backward(rows, weight, a16, b16, h)
-        ctx.scale, ctx.types = scale, (a.dtype, b.dtype)
-        return out.view(*x.shape[:-1], weight.shape[0])
+        out = torch.nn.functional.linear(rows, weight_of(layer), layer.bias).addmm_(h, b16.t())
+        ctx.save_for_backward(rows, a16, b16, h)
+        ctx.layer, ctx.scale, ctx.types = layer, scale, (a.dtype, b.dtype)
+        # not a view: some families (Falcon) add to it in place, which autograd forbids for views
+        shaped: Tensor = torch.ops.aten._unsafe_view(out, [*x.shape[:-1], out.shape[-1]])
+        return shaped
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-        rows, weight, a, b, h = ctx.saved_tensors
+        rows, a, b, h = ctx.saved_tensors
         g = grad.reshape(-1, grad.shape[-1])                     # [tokens, out]
         gh = (g @ b).mul_(ctx.scale)                             # [tokens, rank]
         dx = None
         if ctx.needs_input_grad[0]:
-            dx = (g @ weight).addmm_(gh, a).view(*grad.shape[:-1], rows.shape[-1])
+            dx = (g @ weight_of(ctx.layer)).addmm_(gh, a).view(*grad.shape[:-1], rows.shape[-1])
         da = (gh.t() @ rows).to(ctx.types[0])
         db = (h.t() @ g).t().to(ctx.types[1])                    # half the time of g.t() @ h
-        return dx, None, None, da, db, None
+        return dx, None, da, db, None
 
 
 def _normalize_forward(self: Any, hidden_states: Tensor) -> Tensor:
@@ -205,12 +209,16 @@ def _normalize_forward(self: Any, hidden_states: Tensor) -> Tensor:
 
 
 def _low_rank_forward(self: Any, x: Tensor, *args: Any, **kwargs: Any) -> Tensor:
-    base = self.base_layer
     if self.merged or self.disable_adapters or len(self.active_adapters) != 1 or kwargs.get("adapter_names"):
         return self._model_forward(x, *args, **kwargs)  # type: ignore[no-any-return]
     name = self.active_adapters[0]
     return LowRank.apply(  # type: ignore[no-any-return, no-untyped-call]
-        x, base.weight, base.bias, self.lora_A[name].weight, self.lora_B[name].weight, self.scaling[name])
+        x, self.base_layer, self.lora_A[name].weight, self.lora_B[name].weight, self.scaling[name])
+
+
+def _packed_forward(self: Any, x: Tensor) -> Tensor:
+    """bitsandbytes' own pass packs the weight anew for inference, in a form that training cannot read."""
+    return torch.nn.functional.linear(x, weight_of(self).to(x.dtype), self.bias)
 
 
 def _replace(module: nn.Module, forward: Any) -> None:
@@ -223,7 +231,7 @@ def quicken(model: nn.Module) -> None:
     """Use the passes of this file wherever the model's own mean the same; the rest stays as it is.
 
     Norms whose weight is used in another way (Gemma's `1 + weight`) and adapters beyond plain LoRA (DoRA,
-    quantized or trained bases, biases in the adapter, dropout on the input) keep their own forward.
+    trained bases, biases in the adapter, dropout on the input) keep their own forward.
     """
     for module in model.modules():
         kind = type(module).__name__
@@ -231,11 +239,14 @@ def quicken(model: nn.Module) -> None:
             _replace(module, _normalize_forward)
         elif _is_plain_lora(module):
             _replace(module, _low_rank_forward)
+        elif is_packed(module):
+            _replace(module, _packed_forward)
 
 
 def _is_plain_lora(module: Any) -> bool:
-    """A PEFT adapter on a frozen linear layer that is neither quantized nor anything beyond plain LoRA."""
-    return bool(hasattr(module, "lora_A") and type(getattr(module, "base_layer", None)) is nn.Linear
+    """A PEFT adapter on a frozen linear layer, perhaps at 4 bits, and nothing beyond plain LoRA."""
+    base = getattr(module, "base_layer", None)
+    return bool(hasattr(module, "lora_A") and (type(base) is nn.Linear or (base is not None and is_packed(base)))
             and not any(p.requires_grad for p in module.base_layer.parameters())
             and not any(b.bias is not None for b in module.lora_B.values())
             and not getattr(module, "lora_variant", {})

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from ..models.backbone import TOKENS_PER_BATCH, Backbone, Batch, by_length
 from ..progress import SILENT, Progress
+from .batches import bins
 
 
 class Boundary:
@@ -23,11 +24,14 @@ class Boundary:
         first: the layer that the activations enter; 0 stores nothing.
         file: where to map them when they are larger than `memory` bytes; None keeps them in memory.
         memory: bytes that may be held in memory.
+        packing: put several texts into one row of a pass, as many as fit into the length of the longest.
     """
 
     def __init__(self, backbone: Backbone, rows: Sequence[list[int]], first: int, *, file: Path | None = None,
-                 memory: int = 1 << 30) -> None:
-        self.backbone, self.rows, self.first = backbone, rows, first
+                 memory: int = 1 << 30, packing: bool = False) -> None:
+        self.backbone, self.rows, self.first, self.packing = backbone, rows, first, packing
+        self.weights: dict[str, Tensor] = {}
+        """What took the place of the backbone's own weights in the latest pass."""
         self._there = set[int]()
         self.starts = [0]
         for row in rows:
@@ -75,18 +79,44 @@ class Boundary:
             weights: take the place of the backbone's own in this pass, by name.
         """
         self.fill(places)
-        batch = self.backbone.batch([self.rows[i] for i in places])
-        stored = nullcontext() if self.first == 0 else \
-            self.backbone.replaying(self._padded(places, batch), self.first)
+        self.weights = weights or {}
+        rows = [self.rows[i] for i in places]
+        together = [[place] for place in range(len(rows))]
+        if self.packing:
+            together = bins([len(row) for row in rows], max(map(len, rows)))
+        packed = len(together) < len(rows)
+        batch = self.backbone.packed(rows, together) if packed else self.backbone.batch(rows)
+        stored = nullcontext() if self.first == 0 else self.backbone.replaying(
+            self._padded([[places[i] for i in some] for some in together], batch), self.first)
         with stored:
-            return torch.func.functional_call(  # type: ignore[no-any-return]
-                self.backbone, weights or {}, (batch, pool))
+            out: Tensor = torch.func.functional_call(self.backbone, self.weights, (batch, pool and not packed))
+        if not packed:
+            return out
+        apart = _apart(out, [len(row) for row in rows], together)
+        return self.backbone.pool(apart, torch.tensor([len(row) for row in rows])) if pool else apart
 
-    def _padded(self, places: Sequence[int], batch: Batch) -> Tensor:
+    def _padded(self, together: list[list[int]], batch: Batch) -> Tensor:
         out = torch.zeros(*batch.ids.shape, self.backbone.width, dtype=self.backbone.dtype)
-        for row, i in enumerate(places):
-            out[row, : len(self.rows[i])] = self.stored[self.starts[i]:self.starts[i + 1]]
+        for row, some in enumerate(together):
+            at = 0
+            for i in some:
+                out[row, at:at + len(self.rows[i])] = self.stored[self.starts[i]:self.starts[i + 1]]
+                at += len(self.rows[i])
         return out
+
+
+def _apart(hidden: Tensor, lengths: Sequence[int], together: list[list[int]]) -> Tensor:
+    """Activations of packed texts, each in a row of its own again, what is padded being of no text.
+    [bins, tokens, width] -> [texts, tokens, width]"""
+    rows, longest = torch.zeros(len(lengths), dtype=torch.long), max(lengths)
+    at = torch.zeros(len(lengths), longest, dtype=torch.long)
+    for row, some in enumerate(together):
+        begin = 0
+        for i in some:
+            rows[i] = row
+            at[i, : lengths[i]] = torch.arange(begin, begin + lengths[i])
+            begin += lengths[i]
+    return hidden[rows[:, None], at]
 
 
 def _reserve(file: Path, size: int) -> None:

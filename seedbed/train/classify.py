@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 from ..engines.transformer import TransformerHead
 from ..models.backbone import TOKENS_PER_BATCH, Backbone, by_length
-from .batches import Buckets
+from .batches import batches_of
 from .forecast import forecast
 from .lesson import Fitted, Lesson
 from .loop import train
@@ -71,7 +71,7 @@ def _finetune(lesson: Lesson, make: type[Adapted] | type[Whole], rate: float) ->
         drop.train(training)
 
     parameters = {**{f"head.{name}": p for name, p in head.named_parameters()}, **body.parameters}
-    batches = Buckets([len(rows[i]) for i in train_places], config.batch_texts, config.batch_tokens, lesson.seed)
+    batches = batches_of([len(rows[i]) for i in train_places], config, lesson.seed)
     said = forecast(parameters, body.boundary, loss, batches, lesson, begun=begun, epochs=config.epochs,
                     judged=sum(len(rows[i]) for i in held))
     body.boundary.fill(progress=lesson.progress)

@@ -25,7 +25,15 @@ class LoopConfig:
     max_tokens: int = option(256, "Longer texts are cut to this many tokens.", minimum=8)
     adapter: str = option("lora", "lora; rslora scales by alpha / sqrt(rank); dora learns lengths apart, slower.",
                           choices=("lora", "rslora", "dora"))
+    packing: bool = option(False, "Put several texts into one row, kept apart by the attention mask, so that steps "
+                                  "are drawn at random instead of by length; not for every model.")
+    checkpointing: bool = option(False, "Compute activations again in the backward pass instead of keeping them: "
+                                        "less memory, more time.")
     rank: int = option(16, "Rank of LoRA adapters.", minimum=1)
+    adapter_dropout: float = option(0.0, "Dropout before the adapters; any makes training slower.", minimum=0,
+                                    maximum=0.9)
+    neftune: float = option(0.0, "Noise on the embeddings, such as 5; the frozen layers then run in every step.",
+                            minimum=0)
     alpha: float = option(32.0, "LoRA's alpha: adapters are scaled by alpha / rank.", minimum=0)
     train_layers: int = option(10, "Top layers that get adapters; those below are computed once.", minimum=1)
     label_smoothing: float = option(0.0, "Share of each target's weight that is spread over all others.", minimum=0,

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from torch import Tensor
 
 from ..models.template import Row
-from .batches import Buckets
+from .batches import batches_of
 from .student import Lessons, Objective, Student, Tuned, teach
 
 
@@ -34,7 +34,7 @@ class Answers(Objective):
         self.smoothing = config.label_smoothing
         self.rows = [*lesson.rows, *lesson.held, *lesson.judged]
         lengths = [len(row.ids) for row in self.rows]
-        self.batches = Buckets(lengths[:count], config.batch_texts, config.batch_tokens, lesson.seed)
+        self.batches = batches_of(lengths[:count], config, lesson.seed)
         self.validation, self.judged = range(count, count + held), range(count + held, len(self.rows))
         self.held = sum(lengths[count:count + held])
 

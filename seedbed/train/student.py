@@ -164,8 +164,9 @@ class Lessons(Session):
     """Session of a model that learns to write.
 
     Args:
-        method: which weights are trained: `lora` (adapters on the top `train_layers` layers, merged afterwards) or
-            `full` (every weight of these layers; the vocabulary stays as it is).
+        method: which weights are trained: `lora` (adapters on the top `train_layers` layers, merged afterwards),
+            `qlora` (the same on weights held at 4 bits) or `full` (every weight of these layers; the vocabulary
+            stays as it is).
         adapter: a folder where an adapter is written too, as PEFT does it.
     """
 
@@ -179,7 +180,7 @@ def _whole(backbone: Backbone, rows: Sequence[list[int]], session: Session) -> W
 
 
 METHODS: dict[str, tuple[Callable[[Backbone, Sequence[list[int]], Session], Trainable], float]] = {
-    "lora": (Adapted, LORA_RATE), "full": (_whole, WHOLE_RATE)}
+    "lora": (Adapted, LORA_RATE), "qlora": (Adapted, LORA_RATE), "full": (_whole, WHOLE_RATE)}
 """By name: what is trained of a model, and the peak learning rate."""
 
 
@@ -191,7 +192,7 @@ def teach(lesson: Lessons, objective: Objective) -> Tuned:
     """
     config, begun = lesson.config, time.monotonic()
     torch.manual_seed(lesson.seed)
-    backbone = Backbone.open(lesson.base, vocabulary=True, max_tokens=config.max_tokens)
+    backbone = Backbone.open(lesson.base, vocabulary=True, max_tokens=config.max_tokens, nf4=lesson.method == "qlora")
     vocabulary = Vocabulary(backbone)
     make, rate = METHODS[lesson.method]
     rows = objective.rows

@@ -7,7 +7,9 @@ from typing import Protocol
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils.stateless import _reparametrize_module  # what functional_call does, for a while
 
+from ..errors import UserError
 from ..machine import memory_to_plan_for
 from ..models.adapters import add_lora, merge
 from ..models.backbone import Backbone
@@ -36,7 +38,7 @@ class Adapted:
         config = lesson.config
         self.backbone = backbone
         self.model = add_lora(backbone, rank=config.rank, alpha=config.alpha, layers=config.train_layers,
-                              kind=config.adapter)
+                              kind=config.adapter, dropout=config.adapter_dropout)
         self.parameters = {name: p for name, p in backbone.body.named_parameters() if p.requires_grad}
         self.boundary = _boundary(backbone, rows, config.train_layers, lesson)
 
@@ -44,6 +46,7 @@ class Adapted:
         return self.boundary.pass_through(places, pool=pool)
 
     def finish(self) -> None:
+        self.backbone.settle()
         merge(self.backbone, self.model)
 
 
@@ -68,6 +71,7 @@ class Whole:
         return self.boundary.pass_through(places, rounded, pool=pool)
 
     def finish(self) -> None:
+        self.backbone.settle()
         with torch.no_grad():
             for name, parameter in self.backbone.body.named_parameters():
                 if name in self.parameters:
@@ -84,4 +88,14 @@ def _boundary(backbone: Backbone, rows: Sequence[list[int]], layers: int | None,
     """Nothing is stored where all layers are trained, nor of an encoder-decoder, which has two boundaries."""
     first = 0 if backbone.paired else len(backbone.parts(layers)[0])
     file = lesson.folder / "activations.bin" if lesson.folder else None
-    return Boundary(backbone, rows, first, file=file, memory=memory_to_plan_for() // 4)
+    config = lesson.config
+    if config.packing and not backbone.packs():
+        raise UserError(f"Texts that stand in one row do not stay apart in {type(backbone.root).__name__}.",
+                        "Leave out --packing: texts of similar length then stand together.")
+    if config.neftune:
+        backbone.noise(config.neftune)
+        first = 0
+    made = Boundary(backbone, rows, first, file=file, memory=memory_to_plan_for() // 4, packing=config.packing)
+    if config.checkpointing:
+        backbone.recompute(lambda: _reparametrize_module(backbone, made.weights))
+    return made

@@ -48,8 +48,8 @@ class TuneConfig:
 
     task: str = option("chat", "What the model shall learn.", choices=("chat",))
     model: str = option("smollm2-135m-instruct", "Base model: a card of `seedbed models`.")
-    method: str = option("lora", "lora: adapters, merged afterwards; full: the weights themselves.",
-                         choices=("lora", "full"))
+    method: str = option("lora", "lora: adapters, merged afterwards; qlora: the same on weights at 4 bits, in less "
+                                 "memory; full: the weights themselves.", choices=("lora", "qlora", "full"))
     ask: str | None = option(None, "Column with the questions or documents, in any table; with --answer.")
     answer: str | None = option(None, "Column with what shall be written.")
     group: str | None = option(None, "Column whose rows with the same value stay in one split.")
@@ -101,6 +101,9 @@ def check(run: Main, training: Training) -> tuple[Main, Training]:
     if isinstance(run, RunConfig) and run.split and (run.validation or run.test):
         raise UserError("--split was given together with a file of its own for a split.",
                         "Name the column that says the split, or the files that are the splits.")
+    if isinstance(run, TuneConfig) and run.method == "qlora" and training.adapter == "dora":
+        raise UserError("--method qlora and --adapter dora do not go together: DoRA scales weights as wholes, and "
+                        "there they are at 4 bits.", "Take --adapter rslora, or --method lora.")
     if run.model:
         _known(run.model)
     return run, training

@@ -6,7 +6,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from ..errors import DataError, NoResources
 from ..machine import memory_to_plan_for
@@ -120,9 +120,9 @@ def _memory(job: TuneJob, rows: Sequence[Row]) -> int | None:
         return None
     precision: memory.Precision = "fp32" if str(runtime().dtype) == "torch.float32" else "bf16"
     longest = max(len(row.ids) for row in rows)
-    step = memory.Step(replace(config, max_tokens=longest).step_tokens, longest, config.train_layers, config.rank)
-    return memory.to_train(base, "lora" if job.config.method == "lora" else "full", precision, step,
-                           logit_tokens=TOKENS)
+    step = memory.Step(replace(config, max_tokens=longest).step_tokens, longest, config.train_layers, config.rank,
+                       config.checkpointing)
+    return memory.to_train(base, cast(memory.Method, job.config.method), precision, step, logit_tokens=TOKENS)
 
 
 def _rows(template: Template, part: Dataset, most: int | None, seed: int) -> list[Row]:

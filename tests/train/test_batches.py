@@ -4,7 +4,8 @@ import random
 
 import pytest
 
-from seedbed.train.batches import Buckets
+from seedbed.train.batches import Buckets, Packs, batches_of, bins
+from seedbed.train.config import TextConfig
 
 
 def lengths(count: int, seed: int = 0) -> list[int]:
@@ -52,3 +53,26 @@ def test_similar_lengths_stand_together() -> None:
     assert padded < 1.2 * sum(sizes)
     shuffled = [max(sizes[i] for i in b) for b in batches]
     assert shuffled != sorted(shuffled)
+
+
+@pytest.mark.parametrize("count", [0, 1, 7, 500])
+@pytest.mark.parametrize(("texts", "tokens"), [(16, 2048), (1, 2048), (1000, 300), (4, 16)])
+def test_packed_batches_count_real_tokens(count: int, texts: int, tokens: int) -> None:
+    sizes = lengths(count)
+    orders = [Packs(sizes, texts, tokens, 5).epoch(epoch) for epoch in range(3)]
+    for batches in orders:
+        assert sorted(i for batch in batches for i in batch) == list(range(count))
+        assert all(1 <= len(batch) <= texts for batch in batches)
+        assert all(len(b) == 1 or sum(sizes[i] for i in b) <= tokens for b in batches)
+    config = TextConfig(batch_texts=texts, batch_tokens=tokens, packing=True)
+    assert orders[0] == batches_of(sizes, config, 5).epoch(0)
+    assert count < 500 or orders[0] != orders[1]
+
+
+def test_bins_hold_all_and_no_more_than_they_can() -> None:
+    sizes = lengths(200)
+    made = bins(sizes, max(sizes))
+    assert sorted(i for one in made for i in one) == list(range(200))
+    full = [sum(sizes[i] for i in one) for one in made]
+    assert max(full) <= max(sizes) and sum(full) / (len(made) * max(sizes)) > 0.95
+    assert bins([], 10) == []

@@ -15,12 +15,14 @@ from torch.nn import functional as F
 
 from seedbed.engines.sampling import Sampling
 from seedbed.engines.writer import Writer
+from seedbed.errors import UserError
 from seedbed.models.backbone import Backbone
 from seedbed.models.template import Paired, Row
 from seedbed.train.boundary import Boundary
 from seedbed.train.config import TextConfig
 from seedbed.train.generate import TextLesson, write
 from seedbed.train.student import Tuned
+from seedbed.train.trainable import Adapted
 
 QUICK = TextConfig(epochs=4, learning_rate=1e-2, batch_texts=8, train_layers=2, rank=4, max_tokens=32)
 
@@ -129,6 +131,18 @@ def test_other_adapters_are_merged_and_are_what_peft_says_they_are(kind: str, tm
     assert (tuned.trained_parameters > plain.trained_parameters) == (kind == "dora")  # a length for each row
 
 
+@pytest.mark.parametrize("family", [f for f in tiny.WRITERS if f != "qwen2_moe"])  # its experts are no linear layers
+def test_weights_at_4_bits_are_trained_on_and_merged(family: str, tmp_path: Path) -> None:
+    one = lesson(family, method="qlora", adapter=tmp_path / "adapter")
+    tuned = write(one)
+    assert tuned.before.nats.tolist() != write(dataclasses.replace(one, method="lora")).before.nats.tolist()
+    assert tuned.after.mean < tuned.before.mean - 0.5
+    tuned.backbone.save(tmp_path / "model")
+    assert "quantization_config" not in json.loads((tmp_path / "model" / "config.json").read_text())
+    assert np.allclose(tuned.after.nats, straight(tmp_path / "model", one.judged), rtol=1e-3)
+    assert json.loads((tmp_path / "adapter" / "adapter_config.json").read_text())["r"] == 4
+
+
 def test_only_learned_tokens_count() -> None:
     """Another question, the same answer: where nothing of a question is learned, its own words cost nothing."""
     one = lesson("llama")
@@ -174,6 +188,67 @@ def test_a_stopped_training_goes_on_as_an_undisturbed_one(family: str, tmp_path:
 
 def steps(tuned: Tuned) -> list[dict[str, float]]:
     return [{**one, "seconds": 0} for one in tuned.trained.history]
+
+
+PACKABLE = ("llama", "qwen2", "mistral", "gemma3", "qwen2_moe", "phi3", "gemma2")
+
+
+@pytest.mark.parametrize("family", tiny.WRITERS)
+def test_packed_texts_cost_what_they_cost_alone(family: str) -> None:
+    """Their activations too, and the gradients of what is trained; a family that cannot is refused."""
+    one = lesson(family, dataclasses.replace(QUICK, packing=True))
+    lengths = [9, 3, 4, 2, 9, 1]
+    ids = [list(range(3 + i, 3 + i + length)) for i, length in enumerate(lengths)]
+    if family not in PACKABLE:
+        assert not Backbone.open(tiny.model(family), vocabulary=True).packs()
+        with pytest.raises(UserError, match="do not stay apart"):
+            write(one)
+        return
+    model = Backbone.open(tiny.model(family), vocabulary=True, max_tokens=32)
+    body = Adapted(model, ids, one)
+    for name, parameter in body.parameters.items():
+        if "lora_B" in name:
+            torch.nn.init.normal_(parameter, std=0.05)
+    found = []
+    for packing in (False, True):
+        body.boundary.packing = packing
+        out = body.vectors(range(6), pool=False)
+        real = torch.cat([out[i, :length] for i, length in enumerate(lengths)])
+        found.append((real, *torch.autograd.grad((real ** 2).mean(), list(body.parameters.values()),
+                                                 allow_unused=True)))
+    for apart, packed in zip(*found, strict=True):
+        assert (apart is None) == (packed is None)
+        assert apart is None or torch.allclose(apart, packed, atol=1e-4)
+    assert torch.allclose(body.vectors(range(6)), model.pool(out, torch.tensor(lengths)), atol=1e-4)
+
+
+def test_a_packed_training_learns() -> None:
+    tuned = write(lesson("llama", dataclasses.replace(QUICK, packing=True)))
+    assert tuned.after.mean < tuned.before.mean - 0.5
+
+
+@pytest.mark.parametrize("method", ["lora", "full"])
+@pytest.mark.parametrize("family", ["llama", "gemma3", "bloom", "lfm2"])
+def test_activations_that_are_computed_again_are_the_same(family: str, method: str) -> None:
+    kept, again = (write(lesson(family, dataclasses.replace(QUICK, epochs=2, checkpointing=on), method=method))
+                   for on in (False, True))
+    assert [one["train_loss"] for one in again.trained.history] == pytest.approx(
+        [one["train_loss"] for one in kept.trained.history], abs=1e-5)
+    assert np.allclose(kept.after.nats, again.after.nats, atol=1e-4)
+    assert not again.backbone.body.is_gradient_checkpointing
+
+
+def test_noise_on_the_embeddings_is_drawn_in_steps_alone() -> None:
+    plain, noisy, same = (write(lesson("llama", dataclasses.replace(QUICK, epochs=2, neftune=alpha)))
+                          for alpha in (0.0, 5.0, 5.0))
+    assert np.array_equal(plain.before.nats, noisy.before.nats)
+    assert steps(noisy) == steps(same) != steps(plain)
+    assert not noisy.backbone._hooks and noisy.after.mean < noisy.before.mean
+
+
+def test_adapters_with_dropout_learn() -> None:
+    tuned = write(lesson("llama", dataclasses.replace(QUICK, adapter_dropout=0.2)))
+    assert tuned.after.mean < tuned.before.mean - 0.3
 
 
 def test_smoothed_labels_teach_and_are_not_what_is_judged() -> None:
