@@ -60,7 +60,7 @@ class Adapted:
         self.model = add_lora(backbone, rank=config.rank, alpha=config.alpha, layers=config.train_layers,
                               kind=config.adapter, dropout=config.adapter_dropout)
         self.parameters = {name: p for name, p in backbone.body.named_parameters() if p.requires_grad}
-        self.boundary = _boundary(backbone, rows, max(0, len(backbone.layers) - config.train_layers), lesson)
+        self.boundary = _boundary(backbone, rows, config.train_layers, lesson)
 
     def vectors(self, places: Sequence[int], *, pool: bool = True) -> Tensor:
         return self.boundary.pass_through(places, pool=pool)
@@ -84,11 +84,10 @@ class Whole:
     def __init__(self, backbone: Backbone, rows: Sequence[list[int]], lesson: Session,
                  layers: int | None = None) -> None:
         self.backbone = backbone
-        first = 0 if layers is None else max(0, len(backbone.layers) - layers)
-        fixed = {id(p) for part in (*backbone.layers[:first], *_tables(backbone.body)) for p in part.parameters()}
+        fixed = {id(p) for part in (*backbone.parts(layers)[0], *_tables(backbone)) for p in part.parameters()}
         self.parameters = {name: p.detach().float().clone().requires_grad_()
                            for name, p in backbone.body.named_parameters() if id(p) not in fixed}
-        self.boundary = _boundary(backbone, rows, first, lesson)
+        self.boundary = _boundary(backbone, rows, layers, lesson)
 
     def vectors(self, places: Sequence[int], *, pool: bool = True) -> Tensor:
         rounded = {f"body.{name}": p.to(self.backbone.dtype) for name, p in self.parameters.items()}
@@ -105,11 +104,15 @@ class Whole:
         self.show()
 
 
-def _tables(body: nn.Module) -> list[nn.Module]:
-    return [module for module in body.modules() if isinstance(module, nn.Embedding)]
+def _tables(backbone: Backbone) -> list[nn.Module]:
+    """Tables of words and positions; T5 has its vocabulary inside its body."""
+    head = backbone.root.get_output_embeddings()
+    return [one for one in backbone.body.modules() if isinstance(one, nn.Embedding) or one is head]
 
 
-def _boundary(backbone: Backbone, rows: Sequence[list[int]], first: int, lesson: Session) -> Boundary:
+def _boundary(backbone: Backbone, rows: Sequence[list[int]], layers: int | None, lesson: Session) -> Boundary:
+    """Nothing is stored where all layers are trained, nor of an encoder-decoder, which has two boundaries."""
+    first = 0 if backbone.paired else len(backbone.parts(layers)[0])
     file = lesson.folder / "activations.bin" if lesson.folder else None
     config = lesson.config
     if config.packing and not backbone.packs():
