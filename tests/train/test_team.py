@@ -37,7 +37,8 @@ with team.together() as leading:
         for count in epochs:
             one = lesson("llama", dataclasses.replace(QUICK, epochs=count, adapter_dropout=0.1), folder=out)
             tuned = write(one)
-        (out / "said.json").write_text(json.dumps([tuned.trained.history, tuned.after.nats.tolist(), settings().processes]))
+        said = [tuned.trained.history, tuned.after.nats.tolist(), settings().processes]
+        (out / "said.json").write_text(json.dumps(said))
 """
 
 
