@@ -10,11 +10,12 @@ import typer
 from ..errors import UserError
 from ..train.config import TextConfig
 from ..workflow.config import TuneConfig
-from . import show
+from . import recipe, show
 from .options import flags
 
 if TYPE_CHECKING:
     from ..evaluate.figures import TuneResult
+    from ..evaluate.search import Search
     from ..records import Estimate
 
 
@@ -23,11 +24,17 @@ if TYPE_CHECKING:
 def train(
     config: TuneConfig,
     training: TextConfig,
+    context: typer.Context,
     source: Annotated[str | None, typer.Argument(
         metavar="FILE", help="Conversations (messages, ShareGPT, Alpaca), prompts with completions, or plain texts, "
                              "in any format that `seedbed run` reads; or any table with --ask and --answer.")] = None,
     out: Annotated[Path | None, typer.Option(
         help="The run folder, which must be new. [default: runs/NAME-TIME]")] = None,
+    file: Annotated[Path | None, typer.Option(
+        "--config", help="YAML with these options by name, or a run folder's config.yaml, or a config of "
+                         "LLaMA-Factory or Axolotl; flags win over it.")] = None,
+    explain: Annotated[bool, typer.Option(
+        "--explain", help="With --config: show what becomes of each line of the file, and end.")] = False,
     resume: Annotated[Path | None, typer.Option(help="Go on with a run folder that was stopped or killed.")] = None,
     json: Annotated[bool, typer.Option("--json", help="Print the result as JSON for programs.")] = False,
 ) -> None:
@@ -38,11 +45,13 @@ def train(
     """
     from ..workflow import tune
 
+    if resume is None:
+        config, training, source, out = recipe.fill(file, explain, context, config, training, source, out)
     if (source is None) == (resume is None):
         raise UserError("Name either a file to learn from or a run to go on with.",
                         "seedbed train FILE, or seedbed train --resume RUN_FOLDER")
     if resume is not None:
-        if out is not None or (config, training) != (TuneConfig(), TextConfig()):
+        if out is not None or file is not None or (config, training) != (TuneConfig(), TextConfig()):
             raise UserError("--resume was given together with other options, and a run goes on as it began.",
                             f"seedbed train --resume {resume}")
         done = tune.resume(resume, progress=show.bar())
@@ -64,16 +73,20 @@ def tell(result: TuneResult, folder: Path) -> None:
               f"{result.tokens['all']:,} tokens learned" + (
                   f", {result.tokens['cut']:,} cut off (--max-tokens)" if result.tokens["cut"] else "")
               + f"; judged on {w.plural(result.judged, 'row')} of the test split.")
+    if result.search:
+        _searched(result.search)
     show.line(f"{result.note}; {w.seconds(result.seconds)} (predicted {w.seconds(result.predicted_seconds)}), "
               f"{w.size(result.peak_memory)}" + (
                   f" (predicted {w.size(result.predicted_memory)})" if result.predicted_memory else "") + ".")
     show.line()
     columns = [name for name in ("baseline", "before", "after", "gain")
                if any(getattr(one, name) for one in result.figures)]
-    show.table((f"n {result.judged}", *columns), [(one.title, *(_estimate(getattr(one, name)) for name in columns))
-                                                 for one in result.figures])
+    show.table(("figure (n)", *columns), [(f"{one.title} ({one.after.n})", *(_estimate(getattr(one, name))
+                                                                           for name in columns))
+                                          for one in result.figures])
     show.line()
-    for what, name in (("model", "model"), ("adapter", "adapter"), ("figures", "result.json")):
+    for what, name in (("report", "report.html"), ("model", "model"), ("adapter", "adapter"),
+                       ("figures", "result.json"), ("search", "search.svg")):
         if (folder / name).exists():
             show.line(f"{what}: {folder / name}")
     show.line(f"try it: seedbed generate {folder} \"...\"")
@@ -81,3 +94,16 @@ def tell(result: TuneResult, folder: Path) -> None:
 
 def _estimate(e: Estimate | None) -> str:
     return "" if e is None else f"{e.value:.3f} ({e.low:.3f} to {e.high:.3f})"
+
+
+def _searched(found: Search) -> None:
+    from ..evaluate.report import wording as w
+
+    show.line(found.verdict)
+    show.line()
+    names = list(found.trials[0].options)
+    show.table(("", "trial", *(name.replace("_", " ") for name in names), "validation loss", "passes", "training"), [
+        ("*" if one.number == found.best else "", "0, the defaults" if not one.number else one.number,
+         *(f"{one.options[name]:.3g}" for name in names), f"{one.loss:.3f}", len(one.curve), w.seconds(one.seconds))
+        for one in found.leaders[:5]])
+    show.line()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..records import Estimate, Record
+from .search import Search
 
 
 class Figure(Record):
@@ -21,6 +22,8 @@ class Figure(Record):
     gain: Estimate | None = None
     """After minus before, or before minus after where less is better: above 0 it became better. Of the same rows, so
     surer than either figure. None where a difference says nothing (perplexity)."""
+    p_value: float | None = None
+    """Of "before and after are equally good", two-sided, where it was tested."""
     baseline: Estimate | None = None
     """What needs no model reaches on these rows."""
 
@@ -66,6 +69,8 @@ class TuneResult(Record):
     parameters: int
     trained_parameters: int
     history: list[dict[str, float]]
+    search: Search | None = None
+    """What `--search` tried; the figures are then of its best trial."""
     seconds: float
     predicted_seconds: float
     peak_memory: int

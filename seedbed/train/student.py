@@ -168,11 +168,13 @@ class Lessons(Session):
             `qlora` (the same on weights held at 4 bits) or `full` (every weight of these layers; the vocabulary
             stays as it is).
         adapter: a folder where an adapter is written too, as PEFT does it.
+        compare: the model is judged as it is too, not only when it has learned.
     """
 
     config: TextConfig = field(default_factory=TextConfig)
     method: str = "lora"
     adapter: Path | None = None
+    compare: bool = True
 
 
 def _whole(backbone: Backbone, rows: Sequence[list[int]], session: Session) -> Whole:
@@ -198,7 +200,7 @@ def teach(lesson: Lessons, objective: Objective) -> Tuned:
     rows = objective.rows
     body = make(backbone, [row.ids for row in rows], lesson)
     student = Student(backbone, body, vocabulary, rows)
-    before = student.judge(objective.judged, lesson.progress, "judge the model as it is")
+    before = student.judge(objective.judged if lesson.compare else (), lesson.progress, "judge the model as it is")
     objective.prepare(student)
 
     def loss(places: list[int]) -> Tensor:

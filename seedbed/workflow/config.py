@@ -46,18 +46,26 @@ class RunConfig:
 class TuneConfig:
     """Fine-tuning of a model that writes. Flags, YAML and docs come from these fields."""
 
-    task: str = option("chat", "What the model shall learn.", choices=("chat",))
+    task: str = option("chat", "What the model shall learn.",
+                       choices=("chat", "summarize", "translate", "extract", "complete"))
     model: str = option("smollm2-135m-instruct", "Base model: a card of `seedbed models`.")
     method: str = option("lora", "lora: adapters, merged afterwards; qlora: the same on weights at 4 bits, in less "
                                  "memory; full: the weights themselves.", choices=("lora", "qlora", "full"))
     ask: str | None = option(None, "Column with the questions or documents, in any table; with --answer.")
     answer: str | None = option(None, "Column with what shall be written.")
+    language: str | None = option(None, "What to translate into, by name or code; told from the rows when not said.")
+    from_language: str | None = option(None, "What to translate from; told from the rows when not said.")
+    schema: Path | None = option(None, "File with the JSON schema of what is extracted; derived when not said.")
+    answered: int = option(100, "Test rows that are answered before and after, to score the answers; 0 is none.",
+                           minimum=0)
     group: str | None = option(None, "Column whose rows with the same value stay in one split.")
     validation: Path | None = option(None, "File of validation rows, when you have made the splits.")
     test: Path | None = option(None, "File of test rows, when you have made the splits.")
     encoding: str | None = option(None, "Encoding of the files, such as cp1252; found out when not said.")
     delimiter: str | None = option(None, "Character between columns (or `tab`); found out when not said.")
     budget: str | None = option(None, "Most time for training, such as 90s, 10m or 2h.")
+    search: str | None = option(None, "Try other learning rates, ranks and layers this long (30m, or '12 trials'); "
+                                      "the best on validation stays.")
     seed: int = option(0, "Fixes everything random.", minimum=0)
 
 
@@ -98,6 +106,13 @@ def check(run: Main, training: Training) -> tuple[Main, Training]:
     """
     run, training = checked(type(run), vars(run)), checked(type(training), vars(training))
     seconds(run.budget)
+    if isinstance(run, TuneConfig) and run.search is not None:
+        from .search import limit, need
+
+        limit(run.search)
+        if run.budget:
+            raise UserError("--search was given together with --budget.", "The time of --search is for all trials.")
+        need()
     if isinstance(run, RunConfig) and run.split and (run.validation or run.test):
         raise UserError("--split was given together with a file of its own for a split.",
                         "Name the column that says the split, or the files that are the splits.")

@@ -15,6 +15,7 @@ from ..progress import SILENT, Progress
 from ..train.config import TextConfig
 from .config import RunFolder, TuneConfig, plain, write, write_config
 from .courses import COURSES, Course, TuneJob
+from .search import draw, search
 from .stops import begin, go_on, refuse, told
 
 if TYPE_CHECKING:
@@ -112,8 +113,10 @@ def _run(job: TuneJob, course: Course[Any], store: Any, dataset: Dataset, lesson
 
 def _train(job: TuneJob, course: Course[Any], dataset: Dataset, counts: dict[str, int], lesson: Any) -> TuneResult:
     from ..catalog.cards import card
+    from ..evaluate import report
     from ..evaluate.energy import Meter
     from ..evaluate.figures import TuneResult
+    from ..evaluate.tuned_card import tuned_card
     from ..models.runtime import runtime
     from ..train.lesson import Late
     from .journal import Journal
@@ -126,6 +129,9 @@ def _train(job: TuneJob, course: Course[Any], dataset: Dataset, counts: dict[str
     model, adapter = _fresh(job.folder.model), _fresh(job.folder.adapter)
     try:
         with Meter() as meter:
+            found = None
+            if job.config.search:
+                job, lesson, found = search(job, course, lesson, journal)
             learned = course.learn(job, dataset, lesson, model, adapter, journal)
     except Late as problem:
         raise NoResources(f"The budget is too short: {problem}.", "Or lower --train-layers.") from None
@@ -134,12 +140,16 @@ def _train(job: TuneJob, course: Course[Any], dataset: Dataset, counts: dict[str
         run=job.folder.path.absolute().name, created=datetime.now(UTC).isoformat(timespec="seconds"),
         command=command(job), task=job.config.task, model=base.id, form=said["form"], data_hash=dataset.hash,
         rows=counts, config={**plain(job.config), "training": plain(job.training)}, skipped=said["skipped"],
-        **vars(learned), seconds=meter.seconds, peak_memory=meter.peak_memory,
+        **vars(learned), search=found, seconds=meter.seconds, peak_memory=meter.peak_memory,
         predicted_memory=course.memory(job, lesson), environment=environment(job.config.seed),
         licences={base.id: base.licence or "not known"})
+    (model / "README.md").write_text(tuned_card(result), encoding="utf-8")
+    report.write(result, job.folder.path)
     for part, whole in ((model, job.folder.model), (adapter, job.folder.adapter)):
         if part.exists():
             part.rename(whole)
+    if found:
+        draw(job.folder.path, found)
     write(job.folder.result, result.model_dump_json(indent=1))
     shutil.rmtree(job.folder.path / "training", ignore_errors=True)
     return result

@@ -76,8 +76,12 @@ def test_it_learns_and_the_folder_the_store_and_the_words_say_the_same(tiny_ladd
         "base": loss.before, "tuned": loss.after}
     assert kept.score and kept.score.score == loss.after
     assert {one.name for one in done.folder.path.iterdir()} == {
-        "adapter", "model", "config.yaml", "data.json", "data.parquet", "health.json", "metrics.jsonl", "result.json",
-        ".lock"}
+        "adapter", "model", "config.yaml", "data.json", "data.parquet", "health.json", "metrics.jsonl", "report.html",
+        "result.json", ".lock"}
+    card = (done.folder.model / "README.md").read_text()
+    assert "base_model: tiny-llama" in card and result.verdict.split(":")[0] in card
+    page = done.folder.report.read_text()
+    assert result.data_hash in page and "What training changed" in page and page.count("<svg") == 3
     assert len(done.folder.metrics.read_text().splitlines()) == len(result.history) == 3
 
 
@@ -153,10 +157,11 @@ def test_an_encoder_decoder_learns_is_seen_and_answers(tiny_ladder: Path, tmp_pa
     assert (seen.problems, seen.diagnosis) == ([], [])
     done = finetune(file, TuneConfig(model="tiny-t5"), QUICK, out=tmp_path / "out")
     result = done.result
-    assert "has learned" in result.verdict and result.after.loss.value < result.before.loss.value / 2
+    loss = result.figure("loss")
+    assert "has learned" in result.verdict and loss.after.value < loss.before.value / 2
     assert result.predicted_memory is not None and result.predicted_memory > 0.5e9
     whole = finetune(file, TuneConfig(model="tiny-t5", method="full"), QUICK, out=tmp_path / "whole").result
-    assert whole.after.loss.value < whole.before.loss.value
+    assert whole.figure("loss").after.value < whole.figure("loss").before.value
     assert main(["generate", str(done.folder.path), "the box and the box came 0"]) == 0
     assert "it was" in capsys.readouterr().out
     (tmp_path / "plain.jsonl").write_text("\n".join(json.dumps({"text": f"the box {i}"}) for i in range(60)))
