@@ -22,7 +22,8 @@ Table = Callable[..., Path]
 """Writes a table of so many rows."""
 SEEDBED = [sys.executable, "-m", "seedbed"]
 QUICK = TrainConfig(epochs=3, train_layers=2, rank=4, batch_texts=32, checkpoint_seconds=0)
-TIMES = {"created", "seconds", "predicted_seconds", "speed", "energy", "peak_memory", "run", "command", "runtime"}
+TIMES = {"created", "seconds", "predicted_seconds", "training_seconds", "speed", "energy", "peak_memory", "run",
+         "command", "runtime"}
 """What differs between two runs of the same thing; `runtime` says how fast this machine was just then."""
 
 SHAPES = {"tiny-bert": ("bert", {"model_class": "BertModel", "family": "bert", "positions": 128, "kv_heads": 4}),

@@ -80,7 +80,8 @@ def tell(result: TuneResult, folder: Path) -> None:
               + f"; judged on {w.plural(result.judged, 'row')} of the test split.")
     if result.search:
         _searched(result.search)
-    show.line(f"{result.note}; {w.seconds(result.seconds)} (predicted {w.seconds(result.predicted_seconds)}), "
+    show.line(f"{result.note}; {w.seconds(result.seconds)} in all, {w.seconds(result.training_seconds)} to train "
+              f"(predicted {w.seconds(result.predicted_seconds)}), "
               f"{w.size(result.peak_memory)}" + (
                   f" (predicted {w.size(result.predicted_memory)})" if result.predicted_memory else "") + ".")
     show.line()

@@ -74,6 +74,9 @@ class TuneResult(Record):
     search: Search | None = None
     """What `--search` tried; the figures are then of its best trial."""
     seconds: float
+    """All of it, answering included."""
+    training_seconds: float
+    """Opening the model, judging it as it is, and training, which `predicted_seconds` foretold."""
     predicted_seconds: float
     peak_memory: int
     predicted_memory: int | None

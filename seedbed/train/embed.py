@@ -73,6 +73,7 @@ class Embedder:
         cut: training texts that were cut, or just fit.
         hard: training questions that have hard negatives.
         predicted_seconds: what its first seconds said, for as many epochs as it had.
+        training_seconds: what it took until then: opening the model, judging it as it is, and training.
     """
 
     backbone: Backbone
@@ -85,6 +86,7 @@ class Embedder:
     trained_parameters: int
     trained: Trained
     predicted_seconds: float
+    training_seconds: float
 
 
 @dataclass(frozen=True)
@@ -190,7 +192,8 @@ def embed(lesson: PairLesson) -> Embedder:
     body.finish()
     return Embedder(backbone, before, judged("judge the tuned model"), sum(lengths[i] for i in learned),
                     sum(lengths[i] >= config.max_tokens for i in learned), len(hard),
-                    sum(p.numel() for p in backbone.body.parameters()), trained, done, said.seconds(done.epochs))
+                    sum(p.numel() for p in backbone.body.parameters()), trained, done, said.seconds(done.epochs),
+                    time.monotonic() - begun + done.earlier)
 
 
 class Texts:

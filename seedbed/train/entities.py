@@ -76,6 +76,7 @@ class Marker:
         tokens: of the training texts, each once.
         parameters, trained_parameters: how many it has, and how many were trained.
         predicted_seconds: what its first seconds said, for as many epochs as it had.
+        training_seconds: what it took until then: opening the model, judging it as it is, and training.
     """
 
     tagger: Tagger
@@ -85,6 +86,7 @@ class Marker:
     trained_parameters: int
     trained: Trained
     predicted_seconds: float
+    training_seconds: float
 
 
 def lora(lesson: EntityLesson) -> Marker:
@@ -166,7 +168,8 @@ def _fit(lesson: EntityLesson, make: Callable[[Backbone, Sequence[list[int]], Se
     bias = head.bias.detach() - weight @ middle
     tokens = sum(int((one != IGNORED).sum()) for one in tags[:count])
     return Marker(Tagger(backbone, task, weight, bias), misfits, tokens, total + weight.numel() + bias.numel(),
-                  sum(p.numel() for p in parameters.values()), done, said.seconds(done.epochs))
+                  sum(p.numel() for p in parameters.values()), done, said.seconds(done.epochs),
+                  time.monotonic() - begun + done.earlier)
 
 
 def _padded(tags: Sequence[Tensor], wide: int) -> Tensor:

@@ -65,6 +65,8 @@ class Trained:
     best_step: int
     ended: str
     seconds: float
+    earlier: float = 0.0
+    """Seconds of it that were in processes before this one."""
 
     @property
     def epochs(self) -> float:
@@ -114,6 +116,7 @@ def train(parameters: dict[str, Tensor], loss: Callable[[list[int]], Tensor], ba
     if folder and (folder / STATE).is_file():
         state, best = _load(folder, average, optimizer)
     state, best = _handed_on(state, average, best, optimizer)
+    earlier = state.seconds
     begin, saved, late = time.monotonic() - state.seconds, time.monotonic(), False
     progress.start(work, total, "steps")
     progress.advance(work, state.step)
@@ -198,7 +201,7 @@ def train(parameters: dict[str, Tensor], loss: Callable[[list[int]], Tensor], ba
     progress.done(work)
     ended = "the time budget ended" if late else "all epochs done" if state.bad < config.patience else \
         f"no better for {config.patience} evaluations"
-    return Trained(state.history, state.step, state.best_step, ended, time.monotonic() - begin)
+    return Trained(state.history, state.step, state.best_step, ended, time.monotonic() - begin, earlier)
 
 
 def _handed_on(state: State, average: Average, best: dict[str, Tensor],

@@ -161,6 +161,7 @@ class Tuned:
         before, after: losses of the judged rows.
         parameters, trained_parameters: how many it has, and how many were trained.
         predicted_seconds: what its first seconds said, for as many epochs as it had.
+        training_seconds: what it took until then: opening the model, judging it as it is, and training.
         more: further figures of the judged rows before and after, by name. [rows] each
     """
 
@@ -171,6 +172,7 @@ class Tuned:
     trained_parameters: int
     trained: Trained
     predicted_seconds: float
+    training_seconds: float
     more: dict[str, tuple[NDArray[np.float64], NDArray[np.float64]]] = field(default_factory=dict)
 
 
@@ -238,6 +240,7 @@ def _teach(lesson: Lessons, objective: Objective) -> Tuned:
     done = train(body.parameters, loss, objective.batches, validate, config, seed=lesson.seed,
                  learning_rate=config.learning_rate or rate * objective.pace, mode=backbone.train, work="fine-tune",
                  folder=lesson.checkpoint, deadline=lesson.deadline, progress=lesson.progress)
+    spent = time.monotonic() - begun + done.earlier
     after = student.judge(objective.judged, lesson.progress, "judge the tuned model")
     more = objective.finish(student)
     if lesson.adapter is not None and isinstance(body, Adapted):
@@ -245,4 +248,4 @@ def _teach(lesson: Lessons, objective: Objective) -> Tuned:
     trained = sum(p.numel() for p in body.parameters.values())
     body.finish()
     return Tuned(backbone, before, after, sum(p.numel() for p in backbone.root.parameters()), trained, done,
-                 said.seconds(done.epochs), more)
+                 said.seconds(done.epochs), spent, more)

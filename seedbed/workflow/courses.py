@@ -37,6 +37,7 @@ class Learned:
     trained_parameters: int
     history: list[dict[str, float]]
     predicted_seconds: float
+    training_seconds: float
     samples: list[Sample] = field(default_factory=list)
     answers: dict[str, int] = field(default_factory=dict)
 

@@ -116,7 +116,8 @@ class EmbeddingCourse:
                    for (question, mine), old, new in zip(right.items(), *first, strict=True)]
         return Learned(figures, verdict(figures, len(lesson.documents)), done.trained.note,
                        {"all": done.tokens, "learned": done.tokens, "cut": done.cut}, len(right), done.parameters,
-                       done.trained_parameters, done.trained.history, done.predicted_seconds, samples[:SHOWN])
+                       done.trained_parameters, done.trained.history, done.predicted_seconds,
+                       done.training_seconds, samples[:SHOWN])
 
 
 def _judged(learn: list[Pair], held: list[Pair], test: list[Pair], seed: int) -> tuple[list[str], list[str]]:

@@ -106,7 +106,7 @@ class MarkingCourse:
             figures, _verdict(figures[0]),
             f"{done.trained.note}. Before is a linear tagger, the baseline a dictionary of the entities learned from",
             {"all": done.tokens, "learned": done.tokens, "cut": 0}, len(test), done.parameters,
-            done.trained_parameters, done.trained.history, done.predicted_seconds,
+            done.trained_parameters, done.trained.history, done.predicted_seconds, done.training_seconds,
             _samples(test.texts, truth, before, found))
 
 

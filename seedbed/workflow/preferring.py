@@ -84,7 +84,8 @@ class PreferenceCourse(WritingCourse):
         figures = preference(tuned.before.nats, tuned.after.nats, tuned.before.tokens, np.array(_good(part)),
                              np.unique(prompts, return_inverse=True)[1], _paired(part))
         return Learned(figures, verdict(figures), tuned.trained.note, counted(lesson.rows), len(part),
-                       tuned.parameters, tuned.trained_parameters, tuned.trained.history, tuned.predicted_seconds)
+                       tuned.parameters, tuned.trained_parameters, tuned.trained.history, tuned.predicted_seconds,
+                       tuned.training_seconds)
 
 
 def _good(part: Dataset) -> list[bool]:

@@ -131,14 +131,14 @@ class WritingCourse:
         samples: list[Sample] = []
         assert figures[0].gain is not None
         sentence, done, sizes = verdict(figures[0].gain), tuned.trained, (tuned.parameters, tuned.trained_parameters)
-        forecast = tuned.predicted_seconds
+        times = tuned.predicted_seconds, tuned.training_seconds
         del tuned  # memory for the models that answer
         if found := exam(task, job.config, dataset, max(row.count for row in lesson.judged)):
             scored, samples = found.judge(lesson.base, model, job.config.seed, progress)
             figures = sorted([*figures, *scored], key=lambda one: one.name != self.metric)
             sentence += "" if figures[0].name == "loss" else f" {answers.verdict(figures[0])}"
         return Learned(figures, sentence, done.note, counted(lesson.rows), len(lesson.judged), *sizes, done.history,
-                       forecast, samples)
+                       *times, samples)
 
     def teach(self, lesson: Any) -> tuple[Tuned, Callable[[list[Figure]], list[Figure]]]:
         """Train; and what completes the figures, the loss staying the first."""
