@@ -25,6 +25,7 @@ def generate(
 ) -> None:
     """Answer with a model that writes, word by word on standard output."""
     from ..engines.writer import Writer
+    from ..workflow.answering import prompt as asking
 
     folder = _folder(model)
     text = prompt if prompt is not None else sys.stdin.read()
@@ -34,8 +35,8 @@ def generate(
     if raw:
         pieces = writer.go_on(text, sampling)
     else:
-        asked = [{"role": "system", "content": system}] if system else []
-        pieces = writer.answer([*asked, {"role": "user", "content": text}], sampling)
+        before = [{"role": "system", "content": system}] if system else []
+        pieces = writer.answer([*before, *asking(folder, text)], sampling)
     for piece in pieces:
         sys.stdout.write(piece)
         sys.stdout.flush()

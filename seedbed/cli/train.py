@@ -70,8 +70,9 @@ def tell(result: TuneResult, folder: Path) -> None:
     show.line()
     columns = [name for name in ("baseline", "before", "after", "gain")
                if any(getattr(one, name) for one in result.figures)]
-    show.table((f"n {result.judged}", *columns), [(one.title, *(_estimate(getattr(one, name)) for name in columns))
-                                                 for one in result.figures])
+    show.table(("figure (n)", *columns), [(f"{one.title} ({one.after.n})", *(_estimate(getattr(one, name))
+                                                                           for name in columns))
+                                          for one in result.figures])
     show.line()
     for what, name in (("model", "model"), ("adapter", "adapter"), ("figures", "result.json")):
         if (folder / name).exists():

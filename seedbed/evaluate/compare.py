@@ -44,7 +44,7 @@ def compare_decisions(task: Classify, y: NDArray[Any], best_decided: NDArray[Any
     redrawn = redraw(rows, RESAMPLES, rng)
     first, second = (estimate(metric, rows.totals(i), redrawn[i]) for i in (0, 1))
     one, two = (part.metric(metric) for part in redrawn)
-    low, high = difference_interval(first, second, _correlation(one, two))
+    low, high = difference_interval(first, second, correlation(one, two))
     p_value = exchange_test(rows, metric, rng, resamples)
     record = Comparison(
         best=best, difference=Estimate(value=first.value - second.value, low=low, high=high, n=rows.rows),
@@ -54,7 +54,8 @@ def compare_decisions(task: Classify, y: NDArray[Any], best_decided: NDArray[Any
     return record, float((one - two).std())
 
 
-def _correlation(one: Array, two: Array) -> float:
+def correlation(one: Array, two: Array) -> float:
+    """Of two figures over the same draws; 0 where one never moves."""
     if one.std() < 1e-9 or two.std() < 1e-9:
         return 0.0
     return float(np.corrcoef(one, two)[0, 1])

@@ -21,6 +21,8 @@ class Figure(Record):
     gain: Estimate | None = None
     """After minus before, or before minus after where less is better: above 0 it became better. Of the same rows, so
     surer than either figure. None where a difference says nothing (perplexity)."""
+    p_value: float | None = None
+    """Of "before and after are equally good", two-sided, where it was tested."""
     baseline: Estimate | None = None
     """What needs no model reaches on these rows."""
 

@@ -46,12 +46,18 @@ class RunConfig:
 class TuneConfig:
     """Fine-tuning of a model that writes. Flags, YAML and docs come from these fields."""
 
-    task: str = option("chat", "What the model shall learn.", choices=("chat",))
+    task: str = option("chat", "What the model shall learn.",
+                       choices=("chat", "summarize", "translate", "extract", "complete"))
     model: str = option("smollm2-135m-instruct", "Base model: a card of `seedbed models`.")
     method: str = option("lora", "lora: adapters, merged afterwards; qlora: the same on weights at 4 bits, in less "
                                  "memory; full: the weights themselves.", choices=("lora", "qlora", "full"))
     ask: str | None = option(None, "Column with the questions or documents, in any table; with --answer.")
     answer: str | None = option(None, "Column with what shall be written.")
+    language: str | None = option(None, "What to translate into, by name or code; told from the rows when not said.")
+    from_language: str | None = option(None, "What to translate from; told from the rows when not said.")
+    schema: Path | None = option(None, "File with the JSON schema of what is extracted; derived when not said.")
+    answered: int = option(100, "Test rows that are answered before and after, to score the answers; 0 is none.",
+                           minimum=0)
     group: str | None = option(None, "Column whose rows with the same value stay in one split.")
     validation: Path | None = option(None, "File of validation rows, when you have made the splits.")
     test: Path | None = option(None, "File of test rows, when you have made the splits.")

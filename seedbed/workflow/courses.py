@@ -73,10 +73,13 @@ class Course(Protocol[L]):
         """
 
 
-def _writing() -> Course[Any]:
-    from .writing import WritingCourse
-    return WritingCourse()
+def _writing(task: str) -> Callable[[], Course[Any]]:
+    def make() -> Course[Any]:
+        from .writing import WritingCourse
+        return WritingCourse(task)
+    return make
 
 
-COURSES: dict[str, Callable[[], Course[Any]]] = {"chat": _writing}
+COURSES: dict[str, Callable[[], Course[Any]]] = {
+    task: _writing(task) for task in ("chat", "summarize", "translate", "extract", "complete")}
 """By the task's name."""

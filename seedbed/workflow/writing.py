@@ -1,4 +1,4 @@
-"""The course of a model that learns to write: conversations are rendered, learned, and judged by their loss."""
+"""The course of a model that learns to write: rows are rendered, learned, and judged by their loss and by answers."""
 
 from __future__ import annotations
 
@@ -11,13 +11,16 @@ from typing import TYPE_CHECKING, Any, cast
 from ..errors import DataError, NoResources
 from ..machine import memory_to_plan_for
 from ..progress import Progress
+from .answering import asked_as, exam, findings, remember, task_of
 from .config import TuneConfig, seconds
 from .courses import Learned, TuneJob
 from .prepare import TAB
 
 if TYPE_CHECKING:
     from ..data.dataset import Dataset
+    from ..evaluate.figures import Sample
     from ..models.template import Row, Template
+    from ..tasks.write import Write
     from ..train.generate import TextLesson
 
 SPLITS, SPLITS_WITH_TEST = (0.8, 0.1, 0.1), (0.9, 0.1, 0.0)
@@ -28,7 +31,10 @@ MOST_HELD, MOST_JUDGED = 200, 500
 class WritingCourse:
     """Answers, summaries, translations, fields, code."""
 
-    metric = "loss"
+    def __init__(self, task: str) -> None:
+        from ..tasks.write import WRITING
+
+        self.metric = "loss" if task == "chat" else WRITING.get(task)().metric  # a good reply has many forms
 
     def read(self, source: str, config: TuneConfig, progress: Progress) -> tuple[Dataset, dict[str, Any]]:
         from ..data import duplicates
@@ -46,7 +52,11 @@ class WritingCourse:
         found = duplicates.find(reading.dataset.texts, seed=config.seed, progress=progress)
         dataset = split(reading.dataset, fractions=SPLITS_WITH_TEST if config.test else SPLITS, seed=config.seed,
                         clusters=[int(c) for c in found.near])
-        return dataset, {"form": reading.detected["form"], "skipped": reading.skipped, "read": reading.read}
+        odd = findings(task_of(config, dataset), dataset)
+        for finding in odd:
+            progress.note(f"{finding.message} {finding.fix} {'; '.join(finding.examples[:2])}")
+        return dataset, {"form": reading.detected["form"], "skipped": reading.skipped, "read": reading.read,
+                         "findings": [one.model_dump() for one in odd]}
 
     def model(self, job: TuneJob) -> Path:
         from ..catalog.fetch import pull_writer
@@ -65,7 +75,8 @@ class WritingCourse:
 
         place = open_folder(model)
         template = open_template(place, job.training.max_tokens)
-        parts = {name: _rows(template, dataset.part(name), most, job.config.seed) for name, most in (
+        task = task_of(job.config, dataset)
+        parts = {name: _rows(template, dataset.part(name), most, task, job.config) for name, most in (
             ("train", None), ("validation", MOST_HELD), ("test", MOST_JUDGED))}
         if not parts["train"] or len(parts["test"]) < 2:  # of one row no interval can be made
             raise DataError(
@@ -77,7 +88,7 @@ class WritingCourse:
                 f"{job.config.model} needs about {need / 1e9:.1f} GB of memory to train, {free / 1e9:.1f} GB are "
                 "free.", "Lower --batch-tokens, --max-tokens or --train-layers, or take a smaller model.")
         learn = dataset.part("train")
-        some = conversations(learn.take(range(min(LOOKED_AT, len(learn)))))
+        some = asked_as(task, job.config, conversations(learn.take(range(min(LOOKED_AT, len(learn))))))
         for sentence in diagnose(template, some, ends_of(place, template.tokenizer)):
             job.progress.note(sentence)
         budget = seconds(job.config.budget)
@@ -90,23 +101,34 @@ class WritingCourse:
               progress: Progress) -> Learned:
         import numpy as np
 
+        from ..evaluate import answers
         from ..evaluate.writing import verdict, writing
         from ..train.generate import write
 
+        task = task_of(job.config, dataset)
         tuned = write(replace(lesson, progress=progress, adapter=adapter))
         tuned.backbone.save(model)
+        if job.config.ask:
+            remember(task, model)
         decode = tuned.backbone.tokenizer.decode
         said = [decode([i for i, on in zip(row.ids, row.learned, strict=True) if on], skip_special_tokens=True)
                 for row in lesson.judged]
         figures = writing(tuned.before.nats, tuned.after.nats, tuned.before.tokens,
                           np.array([len(one.encode()) for one in said]), np.array([len(one.split()) for one in said]))
+        samples: list[Sample] = []
         assert figures[0].gain is not None
+        sentence, done, sizes = verdict(figures[0].gain), tuned.trained, (tuned.parameters, tuned.trained_parameters)
+        forecast = tuned.predicted_seconds
+        del tuned  # memory for the models that answer
+        if found := exam(task, job.config, dataset, max(row.count for row in lesson.judged)):
+            scored, samples = found.judge(lesson.base, model, job.config.seed, progress)
+            figures = sorted([*figures, *scored], key=lambda one: one.name != self.metric)
+            sentence += "" if figures[0].name == "loss" else f" {answers.verdict(figures[0])}"
         return Learned(
-            figures, verdict(figures[0].gain), tuned.trained.note, {
+            figures, sentence, done.note, {
                 "all": sum(len(row.ids) for row in lesson.rows), "learned": sum(row.count for row in lesson.rows),
                 "cut": sum(row.cut for row in lesson.rows)},
-            len(lesson.judged), tuned.parameters, tuned.trained_parameters, tuned.trained.history,
-            tuned.predicted_seconds)
+            len(lesson.judged), *sizes, done.history, forecast, samples)
 
 
 def _memory(job: TuneJob, rows: Sequence[Row]) -> int | None:
@@ -125,14 +147,14 @@ def _memory(job: TuneJob, rows: Sequence[Row]) -> int | None:
     return memory.to_train(base, cast(memory.Method, job.config.method), precision, step, logit_tokens=TOKENS)
 
 
-def _rows(template: Template, part: Dataset, most: int | None, seed: int) -> list[Row]:
+def _rows(template: Template, part: Dataset, most: int | None, task: Write, config: TuneConfig) -> list[Row]:
     import numpy as np
 
     from ..data.conversations import conversations
     from ..models.template import rows_of
 
     if most is not None and len(part) > most:
-        part = part.take(sorted(np.random.default_rng(seed).choice(len(part), most, replace=False).tolist()))
+        part = part.take(sorted(np.random.default_rng(config.seed).choice(len(part), most, replace=False).tolist()))
     names = [f"{Path(source).name} line {line}" for source, line in zip(part.column("source"), part.column("line"),
                                                                         strict=True)]
-    return rows_of(template, conversations(part), names)
+    return rows_of(template, asked_as(task, config, conversations(part)), names)
