@@ -25,7 +25,8 @@ def train(
     training: TextConfig,
     source: Annotated[str | None, typer.Argument(
         metavar="FILE", help="Conversations (messages, ShareGPT, Alpaca), prompts with completions, or plain texts, "
-                             "in any format that `seedbed run` reads; or any table with --ask and --answer.")] = None,
+                             "in any format that `seedbed run` reads; any table with --ask and --answer; or a "
+                             "folder of documents or source files.")] = None,
     out: Annotated[Path | None, typer.Option(
         help="The run folder, which must be new. [default: runs/NAME-TIME]")] = None,
     resume: Annotated[Path | None, typer.Option(help="Go on with a run folder that was stopped or killed.")] = None,

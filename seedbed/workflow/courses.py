@@ -80,6 +80,12 @@ def _writing(task: str) -> Callable[[], Course[Any]]:
     return make
 
 
+def _pretraining() -> Course[Any]:
+    from .pretraining import PretrainingCourse
+    return PretrainingCourse()
+
+
 COURSES: dict[str, Callable[[], Course[Any]]] = {
-    task: _writing(task) for task in ("chat", "summarize", "translate", "extract", "complete")}
+    **{task: _writing(task) for task in ("chat", "summarize", "translate", "extract", "complete")},
+    "pretrain": _pretraining}
 """By the task's name."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -40,7 +40,8 @@ def finetune(source: str | Path, config: TuneConfig | None = None, training: Tex
     """Teach a model the task that rows of a file show.
 
     Args:
-        source: a file, folder or database; what is in it depends on `config.task`.
+        source: a file, folder or database; what is in it depends on `config.task`. Texts of a folder are gone on
+            with (`pretrain`), where no other task is named.
         config: the job.
         training: parameters of training.
         out: the run folder, which must be new; by default `runs/<source>-<time>`.
@@ -54,7 +55,10 @@ def finetune(source: str | Path, config: TuneConfig | None = None, training: Tex
     from ..data.freeze import save_splits
     from ..store import hold, open_store
 
-    job = begin(str(source), config or TuneConfig(), training or TextConfig(), out, progress)
+    config = config or TuneConfig()
+    if config.task in ("chat", "complete") and Path(source).is_dir():
+        config = replace(config, task="pretrain")
+    job = begin(str(source), config, training or TextConfig(), out, progress)
     folder, course = job.folder, COURSES[job.config.task]()
     with told(folder, "train"), open_store() as store:
         dataset, said = course.read(str(source), job.config, progress)

@@ -29,6 +29,7 @@ BUILT_IN: dict[str, Callable[[], Reader]] = {
     "csv": partial(_reader, "delimited", "read_delimited"), "json": partial(_reader, "json_text", "read_json"),
     "jsonl": partial(_reader, "json_text", "read_jsonl"), "parquet": partial(_reader, "parquet", "read_parquet"),
     "excel": partial(_reader, "excel", "read_excel"), "folder": partial(_reader, "folder", "read_folder"),
+    "documents": partial(_reader, "documents", "read_documents"),
     "sql": partial(_reader, "sql", "read_sql")}
 READERS: Registry[Reader] = Registry("readers", BUILT_IN)
 
@@ -58,7 +59,7 @@ def _format(source: Source) -> str:
         return "sql"
     assert source.path is not None
     if source.path.is_dir():
-        return "folder"
+        return "documents" if source.options.documents else "folder"
     if source.suffix == ".xlsx" and not source.compression:
         return "excel"
     head = source.head()
