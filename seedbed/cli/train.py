@@ -75,7 +75,8 @@ def tell(result: TuneResult, folder: Path) -> None:
                                                                            for name in columns))
                                           for one in result.figures])
     show.line()
-    for what, name in (("model", "model"), ("adapter", "adapter"), ("figures", "result.json")):
+    for what, name in (("report", "report.html"), ("model", "model"), ("adapter", "adapter"),
+                       ("figures", "result.json")):
         if (folder / name).exists():
             show.line(f"{what}: {folder / name}")
     show.line(f"try it: seedbed generate {folder} \"...\"")

@@ -6,7 +6,7 @@ The form: https://huggingface.co/docs/hub/model-cards (YAML between dashes, then
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import PurePath
 from typing import Any
 
@@ -16,7 +16,7 @@ from ..errors import NotFound
 from ..records import Estimate
 from .report import story
 from .report import wording as w
-from .result import Candidate, Result, Scores
+from .result import Result, Scores
 
 HUB_METRICS = {"accuracy": "accuracy", "macro_f1": "f1", "micro_f1": "f1", "log_loss": "log_loss"}
 MOST_CLASSES = 60
@@ -33,12 +33,12 @@ def model_card(result: Result) -> str:
 
 def _header(result: Result) -> dict[str, Any]:
     winner, scores = result.winner, story.found(result)
-    base, licence, languages = _base(winner)
+    base, licence, languages = base_of(winner.model)
     data = w.tidy(PurePath(result.health.source).name or result.health.source)
     stated = next((text for name, text in result.licences.items() if name == winner.model), licence)
     return {
         **({"base_model": base} if base else {}),
-        "license": _licence_id(stated),
+        "license": licence_id(stated),
         **({"language": languages} if languages else {}),
         "library_name": "seedbed", "pipeline_tag": "text-classification",
         "tags": ["seedbed", "text-classification", *(["multi-label"] if story.multi(result) else [])],
@@ -62,21 +62,21 @@ def _index(result: Result, data: str, scores: Scores) -> dict[str, Any]:
     }
 
 
-def _base(winner: Candidate) -> tuple[str | None, str | None, list[str]]:
-    """Name on the hub (else the card's id), licence and languages of the winner's base model, as far as known."""
+def base_of(model: str | None) -> tuple[str | None, str | None, list[str]]:
+    """Name on the hub (else the card's id), licence and languages of a base model, as far as known."""
     from ..catalog.cards import card
 
-    if winner.model is None:
+    if model is None:
         return None, None, []
     try:
-        found = card(winner.model)
+        found = card(model)
     except NotFound:
-        return winner.model, None, []
+        return model, None, []
     on_hub = next((s.place.partition("@")[0] for s in found.sources if s.kind == "hub"), found.id)
     return on_hub, found.licence, [code for code in found.languages if len(code) == 2]
 
 
-def _licence_id(licence: str | None) -> str:
+def licence_id(licence: str | None) -> str:
     """The hub's name of a licence: SPDX in small letters; what is not known or has no such name says so."""
     name = (licence or "").strip().lower()
     if not name or "not stated" in name or name == "unknown":
@@ -87,21 +87,21 @@ def _licence_id(licence: str | None) -> str:
 def _body(result: Result) -> str:
     winner, scores = result.winner, story.found(result)
     labels = [str(label) for label in result.task.get("labels", [])]
-    shown = ", ".join(_plain(label) for label in labels[:MOST_CLASSES])
+    shown = ", ".join(plain(label) for label in labels[:MOST_CLASSES])
     more = f" and {len(labels) - MOST_CLASSES} more" if len(labels) > MOST_CLASSES else ""
     kind = "any number of these labels" if story.multi(result) else "one of these labels"
-    parts = [f"# {_plain(result.run)}", _plain(result.verdict.headline)]
+    parts = [f"# {plain(result.run)}", plain(result.verdict.headline)]
     if scores:
         right = w.right_in(scores, story.multi(result), story.HELD[scores.split])
-        parts.append(f"{right}. {_plain(result.baseline_note)}".strip())
+        parts.append(f"{right}. {plain(result.baseline_note)}".strip())
     parts += ["## What it does", f"It gives a text {kind}: {shown}{more}.",
-              f"Inside: {_plain(winner.title)}" + (f", made from `{winner.model}`" if winner.model else "") +
+              f"Inside: {plain(winner.title)}" + (f", made from `{winner.model}`" if winner.model else "") +
               (f"; {w.size(winner.size)} on disk." if winner.size else ".")]
     if story.cautions(result):
-        parts += ["## Before you rely on it", _bullets(story.cautions(result))]
+        parts += ["## Before you rely on it", bullets(story.cautions(result))]
     if story.actions(result):
-        parts += ["## What to do", _bullets(story.actions(result))]
-    parts += ["## How to use it", "FOLDER is the folder of this file.", _code(story.commands("FOLDER"))]
+        parts += ["## What to do", bullets(story.actions(result))]
+    parts += ["## How to use it", "FOLDER is the folder of this file.", code(story.commands("FOLDER"))]
     if scores:
         parts += ["## How good it is", f"Judged on {story.basis(scores)}.", _figures(scores), _classes(scores)]
     if winner.speed:
@@ -109,13 +109,13 @@ def _body(result: Result) -> str:
         parts.append(f"One text takes {w.milliseconds(speed.median_ms)} ({story.latency(speed)}); in bulk it reads "
                      f"{w.rate(speed.texts_per_second)} texts a second ({w.plural(speed.texts, 'text')} timed) on "
                      "the machine named below.")
-    parts += ["## How it was chosen", _plain(result.verdict.rule),
-              "## What it learned from", _plain(story.health(result)),
+    parts += ["## How it was chosen", plain(result.verdict.rule),
+              "## What it learned from", plain(story.health(result)),
               f"Split: {', '.join(f'{w.count(n)} {name}' for name, n in result.rows.items())}. "
               f"SHA-256 of the frozen splits: `{result.data_hash}`.",
-              "## How to make it again", _code([w.tidy(result.command)]), _machine(result)]
+              "## How to make it again", code([w.tidy(result.command)]), machine(result.environment)]
     if result.licences:
-        parts += ["## Licences", _bullets(f"{name}: {text}" for name, text in result.licences.items())]
+        parts += ["## Licences", bullets(f"{name}: {text}" for name, text in result.licences.items())]
     return "\n\n".join(part for part in parts if part).replace(w.THIN, " ") + "\n"
 
 
@@ -127,7 +127,7 @@ def _figures(scores: Scores) -> str:
 
 
 def _classes(scores: Scores) -> str:
-    rows = [f"| {_plain(c.label)} | {_short(c.precision)} | {_short(c.recall)} | {_cell(c.f1, 'f1')} |"
+    rows = [f"| {plain(c.label)} | {_short(c.precision)} | {_short(c.recall)} | {_cell(c.f1, 'f1')} |"
             for c in scores.per_class]
     return "\n".join(["| Class | Precision | Recall | F1 | F1 interval | Texts |",
                       "| --- | --- | --- | --- | --- | --- |", *rows]) if rows else ""
@@ -142,23 +142,26 @@ def _cell(one: Estimate, metric: str) -> str:
     return f"{w.figure(one.value, metric)} | {w.between(one, metric)} | {w.count(one.n)}{few}"
 
 
-def _machine(result: Result) -> str:
-    machine = result.environment.get("machine")
-    processor = {"processor": machine.get("processor")} if isinstance(machine, dict) else {}
-    flat = {name: value for name, value in result.environment.items() if not isinstance(value, dict)}
-    return _bullets(f"{name}: {value}" for name, value in (processor | flat).items())
+def machine(environment: Mapping[str, Any]) -> str:
+    """The processor, and versions, as a list."""
+    found = environment.get("machine")
+    processor = {"processor": found.get("processor")} if isinstance(found, dict) else {}
+    flat = {name: value for name, value in environment.items() if not isinstance(value, dict)}
+    return bullets(f"{name}: {value}" for name, value in (processor | flat).items())
 
 
-def _code(lines: Iterable[str]) -> str:
+def code(lines: Iterable[str]) -> str:
+    """Lines of a shell, fenced whatever they hold."""
     text = "\n".join(lines)
     fence = "`" * max(3, 1 + max(map(len, re.findall("`+", text)), default=0))
     return f"{fence}sh\n{text}\n{fence}"
 
 
-def _bullets(lines: Iterable[str]) -> str:
-    return "\n".join(f"- {_plain(line)}" for line in lines)
+def bullets(lines: Iterable[str]) -> str:
+    """A list of plain lines."""
+    return "\n".join(f"- {plain(line)}" for line in lines)
 
 
-def _plain(text: Any) -> str:
+def plain(text: Any) -> str:
     """Text that Markdown and HTML show as it is."""
     return re.sub(r"([\\`*_{}\[\]<>#|~!])", r"\\\1", w.tidy(text)).replace("&", "&amp;")

@@ -177,7 +177,7 @@ class Backbone(nn.Module):
         for hook in self._hooks:
             hook.remove()
         self._hooks.clear()
-        if getattr(self.body, "is_gradient_checkpointing", False):
+        if getattr(self.body, "is_activation_checkpointing", False):
             self.body.gradient_checkpointing_disable()
 
     @property

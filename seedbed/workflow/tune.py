@@ -116,8 +116,10 @@ def _run(job: TuneJob, course: Course[Any], store: Any, dataset: Dataset, lesson
 
 def _train(job: TuneJob, course: Course[Any], dataset: Dataset, counts: dict[str, int], lesson: Any) -> TuneResult:
     from ..catalog.cards import card
+    from ..evaluate import report
     from ..evaluate.energy import Meter
     from ..evaluate.figures import TuneResult
+    from ..evaluate.tuned_card import tuned_card
     from ..models.runtime import runtime
     from ..train.lesson import Late
     from .journal import Journal
@@ -141,6 +143,8 @@ def _train(job: TuneJob, course: Course[Any], dataset: Dataset, counts: dict[str
         **vars(learned), seconds=meter.seconds, peak_memory=meter.peak_memory,
         predicted_memory=course.memory(job, lesson), environment=environment(job.config.seed),
         licences={base.id: base.licence or "not known"})
+    (model / "README.md").write_text(tuned_card(result), encoding="utf-8")
+    report.write(result, job.folder.path)
     for part, whole in ((model, job.folder.model), (adapter, job.folder.adapter)):
         if part.exists():
             part.rename(whole)

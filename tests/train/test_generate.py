@@ -216,7 +216,7 @@ def test_activations_that_are_computed_again_are_the_same(family: str, method: s
     assert [one["train_loss"] for one in again.trained.history] == pytest.approx(
         [one["train_loss"] for one in kept.trained.history], abs=1e-5)
     assert np.allclose(kept.after.nats, again.after.nats, atol=1e-4)
-    assert not again.backbone.body.is_gradient_checkpointing
+    assert not again.backbone.body.is_activation_checkpointing
 
 
 def test_noise_on_the_embeddings_is_drawn_in_steps_alone() -> None:

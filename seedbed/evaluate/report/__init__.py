@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..figures import TuneResult
 from ..result import Result
 
 if TYPE_CHECKING:
@@ -15,13 +16,13 @@ if TYPE_CHECKING:
 NAME = "report.html"
 
 
-def write(result: Result, folder: Path) -> Path:
+def write(result: Result | TuneResult, folder: Path) -> Path:
     """Write `report.html` into `folder`, which is made if need be; an earlier one is replaced whole or not at all.
 
     The same result gives the same bytes.
 
     Args:
-        result: what the run found.
+        result: what a run of `seedbed run` or `seedbed train` found.
         folder: where the page goes, as a rule the run's folder.
 
     Returns:
@@ -40,22 +41,26 @@ def write(result: Result, folder: Path) -> Path:
     return path
 
 
-def html(result: Result) -> str:
+def html(result: Result | TuneResult) -> str:
     """The page."""
     import jinja2
     from markupsafe import Markup
 
+    from . import tuned
     from .facts import facts
 
     here = Path(__file__).parent
     loader = jinja2.Environment(loader=jinja2.FileSystemLoader(here), autoescape=True, finalize=_printable,
                                 undefined=jinja2.StrictUndefined)
-    drawn = drawings(result)
+    if isinstance(result, TuneResult):
+        drawn, name = tuned.drawings(result), "tuned.html"
+        said = tuned.facts(result)
+    else:
+        drawn, name = drawings(result), "page.html"
+        said = facts(result, {d.key for d in drawn})
     charts = {d.key: {"svg": Markup(_figure(d)), "kind": "two" if d.narrow is not None else "one"} for d in drawn}
     style = Markup(re.sub(r"\n\s*", "\n", (here / "style.css").read_text(encoding="utf-8")))
-    page = loader.get_template("page.html").render(
-        facts(result, {d.key for d in drawn}), r=result, charts=charts, style=style)
-    return str(page)
+    return str(loader.get_template(name).render(said, r=result, charts=charts, style=style))
 
 
 def drawings(result: Result) -> list[Drawing]:

@@ -264,13 +264,14 @@ def history(candidate: Candidate, metric: str) -> list[Drawing]:
     drawn = []
     for part, title, lines in (("loss", "Loss", {"train_loss": "in training", "validation_loss": "on validation"}),
                                ("score", f"{w.short_metric(metric)} on validation", {"score": "on validation"})):
-        drawing = _curves(f"{key}-{part}", f"{title}: {w.tidy(candidate.title, 60)}", lines, candidate.history)
+        drawing = curves(f"{key}-{part}", f"{title}: {w.tidy(candidate.title, 60)}", lines, candidate.history)
         if drawing:
             drawn.append(drawing)
     return drawn
 
 
-def _curves(key: str, name: str, lines: dict[str, str], entries: list[dict[str, float]]) -> Drawing | None:
+def curves(key: str, name: str, lines: dict[str, str], entries: list[dict[str, float]]) -> Drawing | None:
+    """Figures in the course of training, each by its name in the entries and its words; None of too few entries."""
     at = "epoch" if all("epoch" in e for e in entries) else "step"
     data: list[dict[str, Any]] = [
         {"at": e.get(at, float(i)), "value": e[field], "line": words} for field, words in lines.items()
