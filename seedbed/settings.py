@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 
@@ -17,6 +17,7 @@ VARIABLES = {
     "SEEDBED_THREADS": "processor threads to use (default: every core this process may use)",
     "SEEDBED_OFFLINE": "1: never open a connection beyond this machine",
     "SEEDBED_MEMORY_LIMIT": "bytes of memory to plan for (default: what is free now)",
+    "SEEDBED_TEACHER_KEY": "key of a teacher behind a URL; it is sent there and nowhere kept",
 }
 
 
@@ -31,6 +32,8 @@ class Settings:
         threads: processor threads to use.
         offline: no connection beyond loopback.
         memory_limit: bytes to plan for; None means what is free now.
+        processes: how many train together, as torchrun and `accelerate launch` say.
+        teacher_key: secret that a teacher behind a URL asks for; never shown.
     """
 
     home: Path
@@ -39,6 +42,8 @@ class Settings:
     threads: int
     offline: bool = False
     memory_limit: int | None = None
+    processes: int = 1
+    teacher_key: str | None = field(default=None, repr=False)
 
     @classmethod
     def read(cls, environment: Mapping[str, str]) -> Settings:
@@ -58,6 +63,8 @@ class Settings:
             threads=_whole(environment, "SEEDBED_THREADS") or _cores(),
             offline=offline,
             memory_limit=_whole(environment, "SEEDBED_MEMORY_LIMIT"),
+            processes=_whole(environment, "WORLD_SIZE") or 1,
+            teacher_key=environment.get("SEEDBED_TEACHER_KEY") or None,
         )
 
 

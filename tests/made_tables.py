@@ -26,7 +26,9 @@ TIMES = {"created", "seconds", "predicted_seconds", "speed", "energy", "peak_mem
 """What differs between two runs of the same thing; `runtime` says how fast this machine was just then."""
 
 SHAPES = {"tiny-bert": ("bert", {"model_class": "BertModel", "family": "bert", "positions": 128, "kv_heads": 4}),
-          "tiny-llama": ("llama", {"model_class": "LlamaForCausalLM", "family": "llama", "kv_heads": 2})}
+          "tiny-llama": ("llama", {"model_class": "LlamaForCausalLM", "family": "llama", "kv_heads": 2}),
+          "tiny-t5": ("flan_t5", {"model_class": "T5ForConditionalGeneration", "family": "t5", "kv_heads": 4,
+                                  "decoder_layers": tiny.LAYERS - 1, "tied_embeddings": False})}
 
 
 def card(name: str, folder: Path) -> str:

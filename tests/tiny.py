@@ -14,8 +14,10 @@ import torch
 
 DECODERS = ("llama", "qwen2", "mistral", "gemma3")
 FAMILIES = (*DECODERS, "bert")
-WRITERS = (*DECODERS, "qwen2_moe", "falcon", "bloom", "phi3", "gemma2", "lfm2", "falcon_h1")
-"""Families that learn to write: dense, mixture of experts, hybrids of attention with convolution or state space."""
+PAIRED = ("t5", "flan_t5", "bart", "marian")
+WRITERS = (*DECODERS, "qwen2_moe", "falcon", "bloom", "phi3", "gemma2", "lfm2", "falcon_h1", *PAIRED)
+"""Families that learn to write: dense, mixture of experts, hybrids of attention with convolution or state space, and
+encoder-decoders (T5 with one table of words for input and output, and FLAN-T5 with two)."""
 LAYERS = 4
 GOOD, BAD = ["great", "lovely", "works", "happy", "fast"], ["broken", "awful", "refund", "slow", "dead"]
 OTHER = ["the", "box", "came", "on", "monday", "and", "it", "was", "blue", "with", "a", "paper", "label", "inside"]
@@ -67,7 +69,10 @@ def _tokenizer(family: str) -> Any:
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet()))
     if family == "gemma3":
         made.post_processor = processors.TemplateProcessing(single="<bos> $A", special_tokens=[("<bos>", 1)])
-    return PreTrainedTokenizerFast(tokenizer_object=made, eos_token="<eos>", bos_token="<bos>")
+    if family in PAIRED:
+        made.post_processor = processors.TemplateProcessing(single="$A <eos>", special_tokens=[("<eos>", 0)])
+    return PreTrainedTokenizerFast(tokenizer_object=made, eos_token="<eos>", bos_token="<bos>",
+                                   **{"pad_token": "<pad>"} if family in PAIRED else {})
 
 
 def _config(family: str, words: int) -> Any:
@@ -86,10 +91,27 @@ def _config(family: str, words: int) -> Any:
         return Qwen2Config(**shape)
     if family == "mistral":
         return MistralConfig(**shape, sliding_window=8)
+    if family in PAIRED:
+        return _paired(family, words)
     if family != "gemma3":
         return _rarer(family, shape)
     return Gemma3TextConfig(**shape, head_dim=16, sliding_window=8, query_pre_attn_scalar=16,
                             layer_types=["sliding_attention", "full_attention"] * (LAYERS // 2))
+
+
+def _paired(family: str, words: int) -> Any:
+    import transformers as t
+    ids = {"vocab_size": words, "d_model": 32, "eos_token_id": 0, "bos_token_id": 1, "pad_token_id": 2,
+           "decoder_start_token_id": 2}
+    if family in ("t5", "flan_t5"):
+        return t.T5Config(**ids, d_kv=8, d_ff=64, num_layers=LAYERS, num_decoder_layers=LAYERS - 1, num_heads=4,
+                          relative_attention_num_buckets=8, relative_attention_max_distance=16,
+                          feed_forward_proj="relu" if family == "t5" else "gated-gelu",
+                          tie_word_embeddings=family == "t5")
+    return (t.BartConfig if family == "bart" else t.MarianConfig)(
+        **ids, encoder_layers=LAYERS, decoder_layers=LAYERS - 1, encoder_attention_heads=4, decoder_attention_heads=4,
+        encoder_ffn_dim=64, decoder_ffn_dim=64, max_position_embeddings=128, init_std=0.2, scale_embedding=True,
+        forced_eos_token_id=None)
 
 
 def _rarer(family: str, shape: dict[str, Any]) -> Any:
@@ -115,14 +137,19 @@ def _rarer(family: str, shape: dict[str, Any]) -> Any:
 
 def build(family: str, folder: Path) -> Path:
     """Write a model of that family into `folder`, BERT as a sentence-transformers folder."""
-    from transformers import AutoModel, AutoModelForCausalLM
+    from transformers import AutoModel, AutoModelForCausalLM, AutoModelForSeq2SeqLM
     from transformers.utils.logging import disable_progress_bar
 
     tokenizer = _tokenizer(family)
     config = _config(family, len(tokenizer))
     with torch.random.fork_rng():
         torch.manual_seed(7)
-        model = (AutoModel if family == "bert" else AutoModelForCausalLM).from_config(config)
+        kind = AutoModelForSeq2SeqLM if family in PAIRED else AutoModelForCausalLM
+        model = (AutoModel if family == "bert" else kind).from_config(config)
+        if family == "flan_t5":  # its class always ties at first; a checkpoint with a head of its own unties
+            model.lm_head.weight = torch.nn.Parameter(torch.randn_like(model.lm_head.weight) * 0.2)
+        if family in ("bart", "marian"):
+            model.final_logits_bias.normal_()
         with torch.no_grad():  # norms and biases start as ones and zeros, which would hide a mistake with them
             for parameter in model.parameters():
                 if parameter.ndim == 1:

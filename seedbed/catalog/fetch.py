@@ -42,17 +42,34 @@ def pull(card: Card, progress: Progress = SILENT, *, source: str | None = None, 
 
 
 def pull_writer(model: str, progress: Progress = SILENT) -> Path:
-    """The folder of a causal language model, by the id of its card, fetched if it is not there.
+    """The folder of a model that writes, by the id of its card, fetched if it is not there.
 
     Raises:
-        UserError: it does not write, or writes in another way (an encoder-decoder); and see `pull`.
+        UserError: it does not write (an encoder); and see `pull`.
     """
     from .cards import card
     base = card(model)
-    if base.architecture is not None and (not base.architecture.generates or base.architecture.family == "t5"):
-        raise UserError(f"{base.id} is not a causal language model, which is what writes here.",
+    if base.architecture is not None and not base.architecture.generates:
+        raise UserError(f"{base.id} reads and does not write.",
                         "Name one: seedbed models recommend --task chat")
     return pull(base, progress)
+
+
+def writer_folder(model: str, progress: Progress = SILENT) -> Path:
+    """The folder of a causal language model: of a run of `seedbed train`, a model folder, or that of a card.
+
+    Raises:
+        NotFound: there is none of that name; and see `pull_writer`.
+    """
+    place = Path(model)
+    if (place / "model").is_dir():
+        return place / "model"
+    if place.is_dir():
+        return place
+    try:
+        return pull_writer(model, progress)
+    except NotFound as problem:
+        raise NotFound(f"{problem.message.rstrip('.')}, nor a folder of that name.", problem.hint) from None
 
 
 def local(card: Card) -> Path | None:

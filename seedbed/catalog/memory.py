@@ -151,13 +151,8 @@ def adapter_parameters(card: Card, rank: int, trained_layers: int | None = None)
 
 
 def _trained(a: Architecture, trained_layers: int | None) -> list[tuple[Block, int]]:
-    """The blocks that are trained, the top ones first, and how many layers of each."""
-    left = sum(b.layers for b in blocks(a)) if trained_layers is None else trained_layers
-    out = []
-    for block in reversed(blocks(a)):
-        out.append((block, min(block.layers, left)))
-        left -= out[-1][1]
-    return out
+    """How many layers of each block are trained: of an encoder-decoder the top ones of both."""
+    return [(block, min(block.layers, trained_layers or block.layers)) for block in blocks(a)]
 
 
 def _saved(a: Architecture, block: Block, method: str, size: int, length: int) -> float:

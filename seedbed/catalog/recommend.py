@@ -182,9 +182,10 @@ def _plan(card: Card, task: str, memory: int, languages: Sequence[str], speed: S
         if way is None and fitting:
             problems.append(f"needs {_gb(ways[-1].size)} to train even with qlora, {_gb(memory)} may be used")
         taken = way or ways[-1]
-        ours = taken.method == ways[0].method and shape(card).family != "t5"
+        ours = taken.method == ways[0].method and (shape(card).family != "t5" or task in WRITES)
         if not ours:
-            train_cautions.append(f"`seedbed run` does not train it with {taken.method}")
+            verb = "train" if task in WRITES else "run"
+            train_cautions.append(f"`seedbed {verb}` does not train it with {taken.method}")
         elif taken.step_tokens < step.tokens:
             train_cautions.append(f"trains here in smaller steps than usual: --batch-tokens {taken.step_tokens}")
         if speed:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from ..engines.sampling import Sampling
-from ..errors import NotFound, UserError
+from ..errors import UserError
 from . import show
 from .options import flags
 
@@ -26,10 +25,11 @@ def generate(
     raw: Annotated[bool, typer.Option("--raw", help="Go on with the text as it is, without a template.")] = False,
 ) -> None:
     """Answer with a model that writes, word by word on standard output."""
+    from ..catalog.fetch import writer_folder
     from ..engines.writer import Writer
     from ..workflow.answering import prompt as asking
 
-    folder = _folder(model)
+    folder = writer_folder(model, show.bar())
     text = prompt if prompt is not None else sys.stdin.read()
     if not text.strip():
         raise UserError("There is nothing to answer: the prompt is empty.", 'seedbed generate MODEL "..."')
@@ -45,22 +45,3 @@ def generate(
         sys.stdout.write(piece)
         sys.stdout.flush()
     show.line()
-
-
-def _folder(model: str) -> Path:
-    """The model's folder.
-
-    Raises:
-        NotFound: there is none of that name.
-    """
-    from ..catalog.fetch import pull_writer
-
-    place = Path(model)
-    if (place / "model").is_dir():
-        return place / "model"
-    if place.is_dir():
-        return place
-    try:
-        return pull_writer(model, show.bar())
-    except NotFound as problem:
-        raise NotFound(f"{problem.message.rstrip('.')}, nor a folder of that name.", problem.hint) from None

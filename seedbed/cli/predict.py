@@ -9,13 +9,15 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from . import show
+from .mark import mark, tagger_in
 
 if TYPE_CHECKING:
     from ..export.predict import Answered
 
 
 def predict(
-    bundle: Annotated[Path, typer.Argument(help="Folder of a bundle.")],
+    bundle: Annotated[Path, typer.Argument(
+        help="Folder of a bundle, or a run of `seedbed train --task entities`.")],
     texts: Annotated[list[str] | None, typer.Argument(help="Texts to answer.", metavar="TEXT")] = None,
     file: Annotated[Path | None, typer.Option(
         help="Answer each row of a CSV, TSV, JSONL or text file instead.")] = None,
@@ -28,7 +30,8 @@ def predict(
     """Answer with a bundle: a text, a file or standard input.
 
     Without texts and --file it reads standard input, a text a line. A table keeps its rows and columns and gets
-    label, confidence, sure and reason; rows that cannot be read keep their place, with the reason.
+    label, confidence, sure and reason; rows that cannot be read keep their place, with the reason. A tagger gives
+    each text with its entities, a line of JSON each.
     """
     from ..errors import UserError
     from ..export.bundle import open_bundle
@@ -41,6 +44,12 @@ def predict(
     if not texts and not file and sys.stdin.isatty():
         raise UserError("There is nothing to answer.",
                         "Give a text, name a file with --file, or pipe texts in, one a line.")
+    if folder := tagger_in(bundle):
+        if threshold is not None:
+            raise UserError("--threshold is for labels of whole texts; a tagger gives each entity a confidence.",
+                            "Leave it out, and choose by confidence.")
+        mark(folder, texts, file, out, text, json)
+        return
     opened = open_bundle(bundle)
     if texts:
         answers = opened.predict(texts, threshold=threshold)

@@ -11,7 +11,7 @@ from ..errors import UserError
 from ..train.config import TrainConfig
 from ..train.ladder import NOT_ASKED
 from ..workflow import RunConfig
-from . import show
+from . import recipe, show
 from .options import flags
 
 if TYPE_CHECKING:
@@ -23,11 +23,17 @@ if TYPE_CHECKING:
 def run(
     config: RunConfig,
     training: TrainConfig,
+    context: typer.Context,
     source: Annotated[str | None, typer.Argument(
         metavar="FILE", help="CSV, TSV, JSON, JSONL, Parquet or Excel file (compressed too), a folder of text "
                              "files by class, or a database URL with a query.")] = None,
     out: Annotated[Path | None, typer.Option(
         help="The run folder, which must be new. [default: runs/NAME-TIME]")] = None,
+    file: Annotated[Path | None, typer.Option(
+        "--config", help="YAML with these options by name, or a run folder's config.yaml, or a config of "
+                         "LLaMA-Factory or Axolotl; flags win over it.")] = None,
+    explain: Annotated[bool, typer.Option(
+        "--explain", help="With --config: show what becomes of each line of the file, and end.")] = False,
     resume: Annotated[Path | None, typer.Option(help="Go on with a run folder that was stopped or killed.")] = None,
     json: Annotated[bool, typer.Option("--json", help="Print the result as JSON for programs.")] = False,
 ) -> None:
@@ -38,11 +44,13 @@ def run(
     """
     from .. import workflow
 
+    if resume is None:
+        config, training, source, out = recipe.fill(file, explain, context, config, training, source, out)
     if (source is None) == (resume is None):
         raise UserError("Name either a file to learn from or a run to go on with.",
                         "seedbed run FILE, or seedbed run --resume RUN_FOLDER")
     if resume is not None:
-        if out is not None or (config, training) != (RunConfig(), TrainConfig()):
+        if out is not None or file is not None or (config, training) != (RunConfig(), TrainConfig()):
             raise UserError("--resume was given together with other options, and a run goes on as it began.",
                             f"seedbed run --resume {resume}")
         done = workflow.resume(resume, progress=show.bar())

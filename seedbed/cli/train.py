@@ -10,11 +10,12 @@ import typer
 from ..errors import UserError
 from ..train.config import TextConfig
 from ..workflow.config import TuneConfig
-from . import show
+from . import recipe, show
 from .options import flags
 
 if TYPE_CHECKING:
     from ..evaluate.figures import TuneResult
+    from ..evaluate.search import Search
     from ..records import Estimate
 
 
@@ -23,32 +24,44 @@ if TYPE_CHECKING:
 def train(
     config: TuneConfig,
     training: TextConfig,
+    context: typer.Context,
     source: Annotated[str | None, typer.Argument(
         metavar="FILE", help="Conversations (messages, ShareGPT, Alpaca), prompts with completions, or plain texts, "
-                             "in any format that `seedbed run` reads; any table with --ask and --answer; or a "
-                             "folder of documents or source files.")] = None,
+                             "in any format that `seedbed run` reads; any table with --ask and --answer; or a folder "
+                             "of documents or source files. For --task entities: doccano, Prodigy, Label Studio, "
+                             "CoNLL, texts with lists of spans; for --task embed: pairs of a question and a "
+                             "document.")] = None,
     out: Annotated[Path | None, typer.Option(
         help="The run folder, which must be new. [default: runs/NAME-TIME]")] = None,
+    file: Annotated[Path | None, typer.Option(
+        "--config", help="YAML with these options by name, or a run folder's config.yaml, or a config of "
+                         "LLaMA-Factory or Axolotl; flags win over it.")] = None,
+    explain: Annotated[bool, typer.Option(
+        "--explain", help="With --config: show what becomes of each line of the file, and end.")] = False,
     resume: Annotated[Path | None, typer.Option(help="Go on with a run folder that was stopped or killed.")] = None,
     json: Annotated[bool, typer.Option("--json", help="Print the result as JSON for programs.")] = False,
 ) -> None:
-    """Teach a model to write: answers, summaries, translations, fields, code.
+    """Teach a model to write (answers, summaries, translations, fields, code), to mark entities or to embed texts.
 
     Only the assistant's words are learned, unless a row is plain text. The model is judged on rows that it has not
     seen, before and after. Ctrl-C keeps the state; --resume goes on.
     """
     from ..workflow import tune
 
+    if resume is None:
+        config, training, source, out = recipe.fill(file, explain, context, config, training, source, out)
     if (source is None) == (resume is None):
         raise UserError("Name either a file to learn from or a run to go on with.",
                         "seedbed train FILE, or seedbed train --resume RUN_FOLDER")
-    if resume is not None:
-        if out is not None or (config, training) != (TuneConfig(), TextConfig()):
-            raise UserError("--resume was given together with other options, and a run goes on as it began.",
-                            f"seedbed train --resume {resume}")
-        done = tune.resume(resume, progress=show.bar())
-    else:
-        done = tune.finetune(str(source), config, training, out=out, progress=show.bar())
+    if resume is not None and (out is not None or file is not None
+                               or (config, training) != (TuneConfig(), TextConfig())):
+        raise UserError("--resume was given together with other options, and a run goes on as it began.",
+                        f"seedbed train --resume {resume}")
+    with tune.together() as leading:
+        if not leading:
+            return
+        done = tune.resume(resume, progress=show.bar()) if resume is not None else \
+            tune.finetune(str(source), config, training, out=out, progress=show.bar())
     show.close()
     if json:
         show.json(done.result)
@@ -59,12 +72,15 @@ def train(
 def tell(result: TuneResult, folder: Path) -> None:
     """Print the verdict, the figures and where everything is."""
     from ..evaluate.report import wording as w
+    from ..evaluate.report.tuned import trial
 
     show.line(result.verdict)
     show.line(f"{w.plural(result.rows['train'], 'row')} learned from, {result.tokens['learned']:,} of "
               f"{result.tokens['all']:,} tokens learned" + (
                   f", {result.tokens['cut']:,} cut off (--max-tokens)" if result.tokens["cut"] else "")
               + f"; judged on {w.plural(result.judged, 'row')} of the test split.")
+    if result.search:
+        _searched(result.search)
     show.line(f"{result.note}; {w.seconds(result.seconds)} (predicted {w.seconds(result.predicted_seconds)}), "
               f"{w.size(result.peak_memory)}" + (
                   f" (predicted {w.size(result.predicted_memory)})" if result.predicted_memory else "") + ".")
@@ -76,11 +92,24 @@ def tell(result: TuneResult, folder: Path) -> None:
                                           for one in result.figures])
     show.line()
     for what, name in (("report", "report.html"), ("model", "model"), ("adapter", "adapter"),
-                       ("figures", "result.json")):
+                       ("figures", "result.json"), ("search", "search.svg")):
         if (folder / name).exists():
             show.line(f"{what}: {folder / name}")
-    show.line(f"try it: seedbed generate {folder} \"...\"")
+    show.line(f"try it: {trial(result.task, str(folder))}")
 
 
 def _estimate(e: Estimate | None) -> str:
     return "" if e is None else f"{e.value:.3f} ({e.low:.3f} to {e.high:.3f})"
+
+
+def _searched(found: Search) -> None:
+    from ..evaluate.report import wording as w
+
+    show.line(found.verdict)
+    show.line()
+    names = list(found.trials[0].options)
+    show.table(("", "trial", *(name.replace("_", " ") for name in names), "validation loss", "passes", "training"), [
+        ("*" if one.number == found.best else "", "0, the defaults" if not one.number else one.number,
+         *(f"{one.options[name]:.3g}" for name in names), f"{one.loss:.3f}", len(one.curve), w.seconds(one.seconds))
+        for one in found.leaders[:5]])
+    show.line()

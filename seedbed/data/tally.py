@@ -30,7 +30,28 @@ REASONS: dict[str, tuple[Severity, str, str]] = {
                   "Split them, or leave them out."),
     "minified_file": ("warning", "{n} had lines of thousands of characters: minified, or data.", "Leave them out."),
     "generated_file": ("warning", "{n} said that a program wrote them.", "Leave them out, or delete that line."),
+    "not_accepted": ("info", "{n} had been rejected or skipped by their annotator.",
+                     "Nothing to do; label them again if they should count."),
+    "bad_span": ("error", "{n} had spans that cannot be read.",
+                 "Write a span as [start, end, \"LABEL\"] or {\"start\": 0, \"end\": 5, \"label\": \"LABEL\"}."),
+    "span_outside": ("error", "{n} had a span that ends beyond the text, or before it starts.",
+                     "Export again: the text was changed after it was labelled, or offsets count bytes."),
+    "span_mismatch": ("error", "{n} had a span whose offsets do not give the words that it quotes.",
+                      "Export again: the text was changed after it was labelled, or offsets count bytes."),
+    "same_answers": ("warning", "{n} had one answer as chosen and as rejected.",
+                     "Leave them out, or correct them; they do not say what is better."),
+    "no_pair": ("error", "{n} held no pair of a question and a document.",
+                "Fill in both, or delete the row; the examples say what is missing."),
+    "repeated_pair": ("info", "{n} repeated a pair and were left out.", "Nothing to do: each pair is learned once."),
     # Rows that are kept.
+    "empty_span": ("warning", "{n} without a character, or of spaces alone, were left out.", "Delete them."),
+    "trimmed_span": ("info", "{n} began or ended in spaces, which were taken off.", "Nothing to do."),
+    "overlapping_span": ("warning", "{n} lay over longer or equal ones and were left out: a character has one label.",
+                         "Decide for one of them, or label the inner ones in a file of their own."),
+    "utf16_offsets": ("info", "{n} counted some characters twice, as JavaScript does, and were turned.",
+                      "Nothing to do."),
+    "other_annotations": ("warning", "{n} beside the first of their text were not read.",
+                          "Settle which one is right and mark it as the ground truth."),
     "undecodable": ("warning", "{n} did not fit the file's encoding and were read with a substitute.",
                     "Save the file as UTF-8 with one program and check the lines shown."),
     "stray_quotes": ("info", "{n} had quotes inside a text that were not doubled; the text was kept as written.",
@@ -50,9 +71,10 @@ REASONS: dict[str, tuple[Severity, str, str]] = {
 }
 """By code: severity, message and what to do. `{n}` becomes the count, such as `3 rows`."""
 
-UNITS = {"undecodable": "line", "vendored_folders": "folder", **dict.fromkeys((
-    "binary_file", "ignored_files", "huge_file", "minified_file", "generated_file", "other_files", "licence_files"),
-    "file")}
+UNITS = {"undecodable": "line", "other_annotations": "annotation", "vendored_folders": "folder",
+         **dict.fromkeys(("empty_span", "trimmed_span", "overlapping_span", "utf16_offsets"), "span"),
+         **dict.fromkeys(("binary_file", "ignored_files", "huge_file", "minified_file", "generated_file",
+                          "other_files", "licence_files"), "file")}
 
 
 @dataclass

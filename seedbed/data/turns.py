@@ -29,6 +29,8 @@ NOTHING = ("", "null", "none", "nan")
 class Unfit(ValueError):
     """A row that is no conversation; the text says why."""
 
+    code = "no_conversation"
+
 
 @dataclass(frozen=True)
 class Conversation:
@@ -107,7 +109,7 @@ def _taught(turns: list[Turn], tools: Any) -> Conversation:
     if turns[0]["role"] == "assistant":
         raise Unfit("the assistant speaks first: nothing was asked")
     described = []
-    for tool in map(_parsed, _listed(tools, "tools")):
+    for tool in map(parsed, _listed(tools, "tools")):
         if not isinstance(tool, dict) or not isinstance(function := tool.get("function", tool), dict) \
                 or not function.get("name"):
             raise Unfit("a tool is not an object with a name")
@@ -115,9 +117,10 @@ def _taught(turns: list[Turn], tools: Any) -> Conversation:
     return Conversation(tuple(turns), tuple(described))
 
 
-def _chat(column: str) -> Callable[[Mapping[str, Any]], Conversation]:
+def chat(column: str) -> Callable[[Mapping[str, Any]], Conversation]:
+    """Reads a column of turns."""
     def read(row: Mapping[str, Any]) -> Conversation:
-        given = _parsed(row[column])
+        given = parsed(row[column])
         if not isinstance(given, list) or not given:
             raise Unfit(f"{column} is not a list with something in it")
         turns = list(map(_message, given))
@@ -125,7 +128,7 @@ def _chat(column: str) -> Callable[[Mapping[str, Any]], Conversation]:
     return read
 
 
-def _asked(asked: str, answered: str, *about: str) -> Callable[[Mapping[str, Any]], Conversation]:
+def two_columns(asked: str, answered: str, *about: str) -> Callable[[Mapping[str, Any]], Conversation]:
     """Reads two columns, of which the first is followed by those that say what it is about."""
     def read(row: Mapping[str, Any]) -> Conversation:
         question = row[asked]
@@ -150,14 +153,15 @@ def _plain(row: Mapping[str, Any]) -> Conversation:
 
 
 FORMS: dict[str, tuple[tuple[str, ...], Callable[[Mapping[str, Any]], Conversation]]] = {
-    "messages": (("messages",), _chat("messages")),
-    "sharegpt": (("conversations",), _chat("conversations")),
-    "conversation": (("conversation",), _chat("conversation")),
-    "alpaca": (("instruction", "output"), _asked("instruction", "output", "input")),
-    "instruction and response": (("instruction", "response"), _asked("instruction", "response", "input", "context")),
-    **{f"{asked} and {answered}": ((asked, answered), _asked(asked, answered)) for asked, answered in (
+    "messages": (("messages",), chat("messages")),
+    "sharegpt": (("conversations",), chat("conversations")),
+    "conversation": (("conversation",), chat("conversation")),
+    "alpaca": (("instruction", "output"), two_columns("instruction", "output", "input")),
+    "instruction and response": (("instruction", "response"), two_columns(
+        "instruction", "response", "input", "context")),
+    **{f"{asked} and {answered}": ((asked, answered), two_columns(asked, answered)) for asked, answered in (
         ("prompt", "completion"), ("prompt", "response"), ("query", "response"), ("input", "output"))},
-    **{f"question and {answered}": (("question", answered), _asked("question", answered, "context"))
+    **{f"question and {answered}": (("question", answered), two_columns("question", answered, "context"))
        for answered in ("answer", "response")},
     "text": (("text",), _plain)}
 """By name: the columns that it needs, and what reads a row of it. The first whose columns are there is taken."""
@@ -167,9 +171,36 @@ COLUMNS = {"tools", "functions", "system", "system_prompt", "history", "input", 
 """All that any form looks at."""
 
 
+OPEN = "\ue000seedbed-open\ue000"
+"""Stands for an answer that is not there."""
+
+
+def question(row: Mapping[str, Any], form: str) -> Conversation:
+    """What one row asks: a conversation whose answer may be missing; it ends with the question then.
+
+    Raises:
+        Unfit: it is not in that form, or a plain text, of which nothing is asked.
+    """
+    needed = FORMS[form][0]
+    if form == "text":
+        raise Unfit("a plain text asks nothing")
+    if len(needed) == 2:
+        empty = _text(row[needed[1]]).strip().lower() in NOTHING
+        return _closed(conversation({**row, needed[1]: OPEN} if empty else row, form))
+    given = parsed(row[needed[0]])
+    if isinstance(given, list) and given and _message(given[-1])["role"] != "assistant":
+        row = {**row, needed[0]: [*given, {"role": "assistant", "content": OPEN}]}
+    return _closed(conversation(row, form))
+
+
+def _closed(one: Conversation) -> Conversation:
+    turns = one.messages[:-1] if one.messages[-1]["content"] == OPEN else one.messages
+    return Conversation(turns, one.tools)
+
+
 def _turns(cell: Any, role: str) -> list[Turn]:
     """A cell that holds a list of turns, or what one turn says."""
-    given = _parsed(cell)
+    given = [one] if isinstance(one := parsed(cell), dict) else one
     if isinstance(given, list) and given and all(isinstance(o, dict) and ("role" in o or "from" in o) for o in given):
         return list(map(_message, given))
     return [_turn(role, _text(cell))]
@@ -230,7 +261,7 @@ def _call(call: Any) -> dict[str, Any]:
     function = call.get("function", call) if isinstance(call, dict) else None
     if not isinstance(function, dict) or not isinstance(function.get("name"), str) or not function["name"]:
         raise Unfit("a tool call is broken: it is not an object with a name")
-    arguments = _parsed(function.get("arguments", function.get("parameters")))
+    arguments = parsed(function.get("arguments", function.get("parameters")))
     if arguments is None or arguments == "":
         arguments = {}  # of a tool that takes none
     if not isinstance(arguments, dict):
@@ -241,7 +272,7 @@ def _call(call: Any) -> dict[str, Any]:
 
 def _listed(given: Any, name: str) -> list[Any]:
     """A list; one object is a list of itself, and nothing is an empty one."""
-    value = _parsed(given)
+    value = parsed(given)
     if value is None or value != value or (isinstance(value, str) and value.strip().lower() in NOTHING):
         return []
     if not isinstance(value, list | dict):
@@ -249,7 +280,7 @@ def _listed(given: Any, name: str) -> list[Any]:
     return value if isinstance(value, list) else [value]
 
 
-def _parsed(value: Any) -> Any:
+def parsed(value: Any) -> Any:
     """JSON inside a text, as tables hold it, or what Python shows of a list; anything else as it is."""
     if isinstance(value, str) and (text := value.strip())[:1] in ("[", "{"):
         try:

@@ -12,7 +12,7 @@ from ..data.turns import Turn
 from ..options import check
 from ..progress import SILENT, Progress
 from .sampling import Sampling
-from .writer import Writer, draw
+from .writer import Writer, draw, read_once
 
 ROWS, TOKENS = 16, 8192
 """Rows and prompt tokens of one batch, at most."""
@@ -61,7 +61,8 @@ def _batch(writer: Writer, prompts: list[list[int]], places: list[int], sampling
     texts, stops = [""] * len(prompts), [one for one in sampling.stop if one]
     most = [min(sampling.max_tokens, writer.room(ids)) for ids in prompts]
     generators = [torch.Generator().manual_seed(sampling.seed + 1_000_003 * place) for place in places]
-    steps, left = _Steps(writer, prompts), list(range(len(prompts)))
+    left = list(range(len(prompts)))
+    steps = (_Decoder if writer.backbone.paired else _Steps)(writer, prompts)
     while left:
         scores, going = steps.scores(), list[int]()
         for at, row in enumerate(left):
@@ -110,3 +111,25 @@ class _Steps:
             self.mask = self.mask[chosen]
         self.ids = torch.tensor(tokens)[:, None]
         self.mask = torch.cat((self.mask, torch.ones_like(self.ids)), 1)
+
+
+class _Decoder(_Steps):
+    """Sources that an encoder read once, padded on the right; what is written begins at the same place for all."""
+
+    def __init__(self, writer: Writer, prompts: list[list[int]]) -> None:
+        self.root, source = writer.backbone.root, writer.backbone.padded(prompts)
+        self.given = read_once(self.root, source.ids, source.mask)
+        self.ids = torch.full((len(prompts), 1), writer.template.start)
+
+    def scores(self) -> Tensor:
+        out: Tensor = self.root(decoder_input_ids=self.ids, use_cache=True, **self.given).logits
+        return out[:, -1]
+
+    def add(self, tokens: list[int], kept: list[int]) -> None:
+        if len(kept) < len(self.ids):
+            chosen, read = torch.tensor(kept), self.given["encoder_outputs"]
+            read.last_hidden_state = read.last_hidden_state[chosen]
+            if self.given["attention_mask"] is not None:
+                self.given["attention_mask"] = self.given["attention_mask"][chosen]
+            self.given["past_key_values"].reorder_cache(chosen)
+        self.ids = torch.tensor(tokens)[:, None]

@@ -1,4 +1,4 @@
-"""A causal language model that writes, run by torch: the reference for every other engine."""
+"""A language model that writes, run by torch: the reference for every other engine."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Writer:
 
     def __init__(self, backbone: Backbone) -> None:
         self.backbone = backbone
-        self.template = Template(backbone.tokenizer, backbone.max_tokens)
+        self.template = Template.of(backbone.tokenizer, backbone.root.config, backbone.max_tokens)
         self.ends = ends(backbone.tokenizer, backbone.root.generation_config)
         fim = fim_of(backbone.tokenizer)
         self.ends |= fim.never if fim else set()
@@ -66,7 +66,7 @@ class Writer:
         return self.go_on(self.template.prompt(messages, tools), sampling, special=not self.template.chats)
 
     def go_on(self, text: str, sampling: Sampling = Sampling(), *, special: bool = True) -> Iterator[str]:
-        """What follows a text, in pieces as it is written.
+        """What follows a text, in pieces as it is written; from an encoder-decoder what it says to the text.
 
         Args:
             special: put the model's special tokens (a beginning) before it; a rendered prompt has them already.
@@ -94,7 +94,7 @@ class Writer:
         Raises:
             UserError: it fills the model's whole context.
         """
-        ids: list[int] = self.backbone.tokenizer(text, add_special_tokens=special)["input_ids"]
+        ids: list[int] = self.backbone.tokenizer(text, add_special_tokens=special, verbose=False)["input_ids"]
         return self._fits(ids)
 
     def _fits(self, ids: list[int]) -> list[int]:
@@ -104,8 +104,9 @@ class Writer:
         return ids
 
     def room(self, ids: Sequence[int]) -> int:
-        """How many tokens the model can write after these."""
-        return self.backbone.max_tokens - len(ids)
+        """How many tokens the model can write after these; what an encoder read takes nothing from the decoder."""
+        left = self.backbone.max_tokens - len(ids)
+        return left if not self.backbone.paired or left < 0 else self.backbone.max_tokens
 
     def _pieces(self, ids: list[int], sampling: Sampling, most: int) -> Iterator[str]:
         """Text that is settled: whole characters that are not the beginning of a stop text."""
@@ -129,15 +130,29 @@ class Writer:
     def _tokens(self, ids: list[int], sampling: Sampling, most: int) -> Iterator[int]:
         from transformers import DynamicCache
         generator = torch.Generator().manual_seed(sampling.seed)
-        root = self.backbone.root
-        cache, new = DynamicCache(config=root.config), torch.tensor([ids])
+        root, new, name = self.backbone.root, torch.tensor([ids]), "input_ids"
+        if self.backbone.paired:
+            given, new, name = read_once(root, new), torch.tensor([[self.template.start]]), "decoder_input_ids"
+        else:
+            given = {"past_key_values": DynamicCache(config=root.config), "logits_to_keep": 1}
         for _ in range(most):
-            scores = root(input_ids=new, past_key_values=cache, use_cache=True, logits_to_keep=1).logits
+            scores = root(**{name: new}, use_cache=True, **given).logits
             token = draw(scores[0, -1].float(), sampling, generator)
             if token in self.ends:
                 return
             yield token
             new = torch.tensor([[token]])
+
+
+def read_once(root: Any, ids: Tensor, mask: Tensor | None = None) -> dict[str, Any]:
+    """What each pass of a decoder is given besides its tokens: what the encoder read, and a place for what is kept.
+
+    Args:
+        ids, mask: of the sources. [rows, tokens]
+    """
+    from transformers import DynamicCache, EncoderDecoderCache
+    return {"encoder_outputs": root.get_encoder()(input_ids=ids, attention_mask=mask), "attention_mask": mask,
+            "past_key_values": EncoderDecoderCache(DynamicCache(), DynamicCache())}
 
 
 def draw(scores: Tensor, sampling: Sampling, generator: torch.Generator) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..records import Estimate, Record
+from .search import Search
 
 
 class Figure(Record):
@@ -24,7 +25,7 @@ class Figure(Record):
     p_value: float | None = None
     """Of "before and after are equally good", two-sided, where it was tested."""
     baseline: Estimate | None = None
-    """What needs no model reaches on these rows."""
+    """What is reached on these rows without this training: by a rule that needs no model, or by the teacher."""
 
 
 class Sample(Record):
@@ -62,12 +63,16 @@ class TuneResult(Record):
     figures: list[Figure]
     """The first one leads: the verdict is about it."""
     samples: list[Sample] = []
+    answers: dict[str, int] = {}
+    """A teacher's answers: `asked`, `learned`, and those left out, by reason."""
     verdict: str
     note: str
     """Why training ended, and which weights were kept."""
     parameters: int
     trained_parameters: int
     history: list[dict[str, float]]
+    search: Search | None = None
+    """What `--search` tried; the figures are then of its best trial."""
     seconds: float
     predicted_seconds: float
     peak_memory: int

@@ -88,12 +88,13 @@ def macro_f1(totals: Totals, redrawn: Totals) -> Estimate:
     drawn = redrawn.f1()[:, known]  # [resamples, known classes]
     drawn = np.where(np.isnan(drawn), f1[known], drawn)
     value, shift = float(f1[known].mean()), float(drawn.mean() - f1[known].mean())
-    down, up = mean_interval(f1[known], low, high, _correlations(drawn))
+    down, up = mean_interval(f1[known], low, high, correlations(drawn))
     return Estimate(value=value, low=max(0.0, min(value, down - BIAS * max(0.0, shift))),
                     high=min(1.0, max(value, up + BIAS * max(0.0, -shift))), n=int(totals.rows))
 
 
-def _correlations(drawn: Array) -> Array:
+def correlations(drawn: Array) -> Array:
+    """[parts, parts] of figures over draws [draws, parts]; one that never moves is correlated with none."""
     moving = drawn.std(axis=0) > 1e-9
     out: Array = np.eye(drawn.shape[1])
     if moving.sum() > 1:
@@ -104,9 +105,8 @@ def _correlations(drawn: Array) -> Array:
 def micro_f1(totals: Totals, redrawn: Totals) -> Estimate:
     """F1 of all labels counted together.
 
-    With one label a row it is the accuracy. With several, the decisions of one row hang together, so the share
-    behind F1 (`f1_interval`) gets the sample size that its bootstrap variance speaks for, as Korn and Graubard
-    (1998) do for clustered surveys.
+    With one label a row it is the accuracy. With several, the decisions of one row hang together: the interval is
+    that of `clustered`, of the share behind F1 (`f1_interval`).
     """
     n = int(totals.rows)
     given, has, hits = (float(part.sum()) for part in (totals.given, totals.has, totals.hits))
@@ -117,10 +117,23 @@ def micro_f1(totals: Totals, redrawn: Totals) -> Estimate:
         return Estimate(value=0.0, low=0.0, high=1.0, n=n)
     hit = redrawn.hits.sum(-1)
     drawn = hit / np.maximum(redrawn.given.sum(-1) + redrawn.has.sum(-1) - hit, 1)
-    part, variance = hits / whole, float(drawn.var())
-    effective = min(whole, part * (1 - part) / variance) if variance > 0 else min(whole, n)
-    low, high = (float(2 * side / (1 + side)) for side in wilson(part * effective, effective))
+    low, high = (2 * side / (1 + side) for side in clustered(hits, whole, drawn, n))
+    part = hits / whole
     return Estimate(value=2 * part / (1 + part), low=low, high=high, n=n)
+
+
+def clustered(part: float, whole: float, drawn: Array, rows: int) -> tuple[float, float]:
+    """Interval of a share whose cases hang together within rows: Wilson's, with the sample size that the variance of
+    its bootstrap speaks for (Korn and Graubard 1998).
+
+    Args:
+        part, whole: counts; the whole is above 0.
+        drawn: [draws] the share when rows are drawn again.
+    """
+    share, variance = part / whole, float(drawn.var())
+    effective = min(whole, share * (1 - share) / variance) if variance > 0 else min(whole, rows)
+    low, high = (float(side) for side in wilson(share * effective, effective))
+    return low, high
 
 
 def losses(task: Classify, y: NDArray[Any], logits: Floats, temperature: float = 1.0) -> Array:

@@ -34,6 +34,27 @@ def writing(before: Sums, after: Sums, tokens: NDArray[np.int64], size: NDArray[
                                 ("word_perplexity", "perplexity, a word", np.maximum(words, 1))))]
 
 
+def divergence(before: Sums, after: Sums, tokens: NDArray[np.int64]) -> Figure:
+    """How far a student is from its teacher: KL(teacher || student).
+
+    Args:
+        before, after: [rows] in nats, summed over the learned tokens of each row.
+        tokens: [rows] learned tokens.
+    """
+    return Figure(name="divergence", title="KL from the teacher, nats a token", more=False,
+                  before=ratio(before, tokens), after=ratio(after, tokens), gain=ratio(before - after, tokens))
+
+
+def with_teacher(figures: list[Figure], nats: Sums, tokens: NDArray[np.int64]) -> list[Figure]:
+    """The figures with the teacher's own loss on the same rows as the baseline of the student's.
+
+    Args:
+        nats: [rows] the teacher's cross-entropy, summed over the learned tokens of each row.
+    """
+    own = ratio(nats, tokens)
+    return [one.model_copy(update={"baseline": own}) if one.name == "loss" else one for one in figures]
+
+
 def _exp(loss: Estimate) -> Estimate:
     """e to a loss: among how many words it is as good as undecided. Infinite where a float ends."""
     value, low, high = (math.exp(min(700.0, one)) for one in (loss.value, loss.low, loss.high))

@@ -18,7 +18,7 @@ def add_lora(backbone: Backbone, *, rank: int, alpha: float, layers: int | None 
              dropout: float = 0.0) -> Any:
     """Put adapters on every linear layer of the top `layers` layers (all when None); returns the PEFT model.
 
-    Adapter weights are fp32: their updates are too small for bf16.
+    Of an encoder-decoder these are the top layers of both. Adapters are fp32: their updates are too small for bf16.
 
     Args:
         kind: `lora` (Hu et al. 2021), `rslora` (Kalajdzievski 2023) or `dora` (Liu et al. 2024), which PEFT's own
@@ -26,10 +26,7 @@ def add_lora(backbone: Backbone, *, rank: int, alpha: float, layers: int | None 
         dropout: share of the adapters' inputs that a training step leaves out, in PEFT's own pass too.
     """
     from peft import LoraConfig, get_peft_model
-    total = len(backbone.layers)
-    first = total - min(layers or total, total)
-    targets = [name for index, layer in enumerate(backbone.layers) if index >= first
-               for name in _linear_names(backbone.root, layer)]
+    targets = [name for layer in backbone.parts(layers)[1] for name in _linear_names(backbone.root, layer)]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)  # PEFT asks transformers by a name that it gave up
         model = get_peft_model(backbone.root, LoraConfig(
@@ -62,8 +59,13 @@ def merge(backbone: Backbone, model: Any) -> None:
     kernels.plain(backbone.root)
     dtype = backbone.dtype
     if any(map(is_packed, backbone.root.modules())):
-        added = {name.removeprefix("base_model.model."): module.get_delta_weight("default")
-                 for name, module in model.named_modules() if hasattr(module, "lora_A")}
+        adapted = {name.removeprefix("base_model.model."): module for name, module in model.named_modules()
+                   if hasattr(module, "lora_A")}
+        added = {name: module.get_delta_weight("default") for name, module in adapted.items()}
+        for name, module in adapted.items():
+            if not is_packed(module.base_layer):  # transformers does not pack T5's `wo`
+                weight = module.base_layer.weight.data
+                weight.copy_(weight.float() + added.pop(name).float())
         model.unload()
         unpack(backbone.root, added)
         return

@@ -18,11 +18,15 @@ from . import kernels
 from .folder import open_folder, pooling_of, quietly
 from .four_bit import pack_rest, packing
 from .runtime import runtime
+from .template import Paired, is_paired
 
 DESCRIPTION = "backbone.json"
 TOKENS_PER_BATCH = 2048
 """Tokens in one forward pass when nothing is trained: large enough for full matrix speed, small enough for the
 processor's cache (docs/LOG.md)."""
+
+UNBOUND = 1 << 30
+"""Tokens that a model takes which knows no positions, only distances (T5): as many as there is memory for."""
 
 FEW_LENGTHS = 16
 """In bf16, batches are padded to a multiple of this: oneDNN builds and keeps a kernel for every shape of a product,
@@ -31,10 +35,14 @@ some 7 MB for each new number of tokens (docs/LOG.md). fp32 products are not its
 
 @dataclass(frozen=True)
 class Batch:
-    """Token ids [rows, tokens], padded on the right, and the number of real tokens of each row."""
+    """Token ids [rows, tokens], padded on the right, and the number of real tokens of each row.
+
+    Of an encoder-decoder these are the decoder's, and `source` holds the encoder's.
+    """
 
     ids: Tensor
     lengths: Tensor
+    source: Batch | None = None
     positions: Tensor | None = None
     """[rows, tokens] where several texts stand in a row, one after the other: each token's place in its own text."""
 
@@ -74,8 +82,8 @@ class Backbone(nn.Module):
         pooling: `mean` over real tokens, `cls` (first) or `last`.
         normalized: vectors are scaled to length 1.
         max_tokens: longer texts are cut.
-        root: the model that is saved and that adapters are put into, when it is more than the body: a causal language
-            model with its vocabulary.
+        root: the model that is saved and that adapters are put into, when it is more than the body: a language model
+            with its vocabulary.
     """
 
     body: Any
@@ -87,6 +95,8 @@ class Backbone(nn.Module):
         self._root = (body if root is None else root,)  # in a tuple: its weights are the body's, not counted twice
         self.pooling, self.normalized, self.max_tokens = pooling, normalized, max_tokens
         self.causal = is_causal(body.config)
+        self.paired = is_paired(body.config) and bool(self.root.can_generate())
+        """It writes with a decoder what its encoder read: its rows are `Paired`."""
         self._hooks = list[RemovableHandle]()
         self._tuples = False
         """Layers of this family give a tuple (BLOOM, Falcon); seen when `boundary` runs them."""
@@ -105,7 +115,7 @@ class Backbone(nn.Module):
         Raises:
             NotFound, CorruptFile: there is no model in it. UserError: a package for 4 bits is missing.
         """
-        from transformers import AutoConfig, AutoModel, AutoModelForCausalLM, AutoTokenizer
+        from transformers import AutoConfig, AutoModel, AutoModelForCausalLM, AutoModelForSeq2SeqLM, AutoTokenizer
         folder = open_folder(folder)
         runtime()
         said, normalized, longest = pooling_of(folder)
@@ -117,21 +127,28 @@ class Backbone(nn.Module):
         for name in ("attention_probs_dropout_prob", "attention_dropout"):
             if getattr(config, name, 0.0):  # `Attend` keeps no mask of dropped ones: five times the time
                 setattr(config, name, 0.0)
+        writer = AutoModelForSeq2SeqLM if is_paired(config) else AutoModelForCausalLM
         dtype = dtype or runtime().dtype
         packed = {"quantization_config": packing(dtype)} if nf4 else {}
         with quietly():
-            root = (AutoModelForCausalLM if vocabulary else AutoModel).from_pretrained(
+            root = (writer if vocabulary else AutoModel).from_pretrained(
                 folder, config=config, dtype=dtype, attn_implementation=kernels.suits(config), local_files_only=True,
                 **packed)
         if nf4:
             pack_rest(root, dtype)
         body = root.base_model
         root.config.use_cache = body.config.use_cache = False
+        head = root.get_output_embeddings() if is_paired(config) else None
+        if head is not None and head.weight is not root.get_input_embeddings().weight:
+            root.config.tie_word_embeddings = False  # transformers calls FLAN-T5's tied; older versions believe it
         root.requires_grad_(False)
+        for module in body.modules():
+            if hasattr(module, "relative_attention_num_buckets"):  # T5 has one rate for all its parts
+                module.dropout = 0.0
         tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
         tokenizer.padding_side = "right"
         kernels.quicken(body)
-        window = int(getattr(config, "max_position_embeddings", 512) or 512)
+        window = int(getattr(config, "max_position_embeddings", 0) or (UNBOUND if is_paired(config) else 512))
         default = "mean" if is_encoder(config) else "last"
         return cls(body, tokenizer, pooling or said or default, normalized,
                    min(window, max_tokens or longest or 512), root).eval()
@@ -155,7 +172,8 @@ class Backbone(nn.Module):
         def add(module: nn.Module, args: Any, out: Tensor) -> Tensor:
             reach = alpha / (out.shape[-2] * out.shape[-1]) ** 0.5
             return out + torch.empty_like(out).uniform_(-reach, reach) if module.training else out
-        self._hooks.append(self.body.get_input_embeddings().register_forward_hook(add))
+        reader = self.root.get_encoder() if self.paired else self.body
+        self._hooks.append(reader.get_input_embeddings().register_forward_hook(add))
 
     def recompute(self, within: Callable[[], AbstractContextManager[object]]) -> None:
         """Keep of each layer its input alone, and compute the rest again in the backward pass (Chen et al. 2016).
@@ -199,6 +217,17 @@ class Backbone(nn.Module):
         """The stack of layers, whatever the family calls it."""
         return _stack(self.body)[2]
 
+    def parts(self, top: int | None) -> tuple[list[nn.Module], list[nn.Module]]:
+        """Layers below the top ones, and the `top` top ones (all when None); of an encoder-decoder those of both."""
+        stacks = [self.layers]
+        if self.paired:  # the decoder may have another number of layers than the config says
+            stacks = [next(m for m in half.modules() if isinstance(m, nn.ModuleList))
+                      for half in (self.root.get_encoder(), self.root.get_decoder())]
+        firsts = [len(stack) - min(top or len(stack), len(stack)) for stack in stacks]
+        pairs = list(zip(stacks, firsts, strict=True))
+        return [layer for stack, first in pairs for layer in stack[:first]], \
+            [layer for stack, first in pairs for layer in stack[first:]]
+
     def tokens(self, texts: Sequence[str]) -> list[list[int]]:
         """Token ids of each text, cut at `max_tokens`, never empty."""
         ids = self.tokenizer(list(texts), truncation=True, max_length=self.max_tokens,
@@ -206,7 +235,16 @@ class Backbone(nn.Module):
         return [row or [self.tokenizer.eos_token_id or 0] for row in ids]
 
     def batch(self, rows: Sequence[Sequence[int]]) -> Batch:
-        """Pad token ids on the right."""
+        """Pad token ids on the right. Rows of an encoder-decoder are `Paired`."""
+        if not self.paired:
+            return self.padded(rows)
+        pairs = [row for row in rows if isinstance(row, Paired)]
+        assert len(pairs) == len(rows), "an encoder-decoder was given a row without a source"
+        said = self.padded([row[row.source:] for row in pairs])
+        return Batch(said.ids, said.lengths, self.padded([row[:row.source] for row in pairs]))
+
+    def padded(self, rows: Sequence[Sequence[int]]) -> Batch:
+        """Token ids padded on the right, whatever the family."""
         lengths = [len(row) for row in rows]
         pad = self.tokenizer.pad_token_id if self.tokenizer.pad_token_id is not None else 0
         wide = max(lengths)
@@ -231,12 +269,14 @@ class Backbone(nn.Module):
             for length in [*(len(rows[i]) for i in some), made.ids.shape[1]]:  # what is padded is a text as well
                 positions[row, at:at + length] = torch.arange(len(positions[row, at:at + length]))
                 at += length
-        return Batch(made.ids, made.lengths, positions)
+        return Batch(made.ids, made.lengths, positions=positions)
 
     @torch.inference_mode()
     def packs(self) -> bool:
         """Whether texts in one row stay apart, seen on three texts: not in models that know no positions, nor in
         those with a state that runs through the row."""
+        if self.paired:
+            return False
         rows = [list(range(5, 5 + count)) for count in (7, 4, 9)]
         alone = self.hidden(self.batch(rows))
         try:
@@ -248,12 +288,25 @@ class Backbone(nn.Module):
         return bool(off.max() < 0.05)
 
     def hidden(self, batch: Batch) -> Tensor:
-        """Activations after the last layer. -> [rows, tokens, width]"""
+        """Activations after the last layer, each at the place of its token. -> [rows, tokens, width]"""
+        if batch.source is not None:
+            return self._both(batch, batch.source)
         # padding stands on the right, where a causal model's real tokens never look: it needs no mask
         mask = None if self.causal else batch.mask
         placed = {} if batch.positions is None else {"position_ids": batch.positions}
         out: Tensor = self.body(input_ids=batch.ids, attention_mask=mask, **placed).last_hidden_state
         return out
+
+    def _both(self, batch: Batch, source: Batch) -> Tensor:
+        """The encoder's activations and after them the decoder's. -> [rows, tokens of both, width]"""
+        mask = source.mask
+        read = self.root.get_encoder()(input_ids=source.ids, attention_mask=mask).last_hidden_state
+        said = self.root.get_decoder()(input_ids=batch.ids, encoder_hidden_states=read, encoder_attention_mask=mask,
+                                       use_cache=False).last_hidden_state
+        wide, lengths = source.ids.shape[1], source.lengths[:, None]
+        at = torch.arange(int((source.lengths + batch.lengths).max()))[None]                      # [1, tokens]
+        places = torch.where(at < lengths, at, at + wide - lengths).clamp_(max=wide + batch.ids.shape[1] - 1)
+        return torch.cat([read, said], 1).gather(1, places[..., None].expand(-1, -1, read.shape[2]))
 
     def pool(self, hidden: Tensor, lengths: Tensor) -> Tensor:
         """[rows, tokens, width] -> [rows, width], fp32."""

@@ -48,7 +48,7 @@ def diagnose(template: Template, some: Sequence[Conversation], stops: set[int]) 
         if not stops.issuperset(_lasts(row, template.chats)):
             found.setdefault("end", "The assistant's turns do not end with a token at which serving stops, so the "
                                     "tuned model would not learn to stop: check eos_token of the tokenizer.")
-        if template.chats:
+        if template.chats and template.start is None:  # of a source nothing is learned
             for kind, sentence in _rendered(template, one, row):
                 found.setdefault(kind, sentence)
     return list(found.values())

@@ -99,3 +99,17 @@ def pooling_of(folder: Path) -> tuple[str, bool, int | None]:
         if sizes.is_file():
             longest = json.loads(sizes.read_text()).get("max_seq_length")
     return pooling, normalized, longest
+
+
+def write_pooling(folder: Path, pooling: str, normalized: bool, longest: int, width: int) -> None:
+    """Beside a saved body, what makes it a sentence-transformers folder: `pooling_of` reads the same back."""
+    kinds = {"": "Transformer", "1_Pooling": "Pooling"} | ({"2_Normalize": "Normalize"} if normalized else {})
+    (folder / "modules.json").write_text(json.dumps([
+        {"idx": i, "name": str(i), "path": path, "type": f"sentence_transformers.models.{kind}"}
+        for i, (path, kind) in enumerate(kinds.items())], indent=1))
+    for path in kinds:
+        (folder / path).mkdir(exist_ok=True)
+    (folder / "1_Pooling" / "config.json").write_text(json.dumps({
+        "word_embedding_dimension": width, "pooling_mode_cls_token": pooling == "cls",
+        "pooling_mode_mean_tokens": pooling == "mean", "pooling_mode_lasttoken": pooling == "last"}, indent=1))
+    (folder / "sentence_bert_config.json").write_text(json.dumps({"max_seq_length": longest, "do_lower_case": False}))

@@ -10,9 +10,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ..errors import UserError
+from ..errors import MissingExtra
 
 KIND = "Linear4bit"
+
+logging.getLogger("bitsandbytes").setLevel(logging.ERROR)  # it warns of kernels that it would like to download
 
 
 def packing(dtype: torch.dtype) -> Any:
@@ -22,13 +24,11 @@ def packing(dtype: torch.dtype) -> Any:
         dtype: of the products.
 
     Raises:
-        UserError: bitsandbytes is not installed.
+        MissingExtra: bitsandbytes is not installed.
     """
     if find_spec("bitsandbytes") is None:
-        raise UserError("Weights at 4 bits need bitsandbytes, which is not installed.",
-                        "pip install 'seedbed[qlora]'")
+        raise MissingExtra("--method qlora", "qlora")
     from transformers import BitsAndBytesConfig
-    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)  # it warns of kernels that it would like to download
     return BitsAndBytesConfig(load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_use_double_quant=True,
                               bnb_4bit_compute_dtype=dtype)
 

@@ -28,8 +28,10 @@ class Attend(torch.autograd.Function):
     """Softmax attention by batched matrix products, the probabilities kept for the backward pass."""
 
     @staticmethod
-    def forward(ctx: Any, q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None, scale: float) -> Tensor:
-        # q, k, v: [batch * heads, tokens, width]; bias: [1, tokens, tokens] or [batch, 1, tokens, tokens]
+    def forward(ctx: Any, q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None, places: Tensor | None,
+                scale: float) -> Tensor:
+        # q: [batch * heads, tokens, width]; k, v: [batch * heads, keys, width]
+        # bias: [1, tokens, keys] or [batch, 1, tokens, keys]; places: [1, heads, tokens, keys]
         if bias is not None and bias.dim() == 4:
             scores = torch.bmm(q, k.transpose(1, 2)).mul_(scale)
             scores.view(len(bias), -1, *scores.shape[1:]).add_(bias)
@@ -37,6 +39,8 @@ class Attend(torch.autograd.Function):
             scores = torch.bmm(q, k.transpose(1, 2)).mul_(scale)
         else:
             scores = torch.baddbmm(bias.expand(q.shape[0], -1, -1), q, k.transpose(1, 2), alpha=scale)
+        if places is not None:
+            scores.view(-1, *places.shape[1:]).add_(places)
         p = scores.softmax(-1)
         ctx.save_for_backward(q, k, v, p)
         ctx.scale = scale
@@ -48,7 +52,8 @@ class Attend(torch.autograd.Function):
         q, k, v, p = ctx.saved_tensors
         dp = torch.bmm(grad, v.transpose(1, 2))
         ds = torch._softmax_backward_data(dp, p, -1, p.dtype).mul_(ctx.scale)
-        return torch.bmm(ds, k), torch.bmm(ds.transpose(1, 2), q), torch.bmm(p.transpose(1, 2), grad), None, None
+        return (torch.bmm(ds, k), torch.bmm(ds.transpose(1, 2), q), torch.bmm(p.transpose(1, 2), grad),
+                None, None, None)
 
 
 _CAUSAL: dict[tuple[int, torch.dtype], Tensor] = {}
@@ -81,38 +86,45 @@ class _Bias:
 
 def attention(module: nn.Module, query: Tensor, key: Tensor, value: Tensor, attention_mask: Tensor | None,
               scaling: float | None = None, dropout: float = 0.0, is_causal: bool | None = None,
-              **kwargs: Any) -> tuple[Tensor, None]:
+              position_bias: Tensor | None = None, **kwargs: Any) -> tuple[Tensor, None]:
     """An attention function as transformers calls it (`AttentionInterface`).
 
     Args:
-        query: [batch, heads, tokens, width]; key, value: [batch, kv heads, tokens, width].
-        attention_mask: None, or [batch, 1, tokens, tokens], boolean (True attends) or added to the scores.
+        query: [batch, heads, tokens, width]; key, value: [batch, kv heads, keys, width].
+        attention_mask: None, or [batch, 1, tokens, keys], boolean (True attends) or added to the scores.
+        position_bias: None, or [1, heads, tokens, keys], added to the scores: T5's distances.
 
     Returns:
         [batch, tokens, heads, width] and no weights.
     """
     batch, heads, tokens, width = query.shape
-    plain = (key.shape[2] == tokens and tokens <= LONGEST and (dropout == 0 or not module.training)
+    keys, causal = key.shape[2], getattr(module, "is_causal", True) if is_causal is None else is_causal
+    plain = ((keys == tokens or not causal) and max(tokens, keys) <= LONGEST and (dropout == 0 or not module.training)
              and query.device.type == "cpu"
-             and (attention_mask is None or attention_mask.shape[1:] == (1, tokens, tokens))
-             and all(kwargs.get(name) is None for name in ("softcap", "s_aux", "position_bias")))
+             and (attention_mask is None or attention_mask.shape[1:] == (1, tokens, keys))
+             and (position_bias is None or not (position_bias.requires_grad or len(position_bias) > 1))
+             and all(kwargs.get(name) is None for name in ("softcap", "s_aux")))
     if not plain:
         from transformers.integrations.sdpa_attention import sdpa_attention_forward
         return sdpa_attention_forward(  # type: ignore[no-any-return]
             module, query, key, value, attention_mask, dropout=dropout, scaling=scaling, is_causal=is_causal,
-            **kwargs)
+            position_bias=position_bias, **kwargs)
     groups = heads // key.shape[1]
     if groups > 1:
         key, value = key.repeat_interleave(groups, 1), value.repeat_interleave(groups, 1)
     bias: Tensor | None = None
     if attention_mask is not None:
         bias = _Bias.of(attention_mask, query.dtype)
-    elif tokens > 1 and (getattr(module, "is_causal", True) if is_causal is None else is_causal):
+    elif tokens > 1 and causal:
         bias = _causal(tokens, query.dtype)
-    flat = (t.reshape(batch * heads, tokens, width) for t in (query, key, value))
+    flat = (t.reshape(batch * heads, -1, width) for t in (query, key, value))
     out: Tensor = Attend.apply(  # type: ignore[no-untyped-call]
-        *flat, bias, width**-0.5 if scaling is None else scaling)
+        *flat, bias, position_bias, width**-0.5 if scaling is None else scaling)
     return out.view(batch, heads, tokens, width).transpose(1, 2), None
+
+
+PAIRED = ("t5", "mt5", "bart", "mbart", "marian", "pegasus")
+"""Encoder-decoders that take an attention from outside and do not say so."""
 
 
 def suits(config: Any) -> str:
@@ -125,7 +137,7 @@ def suits(config: Any) -> str:
     family = AutoModel._model_mapping.get(type(config), None)
     if getattr(config, "attn_logit_softcapping", None):
         return "eager"
-    if getattr(family, "_supports_attention_backend", False):
+    if getattr(family, "_supports_attention_backend", False) or config.model_type in PAIRED:
         return ATTENTION
     return "sdpa" if getattr(family, "_supports_sdpa", False) else "eager"
 
@@ -223,7 +235,7 @@ def quicken(model: nn.Module) -> None:
     """
     for module in model.modules():
         kind = type(module).__name__
-        if kind in ("LlamaRMSNorm", "Qwen2RMSNorm", "MistralRMSNorm"):
+        if kind in ("LlamaRMSNorm", "Qwen2RMSNorm", "MistralRMSNorm", "T5LayerNorm", "MT5LayerNorm"):
             _replace(module, _normalize_forward)
         elif _is_plain_lora(module):
             _replace(module, _low_rank_forward)

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from ..data.turns import Conversation, Turn
 from ..errors import DataError, UserError
@@ -19,12 +19,24 @@ GENERATION = re.compile(r"\{%[-+]?\s*generation\s*[-+]?%\}")
 """The statement with which a template marks the assistant's words itself."""
 
 
+class Paired(list[int]):
+    """Tokens of a row of an encoder-decoder: what the encoder reads, and after it what the decoder is given.
+
+    Attributes:
+        source: how many the encoder reads.
+    """
+
+    def __init__(self, source: Sequence[int], target: Sequence[int]) -> None:
+        super().__init__([*source, *target])
+        self.source = len(source)
+
+
 @dataclass(frozen=True)
 class Row:
     """A text as the model reads it.
 
     Args:
-        ids: its tokens.
+        ids: its tokens; `Paired` for an encoder-decoder.
         learned: whether each token is trained on: the assistant's words and the mark that ends them.
         cut: tokens that were left out at the end, because the text was too long.
     """
@@ -44,11 +56,27 @@ class Template:
 
     Args:
         tokenizer: of transformers, a fast one.
-        max_tokens: longer texts are cut at the end.
+        max_tokens: longer texts are cut at the end; of an encoder-decoder source and target each.
+        start: the token that an encoder-decoder's decoder begins with; None for other models.
     """
 
-    def __init__(self, tokenizer: Any, max_tokens: int) -> None:
-        self.tokenizer, self.max_tokens = tokenizer, max_tokens
+    def __init__(self, tokenizer: Any, max_tokens: int, start: int | None = None) -> None:
+        self.tokenizer, self.max_tokens, self.start = tokenizer, max_tokens, start
+
+    @classmethod
+    def of(cls, tokenizer: Any, config: Any, max_tokens: int) -> Self:
+        """For a model with this config of transformers.
+
+        Raises:
+            UserError: it is an encoder-decoder and does not say how its decoder begins.
+        """
+        if not is_paired(config):
+            return cls(tokenizer, max_tokens)
+        start = next((one for one in (config.decoder_start_token_id, config.bos_token_id) if one is not None), None)
+        if start is None:
+            raise UserError("The model's config.json names no token that its decoder begins with.",
+                            "Add decoder_start_token_id to it (T5's is that of <pad>), or take another model.")
+        return cls(tokenizer, max_tokens, start)
 
     @property
     def chats(self) -> bool:
@@ -71,6 +99,8 @@ class Template:
 
     def prompt(self, messages: Sequence[Turn], tools: Sequence[dict[str, Any]] = ()) -> str:
         """The text before the assistant's next turn, as training and serving both render it."""
+        if not self.chats and self.start is not None:
+            return "\n".join(turn["content"] for turn in messages)
         if not self.chats:
             return "".join(f"{turn['content']}\n" for turn in messages)
         return self._render(messages, tools, True)
@@ -78,10 +108,15 @@ class Template:
     def row(self, one: Conversation) -> Row:
         """Tokens of a conversation or text, and which are learned.
 
+        An encoder-decoder learns the last turn that is to be learned, and reads all before it.
+
         Raises:
-            DataError: the template refuses the conversation, or leaves out what the assistant said.
+            DataError: the template refuses the conversation, or leaves out what the assistant said; or it is a plain
+                text, and the model an encoder-decoder.
             UserError: the tokenizer does not say where its tokens stand.
         """
+        if self.start is not None:
+            return self._paired(one, self.start)
         if not getattr(self.tokenizer, "is_fast", False):
             raise UserError("The model's tokenizer is a slow one: it does not say where in a text its tokens stand, "
                             "so the assistant's cannot be told.", "Take a model whose folder has a tokenizer.json.")
@@ -104,6 +139,24 @@ class Template:
             learned[0] = False  # nothing stands before it that could predict it
         cut = max(0, len(ids) - self.max_tokens)
         return Row(ids[: self.max_tokens], learned[: self.max_tokens], cut)
+
+    def _paired(self, one: Conversation, start: int) -> Row:
+        """What the encoder reads, closed as its tokenizer does, and what the decoder says, to the mark of its end."""
+        last = max((at for at, turn in enumerate(one.messages) if taught(turn)), default=None)
+        if last is None:
+            raise DataError("A plain text was given, and this model learns to answer: it reads one text and writes "
+                            "another.", "Give questions or documents with their answers (--ask, --answer), or take a "
+                            "causal model.")
+        asked = self.prompt(one.messages[:last], one.tools)
+        answered = one.messages[last]["content"]
+        source = list(self.tokenizer(asked, add_special_tokens=not self.chats, verbose=False)["input_ids"])
+        target = [start, *self.tokenizer(text_target=answered, verbose=False)["input_ids"]]
+        end = [] if self.tokenizer.eos_token_id is None else [self.tokenizer.eos_token_id]
+        closed = end if source[-1:] == end else []  # the encoder sees the end of a text that is cut too
+        kept = [*source[:len(source) - len(closed)][:self.max_tokens - len(closed)], *closed]
+        target += end if target[-1:] != end or len(target) == 1 else []
+        ids = Paired(kept, target[:self.max_tokens])
+        return Row(ids, [at > len(kept) for at in range(len(ids))], len(source) + len(target) - len(ids))
 
     def _unformed(self, one: Conversation) -> tuple[str, list[tuple[int, int]]]:
         """A plain text, or turns that follow each other up to the last that is learned: a base model has no form."""
@@ -256,10 +309,16 @@ def taught(turn: Turn) -> bool:
     return turn["role"] == "assistant" and turn.get("weight") != 0
 
 
+def is_paired(config: Any) -> bool:
+    """Whether the family has an encoder that reads and a decoder that writes (T5, BART, Marian)."""
+    return bool(getattr(config, "is_encoder_decoder", False))
+
+
 def open_template(folder: Path, max_tokens: int) -> Template:
     """The template of a model folder as transformers writes it."""
-    from transformers import AutoTokenizer
-    return Template(AutoTokenizer.from_pretrained(folder, local_files_only=True), max_tokens)
+    from transformers import AutoConfig, AutoTokenizer
+    return Template.of(AutoTokenizer.from_pretrained(folder, local_files_only=True),
+                       AutoConfig.from_pretrained(folder, local_files_only=True), max_tokens)
 
 
 def rows_of(template: Template, conversations: Sequence[Conversation], names: Sequence[str]) -> list[Row]:

@@ -29,7 +29,7 @@ class Boundary:
 
     def __init__(self, backbone: Backbone, rows: Sequence[list[int]], first: int, *, file: Path | None = None,
                  memory: int = 1 << 30, packing: bool = False) -> None:
-        self.backbone, self.rows, self.first, self.packing = backbone, rows, first, packing
+        self.backbone, self.rows, self.first, self.packing = backbone, list(rows), first, packing
         self.weights: dict[str, Tensor] = {}
         """What took the place of the backbone's own weights in the latest pass."""
         self._there = set[int]()
@@ -42,7 +42,7 @@ class Boundary:
         size = shape[0] * shape[1]
         if size * backbone.dtype.itemsize > memory and file is not None:
             file.parent.mkdir(parents=True, exist_ok=True)
-            _reserve(file, size * backbone.dtype.itemsize)
+            reserve(file, size * backbone.dtype.itemsize)
             self.stored = torch.from_file(str(file), shared=True, size=size, dtype=backbone.dtype).view(shape)
         else:
             self.stored = torch.empty(shape, dtype=backbone.dtype)
@@ -50,7 +50,12 @@ class Boundary:
     @property
     def missing(self) -> int:
         """Tokens whose activations are not stored yet."""
-        return 0 if self.first == 0 else self.starts[-1] - sum(len(self.rows[i]) for i in self._there)
+        return 0 if self.first == 0 else sum(len(row) for i, row in enumerate(self.rows) if i not in self._there)
+
+    def replace(self, place: int, row: list[int]) -> None:
+        """Put another row in the place of one, which was at least as long when this was made."""
+        self.rows[place] = row
+        self._there.discard(place)
 
     def fill(self, places: Iterable[int] | None = None, progress: Progress = SILENT) -> None:
         """Compute the activations of these rows (all when None) that are not stored yet."""
@@ -64,7 +69,7 @@ class Boundary:
             batch = [missing[i] for i in some]
             hidden = self.backbone.boundary(self.backbone.batch([self.rows[i] for i in batch]), self.first)
             for i, one in zip(batch, hidden, strict=True):
-                self.stored[self.starts[i]:self.starts[i + 1]] = one[: len(self.rows[i])]
+                self._mine(i)[:] = one[: len(self.rows[i])]
             self._there.update(batch)
             progress.advance(work, len(batch))
         progress.done(work)
@@ -100,9 +105,12 @@ class Boundary:
         for row, some in enumerate(together):
             at = 0
             for i in some:
-                out[row, at:at + len(self.rows[i])] = self.stored[self.starts[i]:self.starts[i + 1]]
+                out[row, at:at + len(self.rows[i])] = self._mine(i)
                 at += len(self.rows[i])
         return out
+
+    def _mine(self, place: int) -> Tensor:
+        return self.stored[self.starts[place]:self.starts[place] + len(self.rows[place])]
 
 
 def _apart(hidden: Tensor, lengths: Sequence[int], together: list[list[int]]) -> Tensor:
@@ -119,7 +127,7 @@ def _apart(hidden: Tensor, lengths: Sequence[int], together: list[list[int]]) ->
     return hidden[rows[:, None], at]
 
 
-def _reserve(file: Path, size: int) -> None:
+def reserve(file: Path, size: int) -> None:
     """Take the space on the disk now: writing to a mapped file on a full disk kills the process without a word."""
     with file.open("ab") as opened:
         if hasattr(os, "posix_fallocate"):

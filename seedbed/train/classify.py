@@ -37,11 +37,14 @@ def _finetune(lesson: Lesson, make: type[Adapted] | type[Whole], rate: float) ->
     torch.manual_seed(lesson.seed)
     backbone = Backbone.open(lesson.base, max_tokens=config.max_tokens)
     total = sum(p.numel() for p in backbone.body.parameters())
-    rows = backbone.tokens([*lesson.texts, *lesson.held_texts])
+    learned, labelled = [*lesson.texts, *lesson.unlabelled], len(lesson.texts)
+    rows = backbone.tokens([*learned, *lesson.held_texts])
     body: Trainable = make(backbone, rows, lesson)
-    train_places = list(range(len(lesson.texts)))
-    held = list(range(len(lesson.texts), len(rows)))
+    train_places = list(range(len(learned)))
+    held = list(range(len(learned), len(rows)))
     y = torch.from_numpy(task.encode([*lesson.targets, *lesson.held_targets]))
+    y = torch.cat((y[:labelled], y.new_zeros(len(learned) - labelled, *y.shape[1:]), y[labelled:]))
+    soft = None if lesson.soft is None else torch.from_numpy(lesson.soft)
     weights = balance(task.encode(lesson.targets), task.multi_label) if config.balance else None
     with torch.no_grad():  # families differ by a factor of a thousand in the size of activations, the head does not
         scale = float(body.vectors(train_places[:16]).std()) or 1.0
@@ -53,7 +56,14 @@ def _finetune(lesson: Lesson, make: type[Adapted] | type[Whole], rate: float) ->
         return head(drop(body.vectors(places) / scale))  # type: ignore[no-any-return]
 
     def loss(places: list[int]) -> Tensor:
-        return _loss(logits(places), y[places], task.multi_label, weights, config.label_smoothing)
+        out, known = logits(places), [at for at, place in enumerate(places) if place < labelled]
+        told = _loss(out[known], y[places][known], task.multi_label, weights, config.label_smoothing) \
+            if known else out.new_zeros(())
+        if soft is None:
+            return told
+        share = torch.where(torch.tensor(places) < labelled, config.teacher_share, 1.0)
+        return (1 - config.teacher_share) * len(known) / len(places) * told + (
+            share * _apart(out, soft[places], task.multi_label, config.temperature)).mean()
 
     @torch.no_grad()
     def validate() -> tuple[float, dict[str, float]]:
@@ -97,6 +107,15 @@ def _loss(logits: Tensor, y: Tensor, multi_label: bool, weights: Tensor | None, 
     if multi_label:
         return F.binary_cross_entropy_with_logits(logits, y * (1 - smoothing) + smoothing / 2, pos_weight=weights)
     return F.cross_entropy(logits, y, weight=weights, label_smoothing=smoothing)
+
+
+def _apart(logits: Tensor, soft: Tensor, multi_label: bool, temperature: float) -> Tensor:
+    """Cross-entropy of a student with a teacher's soft labels, at a temperature and times its square (Hinton et al.
+    2015, "Distilling the knowledge in a neural network"). [rows, labels], [rows, labels] -> [rows]"""
+    mine, its = logits / temperature, soft / temperature
+    each = F.binary_cross_entropy_with_logits(mine, its.sigmoid(), reduction="none").sum(-1) if multi_label else \
+        F.cross_entropy(mine, its.softmax(-1), reduction="none")
+    return each * temperature ** 2
 
 
 def _score(y: np.ndarray[Any, Any], guesses: np.ndarray[Any, Any]) -> float:

@@ -41,6 +41,10 @@ class LoopConfig:
     ema: float = option(0.0, "Judge and keep a running average of the weights, with this decay a step, such as 0.99; "
                              "0: the weights themselves.", minimum=0, maximum=0.9999)
     max_norm: float = option(1.0, "Gradients are clipped to this norm.", minimum=0)
+    teacher_share: float = option(0.5, "With a teacher's probabilities: their share of the loss; the rest is that of "
+                                       "the answers in the file.", minimum=0, maximum=1)
+    temperature: float = option(1.0, "Divides the scores of teacher and student: above 1, unlikely ones tell more.",
+                                minimum=0.1, maximum=20)
     checkpoint_seconds: float = option(30.0, "Least seconds between two checkpoints.", minimum=0)
 
     @property
@@ -59,9 +63,25 @@ class TrainConfig(LoopConfig):
 
 @dataclass(frozen=True)
 class TextConfig(LoopConfig):
-    """How a model learns to write."""
+    """How a model learns to write, or (the options of pairs) to embed."""
 
     max_tokens: int = option(1024, "Longer texts are cut to this many tokens.", minimum=8)
+    beta: float = option(0.1, "Preferences: how soon a difference from the base model is enough (DPO, KTO); "
+                              "weight of the odds (ORPO).", minimum=0)
+    chosen_weight: float = option(0.0, "DPO: weight of the chosen answers' own loss, against drift.", minimum=0)
+    batch_pairs: int = option(32, "Pairs in one step of --task embed: the others' documents are the wrong ones of "
+                                  "each.", minimum=2)
+    pair_temperature: float = option(0.05, "By which cosines of pairs are divided: less looks at the nearest wrong "
+                                           "documents only.", minimum=0.001, maximum=1)
+    hard_negatives: int = option(1, "Near but wrong documents beside each pair in a step: given ones, else those "
+                                    "that the model before training confuses.", minimum=0)
+    hard_margin: float = option(0.95, "A document whose cosine is above this share of the right one's is no hard "
+                                      "negative: it may be right too.", minimum=0, maximum=1)
+    divergence: str | None = option(None, "forward: cover all that the teacher would say; reverse: say only what it "
+                                          "would. By default reverse for --distill policy.",
+                                    choices=("forward", "reverse"))
+    teacher_words: int = option(64, "Likeliest words of the teacher that are stored for each token; all others count "
+                                    "as one.", minimum=1)
 
 
 def upper_half(layers: int) -> int:

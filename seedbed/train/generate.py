@@ -32,10 +32,12 @@ class Answers(Objective):
     def __init__(self, lesson: TextLesson) -> None:
         config, count, held = lesson.config, len(lesson.rows), len(lesson.held)
         self.smoothing = config.label_smoothing
-        self.rows = [*lesson.rows, *lesson.held, *lesson.judged]
+        alike = lesson.judged is lesson.held  # as in a search, which judges by the validation rows
+        self.rows = [*lesson.rows, *lesson.held, *([] if alike else lesson.judged)]
         lengths = [len(row.ids) for row in self.rows]
         self.batches = batches_of(lengths[:count], config, lesson.seed)
-        self.validation, self.judged = range(count, count + held), range(count + held, len(self.rows))
+        self.validation = range(count, count + held)
+        self.judged = self.validation if alike else range(count + held, len(self.rows))
         self.held = sum(lengths[count:count + held])
 
     def loss(self, student: Student, places: list[int]) -> Tensor:

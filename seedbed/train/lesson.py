@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from ..engines.base import Classifier
 from ..progress import SILENT, Progress
-from ..tasks.classify import Classify
+from ..tasks.classify import Classify, Floats
 from .config import LoopConfig, TrainConfig
 
 
@@ -55,6 +55,9 @@ class Lesson(Session):
         task: labels and metric.
         texts, targets: the training split.
         held_texts, held_targets: the validation split, for early stopping; empty in cross-validation.
+        unlabelled: further texts, of which a teacher alone says what they are.
+        soft: the teacher's scores before softmax (or sigmoid) of `texts` and then of `unlabelled`. [rows, labels]
+            `classify.whole` and `classify.lora` learn from them; other methods do not.
     """
 
     task: Classify
@@ -62,6 +65,8 @@ class Lesson(Session):
     targets: list[Any]
     held_texts: list[str] = field(default_factory=list)
     held_targets: list[Any] = field(default_factory=list)
+    unlabelled: list[str] = field(default_factory=list, kw_only=True)
+    soft: Floats | None = field(default=None, kw_only=True)
     config: TrainConfig = field(default_factory=TrainConfig, kw_only=True)
 
     @property

@@ -20,6 +20,7 @@ from torch import Tensor
 from ..errors import CorruptFile, NoResources, UserError, lacking
 from ..models.runtime import give_back_memory
 from ..progress import SILENT, Progress
+from . import team
 from .average import Average, copy
 from .config import LoopConfig
 from .interrupt import held_back
@@ -103,7 +104,8 @@ def train(parameters: dict[str, Tensor], loss: Callable[[list[int]], Tensor], ba
         UserError: the loss is not a number; the batch is saved beside the checkpoint and named.
     """
     optimizer = torch.optim.AdamW(_groups(parameters, config.weight_decay), lr=learning_rate, foreach=True)
-    per_epoch = max(1, -(-len(batches.epoch(0)) // config.accumulate))
+    accumulate = max(config.accumulate, team.size())
+    per_epoch = max(1, -(-len(batches.epoch(0)) // accumulate))
     total = per_epoch * config.epochs
     state, best = State(), {name: p.detach().clone() for name, p in parameters.items()}
     average = Average(parameters, config.ema)
@@ -111,6 +113,7 @@ def train(parameters: dict[str, Tensor], loss: Callable[[list[int]], Tensor], ba
         _recover(folder)
     if folder and (folder / STATE).is_file():
         state, best = _load(folder, average, optimizer)
+    state, best = _handed_on(state, average, best, optimizer)
     begin, saved, late = time.monotonic() - state.seconds, time.monotonic(), False
     progress.start(work, total, "steps")
     progress.advance(work, state.step)
@@ -132,18 +135,24 @@ def train(parameters: dict[str, Tensor], loss: Callable[[list[int]], Tensor], ba
             order = batches.epoch(state.epoch)
             mode(True)
             while state.place < len(order):
-                parts = order[state.place:state.place + config.accumulate]
-                torch.manual_seed(seed * 1_000_003 + state.step)
-                rate = learning_rate * _share(max(state.step, spent(total)), total, config.warmup, config.schedule)
+                parts = order[state.place:state.place + accumulate]
+                share = _share(max(state.step, spent(total)), total, config.warmup, config.schedule)
+                rate = learning_rate * (share if deadline is None else team.told(share))
                 for group in optimizer.param_groups:
                     group["lr"] = rate
-                number = 0.0
-                for rows in parts:
+                numbers = list[tuple[float, list[int]]]()
+                for at, rows in team.mine(list(enumerate(parts))):
+                    torch.manual_seed((seed * 1_000_003 + state.step) * accumulate + at)
                     value = loss(rows) / len(parts)
-                    if not math.isfinite(float(value.detach())):
-                        raise _broken(float(value.detach()), rows, state, folder)
-                    number += float(value.detach())
+                    numbers.append((float(value.detach()), rows))
+                    if not math.isfinite(numbers[-1][0]):
+                        break
                     value.backward()  # type: ignore[no-untyped-call]
+                found = [one for some in team.all_told(numbers) for one in some]
+                if bad := next((one for one in found if not math.isfinite(one[0])), None):
+                    raise _broken(*bad, state, folder)
+                number = math.fsum(one for one, _ in found)
+                team.add_gradients(parameters.values())
                 torch.nn.utils.clip_grad_norm_(list(parameters.values()), config.max_norm)
                 with held_back():
                     optimizer.step()
@@ -157,13 +166,13 @@ def train(parameters: dict[str, Tensor], loss: Callable[[list[int]], Tensor], ba
                 if time.monotonic() - saved > config.checkpoint_seconds and state.place < len(order):
                     checkpoint()
                     saved = time.monotonic()
-                if deadline is not None and time.monotonic() > deadline:
+                if deadline is not None and team.told(time.monotonic() > deadline):
                     late = True
                     break
             mode(False)
             give_back_memory()  # batches of ever other lengths leave holes in the heap
             with average.shown():
-                figure, others = validate()
+                figure, others = team.told(validate() if team.leads() else (None, {}))
             if figure is not None:
                 progress.metric(work, validation=figure)
             with held_back():
@@ -190,6 +199,20 @@ def train(parameters: dict[str, Tensor], loss: Callable[[list[int]], Tensor], ba
     ended = "the time budget ended" if late else "all epochs done" if state.bad < config.patience else \
         f"no better for {config.patience} evaluations"
     return Trained(state.history, state.step, state.best_step, ended, time.monotonic() - begin)
+
+
+def _handed_on(state: State, average: Average, best: dict[str, Tensor],
+               optimizer: torch.optim.Optimizer) -> tuple[State, dict[str, Tensor]]:
+    """What the leading process has loaded, for all."""
+    if team.size() == 1:
+        return state, best
+    slots = {name: optimizer.state.get(p, {}) for name, p in average.parameters.items()}
+    state, values, averaged, best, slots = team.told((state, average.parameters, average.values, best, slots))
+    if not team.leads():
+        copy(values, average.parameters)
+        copy(averaged, average.values)
+        optimizer.state.update({average.parameters[name]: kept for name, kept in slots.items() if kept})
+    return state, best
 
 
 def _groups(parameters: dict[str, Tensor], decay: float) -> list[dict[str, Any]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -15,11 +15,13 @@ from torch import Tensor
 
 from ..models.adapters import save_adapter
 from ..models.backbone import TOKENS_PER_BATCH, Backbone, by_length
+from ..models.teacher import Soft
 from ..models.template import Row
 from ..models.vocabulary import Vocabulary
 from ..progress import SILENT, Progress
+from . import team
 from .config import TextConfig
-from .forecast import forecast
+from .forecast import Forecast, forecast
 from .lesson import Session
 from .loop import Batches, Trained, train
 from .trainable import Adapted, Trainable, Whole
@@ -83,10 +85,15 @@ class Student:
         order = torch.tensor([number for mine in found for number in range(len(mine))], dtype=torch.long)
         return Words(hidden[owners, at - 1], targets, owners, order)          # a token is told by the one before it
 
-    def losses(self, places: Sequence[int], smoothing: float = 0.0) -> tuple[Tensor, Tensor]:
-        """Cross-entropy of each learned token in nats, and the position of its row in `places`. [tokens] each"""
+    def losses(self, places: Sequence[int], smoothing: float = 0.0,
+               soft: Soft | None = None) -> tuple[Tensor, Tensor]:
+        """Cross-entropy of each learned token in nats, and the position of its row in `places`. [tokens] each
+
+        Args:
+            soft: what a teacher thinks of these tokens; the divergence from it is mixed in.
+        """
         words = self.words(places)
-        return self.vocabulary.losses(words.vectors, words.targets, smoothing), words.owners
+        return self.vocabulary.losses(words.vectors, words.targets, smoothing, soft), words.owners
 
     def sums(self, places: Sequence[int]) -> Tensor:
         """Cross-entropy of each row in nats, summed over its learned tokens. [rows]"""
@@ -94,12 +101,18 @@ class Student:
         return each.new_zeros(len(places)).index_add(0, owners, each)
 
     @torch.no_grad()
-    def judge(self, places: Sequence[int], progress: Progress = SILENT, work: str = "") -> Losses:
-        """Losses of the rows at these positions, as the model is now."""
+    def judge(self, places: Sequence[int], progress: Progress = SILENT, work: str = "",
+              soft: Callable[[Sequence[int]], Soft] | None = None) -> Losses:
+        """Losses of the rows at these positions, as the model is now.
+
+        Args:
+            soft: what a teacher thinks of the learned tokens of some of them.
+        """
         nats = np.zeros(len(places))
         progress.start(work, len(places), "texts")
         for some in by_length([len(self.rows[i].ids) for i in places], TOKENS_PER_BATCH):
-            each, owners = self.losses([places[i] for i in some])
+            mine = [places[i] for i in some]
+            each, owners = self.losses(mine, soft=soft(mine) if soft else None)
             nats[some] = torch.zeros(len(some), dtype=torch.float64).index_add_(0, owners, each.double()).numpy()
             progress.advance(work, len(some))
         progress.done(work)
@@ -114,12 +127,14 @@ class Objective(ABC):
         batches: positions of the rows of each step.
         judged: positions of the rows whose loss is measured before and after.
         held: tokens that `validate` reads.
+        pace: share of the usual learning rate that is the default.
     """
 
     rows: Sequence[Row]
     batches: Batches
     judged: Sequence[int]
     held: int
+    pace: float = 1.0
 
     def prepare(self, student: Student) -> None:  # noqa: B027  (most methods need nothing)
         """Once, before anything is learned: what the method needs of the model as it is."""
@@ -168,11 +183,13 @@ class Lessons(Session):
             `qlora` (the same on weights held at 4 bits) or `full` (every weight of these layers; the vocabulary
             stays as it is).
         adapter: a folder where an adapter is written too, as PEFT does it.
+        compare: the model is judged as it is too, not only when it has learned.
     """
 
     config: TextConfig = field(default_factory=TextConfig)
     method: str = "lora"
     adapter: Path | None = None
+    compare: bool = True
 
 
 def _whole(backbone: Backbone, rows: Sequence[list[int]], session: Session) -> Whole:
@@ -190,6 +207,12 @@ def teach(lesson: Lessons, objective: Objective) -> Tuned:
     Raises:
         Late: the time budget does not allow a training that is worth its name.
     """
+    # what other processes learn, which train along, is thrown away
+    with team.sharing(replace(lesson, progress=SILENT, folder=None, adapter=None), objective):
+        return _teach(lesson, objective)
+
+
+def _teach(lesson: Lessons, objective: Objective) -> Tuned:
     config, begun = lesson.config, time.monotonic()
     torch.manual_seed(lesson.seed)
     backbone = Backbone.open(lesson.base, vocabulary=True, max_tokens=config.max_tokens, nf4=lesson.method == "qlora")
@@ -198,7 +221,7 @@ def teach(lesson: Lessons, objective: Objective) -> Tuned:
     rows = objective.rows
     body = make(backbone, [row.ids for row in rows], lesson)
     student = Student(backbone, body, vocabulary, rows)
-    before = student.judge(objective.judged, lesson.progress, "judge the model as it is")
+    before = student.judge(objective.judged if lesson.compare else (), lesson.progress, "judge the model as it is")
     objective.prepare(student)
 
     def loss(places: list[int]) -> Tensor:
@@ -208,11 +231,12 @@ def teach(lesson: Lessons, objective: Objective) -> Tuned:
     def validate() -> tuple[float | None, dict[str, float]]:
         return objective.validate(student)
 
-    said = forecast(body.parameters, body.boundary, loss, objective.batches, lesson, begun=begun,
-                    epochs=config.epochs, judged=objective.held)
+    said = Forecast(0.0, 0.0) if not team.leads() else forecast(
+        body.parameters, body.boundary, loss, objective.batches, lesson, begun=begun, epochs=config.epochs,
+        judged=objective.held)
     body.boundary.fill(progress=lesson.progress)
     done = train(body.parameters, loss, objective.batches, validate, config, seed=lesson.seed,
-                 learning_rate=config.learning_rate or rate, mode=backbone.train, work="fine-tune",
+                 learning_rate=config.learning_rate or rate * objective.pace, mode=backbone.train, work="fine-tune",
                  folder=lesson.checkpoint, deadline=lesson.deadline, progress=lesson.progress)
     after = student.judge(objective.judged, lesson.progress, "judge the tuned model")
     more = objective.finish(student)

@@ -27,8 +27,28 @@ class Trainable(Protocol):
         """Vectors of the texts at these positions -> [texts, width], fp32; or without pooling activations after the
         last layer -> [texts, tokens, width]."""
 
+    def show(self) -> None:
+        """Make the backbone answer as it is trained now; training may go on."""
+
     def finish(self) -> None:
         """Fold what was trained into the backbone."""
+
+
+class Frozen:
+    """Nothing is trained: a teacher, or a model that another is held against."""
+
+    def __init__(self, backbone: Backbone, rows: Sequence[list[int]]) -> None:
+        self.parameters: dict[str, Tensor] = {}
+        self.boundary = Boundary(backbone, rows, 0)
+
+    def vectors(self, places: Sequence[int], *, pool: bool = True) -> Tensor:
+        return self.boundary.pass_through(places, pool=pool)
+
+    def show(self) -> None:
+        pass
+
+    def finish(self) -> None:
+        pass
 
 
 class Adapted:
@@ -40,10 +60,13 @@ class Adapted:
         self.model = add_lora(backbone, rank=config.rank, alpha=config.alpha, layers=config.train_layers,
                               kind=config.adapter, dropout=config.adapter_dropout)
         self.parameters = {name: p for name, p in backbone.body.named_parameters() if p.requires_grad}
-        self.boundary = _boundary(backbone, rows, max(0, len(backbone.layers) - config.train_layers), lesson)
+        self.boundary = _boundary(backbone, rows, config.train_layers, lesson)
 
     def vectors(self, places: Sequence[int], *, pool: bool = True) -> Tensor:
         return self.boundary.pass_through(places, pool=pool)
+
+    def show(self) -> None:
+        pass  # adapters stand in the backbone
 
     def finish(self) -> None:
         self.backbone.settle()
@@ -61,29 +84,35 @@ class Whole:
     def __init__(self, backbone: Backbone, rows: Sequence[list[int]], lesson: Session,
                  layers: int | None = None) -> None:
         self.backbone = backbone
-        first = 0 if layers is None else max(0, len(backbone.layers) - layers)
-        fixed = {id(p) for part in (*backbone.layers[:first], *_tables(backbone.body)) for p in part.parameters()}
+        fixed = {id(p) for part in (*backbone.parts(layers)[0], *_tables(backbone)) for p in part.parameters()}
         self.parameters = {name: p.detach().float().clone().requires_grad_()
                            for name, p in backbone.body.named_parameters() if id(p) not in fixed}
-        self.boundary = _boundary(backbone, rows, first, lesson)
+        self.boundary = _boundary(backbone, rows, layers, lesson)
 
     def vectors(self, places: Sequence[int], *, pool: bool = True) -> Tensor:
         rounded = {f"body.{name}": p.to(self.backbone.dtype) for name, p in self.parameters.items()}
         return self.boundary.pass_through(places, rounded, pool=pool)
 
-    def finish(self) -> None:
-        self.backbone.settle()
+    def show(self) -> None:
         with torch.no_grad():
             for name, parameter in self.backbone.body.named_parameters():
                 if name in self.parameters:
                     parameter.copy_(self.parameters[name])
 
+    def finish(self) -> None:
+        self.backbone.settle()
+        self.show()
 
-def _tables(body: nn.Module) -> list[nn.Module]:
-    return [module for module in body.modules() if isinstance(module, nn.Embedding)]
+
+def _tables(backbone: Backbone) -> list[nn.Module]:
+    """Tables of words and positions; T5 has its vocabulary inside its body."""
+    head = backbone.root.get_output_embeddings()
+    return [one for one in backbone.body.modules() if isinstance(one, nn.Embedding) or one is head]
 
 
-def _boundary(backbone: Backbone, rows: Sequence[list[int]], first: int, lesson: Session) -> Boundary:
+def _boundary(backbone: Backbone, rows: Sequence[list[int]], layers: int | None, lesson: Session) -> Boundary:
+    """Nothing is stored where all layers are trained, nor of an encoder-decoder, which has two boundaries."""
+    first = 0 if backbone.paired else len(backbone.parts(layers)[0])
     file = lesson.folder / "activations.bin" if lesson.folder else None
     config = lesson.config
     if config.packing and not backbone.packs():

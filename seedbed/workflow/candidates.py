@@ -29,6 +29,7 @@ from ..train.lesson import Fitted, Late, Lesson
 from .config import Job, RunConfig, write
 from .journal import Journal
 from .prepare import Data, parts
+from .teaching import Teaching
 
 CURVE = (0.25, 0.5)
 """Parts of the training rows that the learning curve is measured at, besides all of them."""
@@ -75,6 +76,7 @@ class Trainer:
         self.deadline = None if budget is None else time.monotonic() + budget
         self.seed, self.progress = job.config.seed, job.progress
         self.journal = Journal(job.folder.metrics, job.progress)
+        self.teaching = Teaching(job, data) if job.config.teacher else None
 
     @property
     def late(self) -> bool:
@@ -137,9 +139,10 @@ class Trainer:
 
     def _lesson(self, rows: Dataset, base: Path | None, home: Path | None) -> Lesson:
         held = None if self.data.small else self.data.selection
+        soft = self.teaching.soft(rows.texts) if self.teaching else None
         return Lesson(self.data.task, rows.texts, rows.targets, held.texts if held else [],
                       held.targets if held else [], config=self.job.training, seed=self.seed, model=base, folder=home,
-                      deadline=self.deadline)
+                      deadline=self.deadline, soft=soft, unlabelled=self.teaching.unlabelled if self.teaching else [])
 
     def _out_of_fold(self, plan: Plan, base: Path | None, rows: Dataset, clusters: list[int]) -> Floats:
         """What the method says about each row when it has not learned from it. -> [rows, labels]"""

@@ -14,7 +14,7 @@ from .. import options
 from ..errors import CorruptFile, NotFound, UserError
 from ..options import flag_of, option
 from ..progress import Progress
-from ..train.config import TextConfig, TrainConfig
+from ..train.config import LoopConfig, TextConfig, TrainConfig
 from ..train.ladder import NAMES
 
 
@@ -34,6 +34,9 @@ class RunConfig:
     delimiter: str | None = option(None, "Character between columns (or `tab`); found out when not said.")
     candidates: tuple[str, ...] = option((), "Only these.", choices=NAMES)
     model: str | None = option(None, "Base model: a card of `seedbed models`.")
+    teacher: Path | None = option(None, "A larger classifier of these labels (a run folder or a bundle): the "
+                                        "candidates `encoder` and `lora` learn from its probabilities too.")
+    unlabeled: Path | None = option(None, "File of further texts without labels, which the teacher labels.")
     budget: str | None = option(None, "Most time for training, such as 90s, 10m or 2h.")
     metric: str = option("macro_f1", "Figure that chooses.", choices=("macro_f1", "accuracy", "micro_f1"))
     target_error: float = option(0.1, "Share of wrong answers you accept; below it the model abstains.",
@@ -44,13 +47,28 @@ class RunConfig:
 
 @dataclass(frozen=True)
 class TuneConfig:
-    """Fine-tuning of a model that writes. Flags, YAML and docs come from these fields."""
+    """Fine-tuning. Flags, YAML and docs come from these fields."""
 
-    task: str = option("chat", "What the model shall learn.",
-                       choices=("chat", "summarize", "translate", "extract", "complete", "pretrain"))
-    model: str = option("smollm2-135m-instruct", "Base model: a card of `seedbed models`.")
+    task: str = option("chat", "What the model shall learn; `prefer` is found out where answers are judged.",
+                       choices=("chat", "summarize", "translate", "extract", "complete", "entities", "embed",
+                                "prefer", "pretrain"))
+    model: str = option("", "Base model: a card of `seedbed models`; each task has its own when none is named.")
     method: str = option("lora", "lora: adapters, merged afterwards; qlora: the same on weights at 4 bits, in less "
                                  "memory; full: the weights themselves.", choices=("lora", "qlora", "full"))
+    prefer: str | None = option(None, "How it learns what is preferred; dpo for pairs, kto where answers are judged "
+                                      "alone, when not said.", choices=("dpo", "orpo", "kto"))
+    teacher: str | None = option(None, "Learn from this model: a card, a run folder, a model folder, or the URL of "
+                                       "a server with OpenAI's chat completions.")
+    distill: str = option("logits", "What of it: logits (its probabilities of the rows' answers), text (answers that "
+                                    "it writes), policy (its probabilities of the student's own answers).",
+                          choices=("logits", "text", "policy"))
+    teacher_model: str | None = option(None, "The teacher's name on that server; needed if it has several.")
+    draws: int = option(1, "Answers that the teacher writes to each question; of several the one is learned that the "
+                           "others agree with.", minimum=1, maximum=64)
+    agreement: float = option(0.5, "Least likeness of that answer to the others, as mean token F1.", minimum=0,
+                              maximum=1)
+    answer_tokens: int = option(256, "Most tokens of an answer that teacher or student writes; longer ones are left "
+                                     "out.", minimum=1)
     ask: str | None = option(None, "Column with the questions or documents, in any table; with --answer.")
     answer: str | None = option(None, "Column with what shall be written.")
     language: str | None = option(None, "What to translate into, by name or code; told from the rows when not said.")
@@ -66,9 +84,14 @@ class TuneConfig:
     encoding: str | None = option(None, "Encoding of the files, such as cp1252; found out when not said.")
     delimiter: str | None = option(None, "Character between columns (or `tab`); found out when not said.")
     budget: str | None = option(None, "Most time for training, such as 90s, 10m or 2h.")
+    search: str | None = option(None, "Try other learning rates, ranks and layers this long (30m, or '12 trials'); "
+                                      "the best on validation stays.")
     seed: int = option(0, "Fixes everything random.", minimum=0)
 
 
+WRITER = "smollm2-135m-instruct"
+USUAL = {"entities": "all-minilm-l6-v2", "embed": "all-minilm-l6-v2"}
+"""The base model of each task that does not write, when none is named; all others have `WRITER`."""
 Config = TypeVar("Config", RunConfig, TuneConfig, TrainConfig, TextConfig)
 Main = TypeVar("Main", RunConfig, TuneConfig)
 Training = TypeVar("Training", TrainConfig, TextConfig)
@@ -106,15 +129,46 @@ def check(run: Main, training: Training) -> tuple[Main, Training]:
     """
     run, training = checked(type(run), vars(run)), checked(type(training), vars(training))
     seconds(run.budget)
-    if isinstance(run, RunConfig) and run.split and (run.validation or run.test):
-        raise UserError("--split was given together with a file of its own for a split.",
-                        "Name the column that says the split, or the files that are the splits.")
-    if isinstance(run, TuneConfig) and run.method == "qlora" and training.adapter == "dora":
-        raise UserError("--method qlora and --adapter dora do not go together: DoRA scales weights as wholes, and "
-                        "there they are at 4 bits.", "Take --adapter rslora, or --method lora.")
+    if isinstance(run, TuneConfig):
+        run = dataclasses.replace(run, model=run.model or USUAL.get(run.task, WRITER))
+        _tune(run, training)
+    else:
+        _run(run)
     if run.model:
         _known(run.model)
     return run, training
+
+
+def _run(run: RunConfig) -> None:
+    if run.split and (run.validation or run.test):
+        raise UserError("--split was given together with a file of its own for a split.",
+                        "Name the column that says the split, or the files that are the splits.")
+    if run.unlabeled and not run.teacher:
+        raise UserError("--unlabeled was given without a teacher that could label its texts.",
+                        "Name one: --teacher BUNDLE")
+
+
+def _tune(run: TuneConfig, training: LoopConfig) -> None:
+    if run.method == "qlora" and training.adapter == "dora":
+        raise UserError("--method qlora and --adapter dora do not go together: DoRA scales weights as wholes, and "
+                        "there they are at 4 bits.", "Take --adapter rslora, or --method lora.")
+    if run.search is not None:
+        from .search import limit, need
+
+        limit(run.search)
+        for other, name in ((run.budget, "--budget"), (run.teacher, "--teacher")):
+            if other:
+                raise UserError(f"--search was given together with {name}.", "Leave one of them out.")
+        need()
+    if run.teacher is None:
+        if run.distill != TuneConfig.distill:
+            raise UserError(f"--distill {run.distill} was given without a teacher.", "Name one: --teacher MODEL")
+    elif run.task in (*USUAL, "prefer"):
+        raise UserError(f"--teacher was given together with --task {run.task}, which no teacher helps with here.",
+                        "Leave it out, or take a task that writes.")
+    elif "://" in run.teacher and run.distill != "text":
+        raise UserError(f"A teacher behind a URL gives text, and --distill {run.distill} needs its probabilities of "
+                        "each word.", "Learn from its text: --distill text")
 
 
 def _known(model: str) -> None:

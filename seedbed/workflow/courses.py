@@ -33,6 +33,7 @@ class Learned:
     history: list[dict[str, float]]
     predicted_seconds: float
     samples: list[Sample] = field(default_factory=list)
+    answers: dict[str, int] = field(default_factory=dict)
 
 
 class Course(Protocol[L]):
@@ -85,7 +86,30 @@ def _pretraining() -> Course[Any]:
     return PretrainingCourse()
 
 
+def _marking() -> Course[Any]:
+    from .marking import MarkingCourse
+    return MarkingCourse()
+
+
+def _embedding() -> Course[Any]:
+    from .embedding import EmbeddingCourse
+    return EmbeddingCourse()
+
+
+def _preferring() -> Course[Any]:
+    from .preferring import PreferenceCourse
+    return PreferenceCourse()
+
+
+def course_of(config: TuneConfig) -> Course[Any]:
+    """The course of a job: that of its task, or of a teacher."""
+    if config.teacher:
+        from .distilling import course
+        return course(config)
+    return COURSES[config.task]()
+
+
 COURSES: dict[str, Callable[[], Course[Any]]] = {
     **{task: _writing(task) for task in ("chat", "summarize", "translate", "extract", "complete")},
-    "pretrain": _pretraining}
+    "entities": _marking, "embed": _embedding, "prefer": _preferring, "pretrain": _pretraining}
 """By the task's name."""

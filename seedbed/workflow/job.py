@@ -65,12 +65,15 @@ def run(source: str | Path, config: RunConfig | None = None, training: TrainConf
         Interrupted: Ctrl-C; `resume` goes on where it stopped.
     """
     from ..store import hold, open_store
-    from .prepare import freeze, prepare
+    from .prepare import as_data, freeze, prepare
+    from .teaching import Teaching
 
     job = begin(str(source), config or RunConfig(), training or TrainConfig(), out, progress)
     folder = job.folder
     with told(folder, "run"), open_store() as store:
         dataset, health = prepare(str(source), job.config, job.training, progress)
+        if job.config.teacher:
+            Teaching(job, as_data(dataset, job.config))  # one that does not fit is told before anything is written
         with hold(folder.path):
             refuse(folder, "run")  # another process may have run there in the meantime
             freeze(dataset, health, folder)

@@ -8,13 +8,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..errors import DataError, NoResources
+from ..errors import DataError, NoResources, UserError
 from ..machine import memory_to_plan_for
 from ..progress import Progress
 from .config import TuneConfig, seconds
 from .courses import Learned, TuneJob
 from .prepare import TAB
-from .writing import MOST_HELD, MOST_JUDGED, SPLITS, SPLITS_WITH_TEST, WritingCourse
+from .writing import MOST, SPLITS, SPLITS_WITH_TEST, WritingCourse, counted
 
 if TYPE_CHECKING:
     from ..data.dataset import Dataset
@@ -66,15 +66,19 @@ class PretrainingCourse(WritingCourse):
         from ..train.generate import TextLesson
 
         place, most, rng = open_folder(model), job.training.max_tokens, np.random.default_rng(job.config.seed)
-        texts, learn = Texts(open_template(place, most).tokenizer, most), dataset.part("train")
+        template, learn = open_template(place, most), dataset.part("train")
+        if template.start is not None:
+            raise UserError(f"{job.config.model} reads one text and writes another: it does not go on with a text.",
+                            "Take a causal model: seedbed models recommend --task chat")
+        texts = Texts(template.tokenizer, most)
         code = codes(learn)
         if any(code) and texts.fim is None and job.config.fim:
             job.progress.note("The model has no tokens for fill-in-the-middle: source files are learned from left to "
                               "right.")
         rows = [row for text, source_file in zip(learn.texts, code, strict=True)
                 for row in texts.windows(text, filled=job.config.fim if source_file else 0, rng=rng)]
-        held, _ = _windows(texts, dataset.part("validation"), MOST_HELD, job.config.seed)
-        judged, owners = _windows(texts, dataset.part("test"), MOST_JUDGED, job.config.seed)
+        held, _ = _windows(texts, dataset.part("validation"), MOST["validation"], job.config.seed)
+        judged, owners = _windows(texts, dataset.part("test"), MOST["test"], job.config.seed)
         if not rows or len(set(owners)) < 2:  # of one file no interval can be made
             raise DataError(f"{len(learn)} files to learn from and {len(set(owners))} to judge by are too few.",
                             "Give 20 files or more, or at least 2 of your own to judge by with --test.")
@@ -104,7 +108,7 @@ class PretrainingCourse(WritingCourse):
         tuned = write(replace(lesson, progress=progress, adapter=adapter))
         tuned.backbone.save(model)
         tokenizer, part = tuned.backbone.tokenizer, dataset.part("test")
-        _, owners = _windows(Texts(tokenizer, job.training.max_tokens), part, MOST_JUDGED, job.config.seed)
+        _, owners = _windows(Texts(tokenizer, job.training.max_tokens), part, MOST["test"], job.config.seed)
         said = [""] * (max(owners) + 1)
         for file in range(len(said)):
             mine = [token for row, owner in zip(lesson.judged, owners, strict=True) if owner == file
@@ -121,12 +125,11 @@ class PretrainingCourse(WritingCourse):
         del tuned  # memory for the models that complete
         lines, samples = _lines(job, part, lesson.base, model, progress)
         lead = next((one for one in lines if one.name == "next_line_similarity"), None)
-        return Learned([*figures, *lines], sentence + (f" {answers.verdict(lead)}" if lead else ""), done.note, {
-            "all": sum(len(row.ids) for row in lesson.rows), "learned": sum(row.count for row in lesson.rows),
-            "cut": 0}, len(said), *sizes, done.history, forecast, samples)
+        return Learned([*figures, *lines], sentence + (f" {answers.verdict(lead)}" if lead else ""), done.note,
+                       counted(lesson.rows), len(said), *sizes, done.history, forecast, samples)
 
 
-def _windows(texts: Texts, part: Dataset, most: int, seed: int) -> tuple[list[Row], list[int]]:
+def _windows(texts: Texts, part: Dataset, most: int | None, seed: int) -> tuple[list[Row], list[int]]:
     """Windows to judge by, at most so many, drawn from all files alike; and the number of each one's file."""
     import numpy as np
 
@@ -134,7 +137,7 @@ def _windows(texts: Texts, part: Dataset, most: int, seed: int) -> tuple[list[Ro
     files = sorted(rng.permutation(len(part))[:most].tolist())
     made = [(row, number) for number, file in enumerate(files) for row in texts.windows(part.texts[file])]
     made = [pair for pair in made if pair[0].count]
-    if len(made) > most:
+    if most is not None and len(made) > most:
         made = [made[i] for i in sorted(rng.permutation(len(made))[:most].tolist())]
     numbers = {owner: i for i, owner in enumerate(dict.fromkeys(owner for _, owner in made))}
     return [row for row, _ in made], [numbers[owner] for _, owner in made]

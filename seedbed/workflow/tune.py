@@ -5,16 +5,19 @@ from __future__ import annotations
 import contextlib
 import json
 import shutil
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..errors import NoResources
+from ..errors import NoResources, UserError
 from ..progress import SILENT, Progress
+from ..settings import settings
 from ..train.config import TextConfig
 from .config import RunFolder, TuneConfig, plain, write, write_config
-from .courses import COURSES, Course, TuneJob
+from .courses import Course, TuneJob, course_of
+from .search import draw, search
 from .stops import begin, go_on, refuse, told
 
 if TYPE_CHECKING:
@@ -35,6 +38,19 @@ class FineTuned:
     result: TuneResult
 
 
+@contextlib.contextmanager
+def together() -> Iterator[bool]:
+    """Whether this process does the work: of several that torchrun or `accelerate launch` started, the first one. The
+    others train along inside, and have nothing to do afterwards."""
+    if settings().processes == 1:
+        yield True
+        return
+    from ..train.team import together as meet
+
+    with meet() as leading:
+        yield leading
+
+
 def finetune(source: str | Path, config: TuneConfig | None = None, training: TextConfig | None = None, *,
              out: str | Path | None = None, progress: Progress = SILENT) -> FineTuned:
     """Teach a model the task that rows of a file show.
@@ -53,15 +69,25 @@ def finetune(source: str | Path, config: TuneConfig | None = None, training: Tex
         Interrupted: Ctrl-C; `resume` goes on where it stopped.
     """
     from ..data.freeze import save_splits
+    from ..data.judged import JudgedAnswers
     from ..store import hold, open_store
 
     config = config or TuneConfig()
-    if config.task in ("chat", "complete") and Path(source).is_dir():
+    if config.task in ("chat", "complete") and not config.teacher and Path(source).is_dir():
         config = replace(config, task="pretrain")
     job = begin(str(source), config, training or TextConfig(), out, progress)
-    folder, course = job.folder, COURSES[job.config.task]()
+    if job.config.prefer:
+        job = _preferring(job)
+    folder, course = job.folder, course_of(job.config)
     with told(folder, "train"), open_store() as store:
-        dataset, said = course.read(str(source), job.config, progress)
+        try:
+            dataset, said = course.read(str(source), job.config, progress)
+        except JudgedAnswers:
+            if job.config.task != "chat":
+                raise
+            job = _preferring(job)
+            course = course_of(job.config)
+            dataset, said = course.read(str(source), job.config, progress)
         lesson = course.lesson(job, dataset, course.model(job))  # a bad row is told before anything is written
         with hold(folder.path):
             refuse(folder, "train")
@@ -69,6 +95,13 @@ def finetune(source: str | Path, config: TuneConfig | None = None, training: Tex
             write(folder.health, json.dumps(said, ensure_ascii=False, indent=1))
             write_config(job)
             return _run(job, course, store, dataset, lesson, again=False)
+
+
+def _preferring(job: TuneJob) -> TuneJob:
+    if job.config.task not in ("chat", "prefer"):
+        raise UserError(f"--prefer was given together with --task {job.config.task}.",
+                        "Leave one of them out: what is preferred is a task of its own.")
+    return replace(job, config=replace(job.config, task="prefer"))
 
 
 def resume(folder: str | Path, *, progress: Progress = SILENT) -> FineTuned:
@@ -81,7 +114,7 @@ def resume(folder: str | Path, *, progress: Progress = SILENT) -> FineTuned:
     from ..store import hold, open_store
 
     job = go_on(folder, TuneConfig, TextConfig, progress)
-    course = COURSES[job.config.task]()
+    course = course_of(job.config)
     with told(job.folder, "train"), open_store() as store, hold(job.folder.path):
         dataset = open_splits(job.folder.path)
         lesson = course.lesson(job, dataset, course.model(job))
@@ -132,6 +165,9 @@ def _train(job: TuneJob, course: Course[Any], dataset: Dataset, counts: dict[str
     model, adapter = _fresh(job.folder.model), _fresh(job.folder.adapter)
     try:
         with Meter() as meter:
+            found = None
+            if job.config.search:
+                job, lesson, found = search(job, course, lesson, journal)
             learned = course.learn(job, dataset, lesson, model, adapter, journal)
     except Late as problem:
         raise NoResources(f"The budget is too short: {problem}.", "Or lower --train-layers.") from None
@@ -140,7 +176,7 @@ def _train(job: TuneJob, course: Course[Any], dataset: Dataset, counts: dict[str
         run=job.folder.path.absolute().name, created=datetime.now(UTC).isoformat(timespec="seconds"),
         command=command(job), task=job.config.task, model=base.id, form=said["form"], data_hash=dataset.hash,
         rows=counts, config={**plain(job.config), "training": plain(job.training)}, skipped=said["skipped"],
-        **vars(learned), seconds=meter.seconds, peak_memory=meter.peak_memory,
+        **vars(learned), search=found, seconds=meter.seconds, peak_memory=meter.peak_memory,
         predicted_memory=course.memory(job, lesson), environment=environment(job.config.seed),
         licences={base.id: base.licence or "not known"})
     (model / "README.md").write_text(tuned_card(result), encoding="utf-8")
@@ -148,6 +184,8 @@ def _train(job: TuneJob, course: Course[Any], dataset: Dataset, counts: dict[str
     for part, whole in ((model, job.folder.model), (adapter, job.folder.adapter)):
         if part.exists():
             part.rename(whole)
+    if found:
+        draw(job.folder.path, found)
     write(job.folder.result, result.model_dump_json(indent=1))
     shutil.rmtree(job.folder.path / "training", ignore_errors=True)
     return result

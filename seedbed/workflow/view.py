@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import groupby
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import UserError
@@ -63,21 +62,23 @@ def view(source: Given, *, model: str, ask: str | None = None, answer: str | Non
         UserError: the source or the model cannot be used.
     """
     from ..catalog.fetch import pull_writer
-    from ..data.conversations import conversations, read_conversations
+    from ..data.conversations import read_conversations, texts
+    from ..data.judged import JudgedAnswers
     from ..models.doctor import LOOKED_AT, diagnose, ends_of
     from ..models.folder import open_folder
     from ..models.template import open_template
 
-    reading = read_conversations(source, ask=ask, answer=answer, progress=progress)
+    try:
+        reading, judged = read_conversations(source, ask=ask, answer=answer, progress=progress), False
+    except JudgedAnswers:
+        reading, judged = read_conversations(source, judged=True, progress=progress), True
     place = open_folder(pull_writer(model, progress))
     template = open_template(place, max_tokens)
     made, good = list["Row"](), list["Conversation"]()
     shown, problems = list[tuple[str, list[Part]]](), list[str]()
     for finding in reading.findings:
         problems.append(f"{finding.message} {'; '.join(finding.examples[:2])}".strip())
-    names = [f"{Path(one).name} line {line}" for one, line in zip(
-        reading.dataset.column("source"), reading.dataset.column("line"), strict=True)]
-    for one, name in zip(conversations(reading.dataset), names, strict=True):
+    for name, one in texts(reading.dataset, judged):
         try:
             row = template.row(one)
         except UserError as problem:

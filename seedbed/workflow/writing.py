@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -17,19 +17,31 @@ from .courses import Learned, TuneJob
 from .prepare import TAB
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from ..data.dataset import Dataset
-    from ..evaluate.figures import Sample
+    from ..data.health import Finding
+    from ..data.turns import Conversation
+    from ..evaluate.figures import Figure, Sample
     from ..models.template import Row, Template
-    from ..tasks.write import Write
     from ..train.generate import TextLesson
+    from ..train.student import Tuned
 
 SPLITS, SPLITS_WITH_TEST = (0.8, 0.1, 0.1), (0.9, 0.1, 0.0)
-MOST_HELD, MOST_JUDGED = 200, 500
+MOST: dict[str, int | None] = {"train": None, "validation": 200, "test": 500}
 """Rows that each validation reads, and that the figures are of, at most: more cost time and change little."""
 
 
 class WritingCourse:
     """Answers, summaries, translations, fields, code."""
+
+    judged = False
+    """Its rows hold judged answers."""
+    asks = False
+    """Its rows may lack their answers."""
+    together = 1
+    """Texts that one step cannot tear apart."""
 
     def __init__(self, task: str) -> None:
         from ..tasks.write import WRITING
@@ -45,14 +57,15 @@ class WritingCourse:
         named = {name: one for name, one in given.items() if one}
         reading = read_conversations(
             named if len(named) > 1 else source, ask=config.ask, answer=config.answer, group=config.group,
-            encoding=config.encoding, delimiter=TAB.get(config.delimiter or "", config.delimiter), progress=progress)
+            encoding=config.encoding, delimiter=TAB.get(config.delimiter or "", config.delimiter), judged=self.judged,
+            asks=self.asks, progress=progress)
         progress.note(f"Read as {reading.detected['form']}: {reading.kept:,} of {reading.read:,} rows.")
         for finding in reading.findings:
             progress.note(f"{finding.message} {'; '.join(finding.examples[:2])}")
         found = duplicates.find(reading.dataset.texts, seed=config.seed, progress=progress)
         dataset = split(reading.dataset, fractions=SPLITS_WITH_TEST if config.test else SPLITS, seed=config.seed,
                         clusters=[int(c) for c in found.near])
-        odd = findings(task_of(config, dataset), dataset)
+        odd = self.odd(config, dataset)
         for finding in odd:
             progress.note(f"{finding.message} {finding.fix} {'; '.join(finding.examples[:2])}")
         return dataset, {"form": reading.detected["form"], "skipped": reading.skipped, "read": reading.read,
@@ -64,10 +77,25 @@ class WritingCourse:
         return pull_writer(job.config.model, job.progress)
 
     def memory(self, job: TuneJob, lesson: TextLesson) -> int | None:
-        return _memory(job, lesson.rows)
+        return _memory(job, lesson.rows, self.together)
+
+    def odd(self, config: TuneConfig, dataset: Dataset) -> list[Finding]:
+        """What is odd in the rows."""
+        return findings(task_of(config, dataset), dataset)
+
+    def reader(self, config: TuneConfig, dataset: Dataset) -> Callable[[Dataset], list[tuple[str, Conversation]]]:
+        """Gives what the model reads of some rows, and where each stands, for errors."""
+        from ..data.conversations import texts
+
+        task = task_of(config, dataset)
+
+        def read(part: Dataset) -> list[tuple[str, Conversation]]:
+            found = texts(part)
+            asked = asked_as(task, config, [one for _, one in found])
+            return [(place, one) for (place, _), one in zip(found, asked, strict=True)]
+        return read
 
     def lesson(self, job: TuneJob, dataset: Dataset, model: Path) -> TextLesson:
-        from ..data.conversations import conversations
         from ..models.doctor import LOOKED_AT, diagnose, ends_of
         from ..models.folder import open_folder
         from ..models.template import open_template
@@ -75,21 +103,20 @@ class WritingCourse:
 
         place = open_folder(model)
         template = open_template(place, job.training.max_tokens)
-        task = task_of(job.config, dataset)
-        parts = {name: _rows(template, dataset.part(name), most, task, job.config) for name, most in (
-            ("train", None), ("validation", MOST_HELD), ("test", MOST_JUDGED))}
+        read = self.reader(job.config, dataset)
+        parts = {name: _rows(template, read(some(dataset, name, job.config.seed))) for name in MOST}
         if not parts["train"] or len(parts["test"]) < 2:  # of one row no interval can be made
             raise DataError(
                 f"{len(parts['train'])} rows to learn from and {len(parts['test'])} to judge by are too few.",
                 "Give 20 rows or more, or at least 2 of your own to judge by with --test.")
-        need, free = _memory(job, parts["train"]), memory_to_plan_for()
+        need, free = _memory(job, parts["train"], self.together), memory_to_plan_for()
         if need is not None and need > free:
             raise NoResources(
                 f"{job.config.model} needs about {need / 1e9:.1f} GB of memory to train, {free / 1e9:.1f} GB are "
                 "free.", "Lower --batch-tokens, --max-tokens or --train-layers, or take a smaller model.")
         learn = dataset.part("train")
-        some = asked_as(task, job.config, conversations(learn.take(range(min(LOOKED_AT, len(learn))))))
-        for sentence in diagnose(template, some, ends_of(place, template.tokenizer)):
+        first = [one for _, one in read(learn.take(range(min(LOOKED_AT, len(learn)))))]
+        for sentence in diagnose(template, first, ends_of(place, template.tokenizer)):
             job.progress.note(sentence)
         budget = seconds(job.config.budget)
         return TextLesson(parts["train"], parts["validation"], parts["test"], config=job.training,
@@ -97,24 +124,31 @@ class WritingCourse:
                           method=job.config.method, progress=job.progress,
                           deadline=None if budget is None else time.monotonic() + budget)
 
+    def trial(self, lesson: TextLesson) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+        """Train, and judge by the validation rows alone: the summed loss and the tokens of each."""
+        from ..train.generate import write
+
+        after = write(replace(lesson, judged=lesson.held, compare=False)).after
+        return after.nats, after.tokens
+
     def learn(self, job: TuneJob, dataset: Dataset, lesson: TextLesson, model: Path, adapter: Path,
               progress: Progress) -> Learned:
         import numpy as np
 
         from ..evaluate import answers
         from ..evaluate.writing import verdict, writing
-        from ..train.generate import write
 
         task = task_of(job.config, dataset)
-        tuned = write(replace(lesson, progress=progress, adapter=adapter))
+        tuned, completed = self.teach(replace(lesson, progress=progress, adapter=adapter))
         tuned.backbone.save(model)
         if job.config.ask:
             remember(task, model)
         decode = tuned.backbone.tokenizer.decode
         said = [decode([i for i, on in zip(row.ids, row.learned, strict=True) if on], skip_special_tokens=True)
                 for row in lesson.judged]
-        figures = writing(tuned.before.nats, tuned.after.nats, tuned.before.tokens,
-                          np.array([len(one.encode()) for one in said]), np.array([len(one.split()) for one in said]))
+        figures = completed(writing(
+            tuned.before.nats, tuned.after.nats, tuned.before.tokens,
+            np.array([len(one.encode()) for one in said]), np.array([len(one.split()) for one in said])))
         samples: list[Sample] = []
         assert figures[0].gain is not None
         sentence, done, sizes = verdict(figures[0].gain), tuned.trained, (tuned.parameters, tuned.trained_parameters)
@@ -124,14 +158,23 @@ class WritingCourse:
             scored, samples = found.judge(lesson.base, model, job.config.seed, progress)
             figures = sorted([*figures, *scored], key=lambda one: one.name != self.metric)
             sentence += "" if figures[0].name == "loss" else f" {answers.verdict(figures[0])}"
-        return Learned(
-            figures, sentence, done.note, {
-                "all": sum(len(row.ids) for row in lesson.rows), "learned": sum(row.count for row in lesson.rows),
-                "cut": sum(row.cut for row in lesson.rows)},
-            len(lesson.judged), *sizes, done.history, forecast, samples)
+        return Learned(figures, sentence, done.note, counted(lesson.rows), len(lesson.judged), *sizes, done.history,
+                       forecast, samples)
+
+    def teach(self, lesson: Any) -> tuple[Tuned, Callable[[list[Figure]], list[Figure]]]:
+        """Train; and what completes the figures, the loss staying the first."""
+        from ..train.generate import write
+
+        return write(lesson), list
 
 
-def _memory(job: TuneJob, rows: Sequence[Row]) -> int | None:
+def counted(rows: Sequence[Row]) -> dict[str, int]:
+    """Tokens of the rows that are learned from."""
+    return {"all": sum(len(row.ids) for row in rows), "learned": sum(row.count for row in rows),
+            "cut": sum(row.cut for row in rows)}
+
+
+def _memory(job: TuneJob, rows: Sequence[Row], together: int) -> int | None:
     from ..catalog import memory
     from ..catalog.cards import card
     from ..models.runtime import runtime
@@ -142,19 +185,22 @@ def _memory(job: TuneJob, rows: Sequence[Row]) -> int | None:
         return None
     precision: memory.Precision = "fp32" if str(runtime().dtype) == "torch.float32" else "bf16"
     longest = max(len(row.ids) for row in rows)
-    step = memory.Step(replace(config, max_tokens=longest).step_tokens, longest, config.train_layers, config.rank,
-                       config.checkpointing)
+    tokens = max(replace(config, max_tokens=longest).step_tokens, together * longest)
+    step = memory.Step(tokens, longest, config.train_layers, config.rank, config.checkpointing)
     return memory.to_train(base, cast(memory.Method, job.config.method), precision, step, logit_tokens=TOKENS)
 
 
-def _rows(template: Template, part: Dataset, most: int | None, task: Write, config: TuneConfig) -> list[Row]:
+def some(dataset: Dataset, split: str, seed: int) -> Dataset:
+    """The rows of a split that are read, drawn where they are more than `MOST`."""
     import numpy as np
 
-    from ..data.conversations import conversations
+    part, most = dataset.part(split), MOST[split]
+    if most is None or len(part) <= most:
+        return part
+    return part.take(sorted(np.random.default_rng(seed).choice(len(part), most, replace=False).tolist()))
+
+
+def _rows(template: Template, read: list[tuple[str, Conversation]]) -> list[Row]:
     from ..models.template import rows_of
 
-    if most is not None and len(part) > most:
-        part = part.take(sorted(np.random.default_rng(config.seed).choice(len(part), most, replace=False).tolist()))
-    names = [f"{Path(source).name} line {line}" for source, line in zip(part.column("source"), part.column("line"),
-                                                                        strict=True)]
-    return rows_of(template, asked_as(task, config, conversations(part)), names)
+    return rows_of(template, [one for _, one in read], [name for name, _ in read])

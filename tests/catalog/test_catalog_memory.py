@@ -103,6 +103,13 @@ def test_fewer_layers_tokens_and_logits_cost_less() -> None:
     assert to_train(one, "full", "fp32", Step(layers=8)) < to_train(one, "full", "fp32")
 
 
+def test_of_an_encoder_decoder_the_top_layers_of_both_are_trained() -> None:
+    one = card("flan-t5-small")
+    assert adapter_parameters(one, 16, trained_layers=2) == adapter_parameters(one, 16) // 4  # 2 of 8 and 2 of 8
+    assert adapter_parameters(one, 16, trained_layers=10) == adapter_parameters(one, 16)
+    assert to_train(one, "lora", "bf16", Step(layers=2)) < to_train(one, "lora", "bf16", Step(layers=8))
+
+
 def test_a_window_keeps_the_cache_small_and_an_encoder_has_none() -> None:
     windowed = card("gemma-3-1b-it")
     assert cache(windowed, "bf16", context=32768) < cache(windowed, "bf16", context=512) * 64 / 4

@@ -117,6 +117,8 @@ def test_what_a_run_does_not_do_is_said() -> None:
                                          speed=FAST.model_copy(update={"bf16_gflops": None})).chosen}
     assert fp32["all-minilm-l6-v2"].train_precision == "fp32"
     assert "does not train it" in " ".join(fp32["flan-t5-small"].cautions), "no candidate is an encoder-decoder"
+    writes = {c.card: c for c in recommend("summarize", memory=64 * GB, speed=FAST).chosen}["flan-t5-small"]
+    assert writes.trained_here and "does not train it" not in " ".join(writes.cautions)
     trained = [c.trained_here for c in fp32.values()]
     assert trained == sorted(trained, reverse=True) and not fp32["flan-t5-small"].trained_here
 

@@ -69,7 +69,7 @@ def archive(*names: str) -> bytes:
 @pytest.mark.parametrize(("name", "content", "message"), [
     ("a.csv", b"", "is empty"), ("a.csv", b" \n\n\t\n", "is empty"), ("a.csv", b"\xef\xbb\xbf", "is empty"),
     ("a.jsonl", b"", "is empty"), ("a.json", b"", "is empty"), ("a.parquet", b"", "is empty"),
-    ("a.csv.gz", gzip.compress(b""), "is empty"),
+    ("a.csv.gz", gzip.compress(b"", mtime=0), "is empty"),
     ("a.csv", b"text,label\n", "a header and no rows"), ("a.xlsx", workbook([["text", "label"]]),
                                                          "a header and no rows"),
     ("a.xlsx", workbook([]), "is empty"), ("a.json", b"[]", "has no rows"),
@@ -85,7 +85,7 @@ def archive(*names: str) -> bytes:
     ("a.json", b"[1, 2]", "Not one of the 2 rows"), ("a.parquet", b"PAR1 and then nothing",
                                                      "cannot be read as Parquet"),
     ("a.xlsx", b"PK\x03\x04 and then nothing", "is damaged"),
-    ("a.csv.gz", gzip.compress(GOOD.encode() * 500)[:60], "is damaged"),
+    ("a.csv.gz", gzip.compress(GOOD.encode() * 500, mtime=0)[:60], "is damaged"),
     ("a.zip", archive("a.csv", "b.csv"), "2 files"), ("a.zip", archive(), "0 files"),
     ("a.csv", b"text,label\n,\n ,x\n", "Not one of the 2 rows"), ("a.jsonl", b"{\n{\n", "Not one of the 2 rows"),
     ("a.csv", b"text,label\n" + ("caf\u00e9,x\n".encode() + "th\u00e9,y\n".encode("cp1252")) * 20,

@@ -20,8 +20,9 @@ def test_a_row_is_answered_as_if_it_were_alone(family: str) -> None:
     assert answers(writer, asked, few) == ["".join(writer.answer(one, few)) for one in asked]
 
 
-def test_some_end_before_others_and_stops_are_not_written() -> None:
-    writer = Writer.open(tiny.model("llama"))
+@pytest.mark.parametrize("family", ["llama", "t5"])
+def test_some_end_before_others_and_stops_are_not_written(family: str) -> None:
+    writer = Writer.open(tiny.model(family))
     asked = [[{"role": "user", "content": text}] for text in TEXTS]
     whole = answers(writer, asked, Sampling(max_tokens=12))
     stop = tuple(text[4:6] for text in whole[:2])

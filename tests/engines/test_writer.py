@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import tiny
 import torch
-from transformers import AutoModelForCausalLM
+from transformers import AutoModelForCausalLM, AutoModelForSeq2SeqLM
 
 from seedbed.data.turns import Conversation
 from seedbed.engines.sampling import Sampling
@@ -14,15 +14,17 @@ from seedbed.engines.writer import Writer, draw
 from seedbed.errors import UserError
 
 
-@pytest.mark.parametrize("family", tiny.DECODERS)
+@pytest.mark.parametrize("family", (*tiny.DECODERS, *tiny.PAIRED))
 def test_it_writes_what_transformers_generates(family: str) -> None:
     writer = Writer.open(tiny.model(family))
     tokenizer = writer.backbone.tokenizer
-    model = AutoModelForCausalLM.from_pretrained(tiny.model(family), dtype=torch.float32)
+    paired = family in tiny.PAIRED
+    kind = AutoModelForSeq2SeqLM if paired else AutoModelForCausalLM
+    model = kind.from_pretrained(tiny.model(family), dtype=torch.float32)
     for text in ("the box came", "great and lovely fast box on monday with a paper label inside"):  # past the window
         ids = torch.tensor([tokenizer(text)["input_ids"]])
         want = model.generate(ids, max_new_tokens=24, do_sample=False, eos_token_id=list(writer.ends),
-                              attention_mask=torch.ones_like(ids), pad_token_id=0)[0, ids.shape[1]:]
+                              attention_mask=torch.ones_like(ids), pad_token_id=0)[0, 1 if paired else ids.shape[1]:]
         made = "".join(writer.go_on(text, Sampling(max_tokens=24)))
         assert made == tokenizer.decode(want, skip_special_tokens=True)
 

@@ -6,14 +6,16 @@ import pytest
 
 from seedbed.evaluate.lines import EACH, Cut, cuts, figures, parses
 
-FILE = "import os\n\n\ndef box(label):\n    if label:\n        return label + 1\n\n    return 'blue'\n\n\nclass Paper:\n    ok = 1\n"
+FILE = ("import os\n\n\ndef box(label):\n    if label:\n        return label + 1\n\n    return 'blue'\n\n\n"
+        "class Paper:\n    ok = 1\n")
 
 
 def test_cuts_leave_the_file_whole_and_are_fixed_by_the_seed() -> None:
     texts = [FILE, FILE.replace("box", "bag") * 3, "x = 1\n"]
     found = cuts(texts, 60, 0, ("line", "rest", "gap"))
     assert {cut.file for cut in found} == {0, 1} and sum(cut.file == 1 for cut in found) == EACH
-    assert {cut.kind for cut in found} == {"line", "rest", "gap"} and found == cuts(texts, 60, 0, ("line", "rest", "gap"))
+    assert {cut.kind for cut in found} == {"line", "rest", "gap"}
+    assert found == cuts(texts, 60, 0, ("line", "rest", "gap"))
     assert found != cuts(texts, 60, 1, ("line", "rest", "gap"))
     for cut in found:
         text = texts[cut.file]
@@ -36,8 +38,8 @@ def test_what_is_judged_of_an_answer() -> None:
 
 
 def test_figures_are_over_files_and_parse_what_can_be_parsed() -> None:
-    places = [Cut(0, "line", "a = 1", "\n", "b = 2"), Cut(0, "line", "b = 1", "\n", "cd = 2"), Cut(1, "rest", "x", "\n", " = 1"),
-              Cut(2, "line", "a", "\n", "b"), Cut(2, "rest", "y", "\n", " = 2")]
+    places = [Cut(0, "line", "a = 1", "\n", "b = 2"), Cut(0, "line", "b = 1", "\n", "cd = 2"),
+              Cut(1, "rest", "x", "\n", " = 1"), Cut(2, "line", "a", "\n", "b"), Cut(2, "rest", "y", "\n", " = 2")]
     before, after = ["\nb = 3", "\n(", " = 2", "\nx", " ="], ["\nb = 2", "\ncd = 2", " = 1", "\nb", " = 2"]
     found = {one.name: one for one in figures(places, before, after, [True, True, False])}
     assert list(found) == ["next_line_exact", "next_line_similarity", "rest_of_line_exact", "rest_of_line_similarity",

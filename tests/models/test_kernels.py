@@ -15,6 +15,7 @@ from transformers.models.llama.modeling_llama import LlamaRMSNorm
 from seedbed.models import kernels
 from seedbed.models.adapters import add_lora, merge
 from seedbed.models.backbone import Backbone
+from seedbed.models.template import Paired
 
 LINEARS = {"llama": 7, "qwen2": 7, "mistral": 7, "gemma3": 7, "bert": 6}
 """Linear layers in one layer of each family."""
@@ -80,15 +81,24 @@ CASES: dict[str, dict[str, Any]] = {
     "dropout, but not training": {"dropout": 0.5, "training": False},
     "longer than LONGEST": {"tokens": kernels.LONGEST + 1, "falls": True, "kv": 4, "rows": 1},
     "dropout in training": {"dropout": 0.5, "falls": True},
+    "distances": {"places": True},
+    "distances, bidirectional, padded": {"causal": False, "mask": padded([9, 3], 9), "places": True},
+    "another text": {"causal": False, "keys": 5},
+    "another text, padded, distances": {"causal": False, "keys": 5, "places": True,
+                                        "mask": padded([5, 2], 5)[:, :, :1].expand(-1, -1, 9, -1)},
+    "distances that are trained": {"places": True, "learned": True, "falls": True},
 }
 
 
 @pytest.mark.parametrize("case", CASES.values(), ids=list(CASES))
 def test_attention_equals_sdpa(case: dict[str, Any], taken: list[int]) -> None:
     o = SimpleNamespace(**{"causal": True, "kv": 2, "tokens": 9, "mask": None, "said": None, "scaling": None,
-                           "dropout": 0.0, "training": True, "falls": False, "rows": 2, **case})
+                           "dropout": 0.0, "training": True, "falls": False, "rows": 2, "keys": None,
+                           "places": False, "learned": False, **case})
     torch.manual_seed(0)
-    shapes = [(o.rows, heads, o.tokens, 8) for heads in (4, o.kv, o.kv)]
+    keys = o.keys or o.tokens
+    shapes = [(o.rows, 4, o.tokens, 8), (o.rows, o.kv, keys, 8), (o.rows, o.kv, keys, 8)]
+    places = torch.randn(1, 4, o.tokens, keys, requires_grad=o.learned) if o.places else None
     values = [torch.randn(shape) for shape in shapes]
     module = Attention(o.causal, 4 // o.kv).train(o.training)
     found = []
@@ -96,7 +106,7 @@ def test_attention_equals_sdpa(case: dict[str, Any], taken: list[int]) -> None:
         torch.manual_seed(1)  # dropout
         q, k, v = (x.clone().requires_grad_() for x in values)
         dropout = o.dropout if o.training else 0.0
-        out, weights = function(module, q, k, v, o.mask, scaling=o.scaling, is_causal=o.said,
+        out, weights = function(module, q, k, v, o.mask, scaling=o.scaling, is_causal=o.said, position_bias=places,
                                 dropout=dropout if function is sdpa_attention_forward else o.dropout)
         assert weights is None
         out.mul(torch.sin(torch.arange(out.numel()).view(out.shape))).sum().backward()
@@ -107,7 +117,7 @@ def test_attention_equals_sdpa(case: dict[str, Any], taken: list[int]) -> None:
         assert far(mine, theirs) < 1e-5
 
 
-@pytest.mark.parametrize("name", ["softcap", "s_aux", "position_bias"])
+@pytest.mark.parametrize("name", ["softcap", "s_aux"])
 def test_attention_leaves_what_it_does_not_know_to_torch(name: str, taken: list[int],
                                                          monkeypatch: pytest.MonkeyPatch) -> None:
     from transformers.integrations import sdpa_attention
@@ -209,6 +219,40 @@ def test_low_rank_equals_peft_and_plain_restores(family: str) -> None:
     kernels.quicken(backbone.body)
     assert replaced(backbone.body) == names
     assert torch.equal(pass_through(backbone)[0], mine)
+
+
+@pytest.mark.parametrize("family", tiny.PAIRED)
+def test_an_encoder_decoder_equals_transformers_own_passes(family: str, taken: list[int]) -> None:
+    """Padded rows, each with a source and a target of its own length: activations at their places, and gradients."""
+    backbone = Backbone.open(tiny.model(family), vocabulary=True)
+    torch.manual_seed(0)
+    add_lora(backbone, rank=2, alpha=8.0, layers=3)
+    rows = [Paired(range(3, 3 + source), range(2, 2 + target)) for source, target in ((9, 3), (4, 7), (1, 1))]
+    wanted = {n: p for n, p in backbone.root.named_parameters() if p.requires_grad}
+    enc, dec = {"t5": (6, 10), "flan_t5": (7, 11), "bart": (6, 10), "marian": (6, 10)}[family]  # linear layers of one
+    assert len(wanted) == 2 * 3 * (enc + dec)
+
+    def passed() -> tuple[Tensor, tuple[Tensor, ...]]:
+        out = backbone.hidden(backbone.batch(rows))
+        real = torch.cat([one[:len(row)] for one, row in zip(out, rows, strict=True)])
+        told = real.mul(torch.cos(torch.arange(real.numel()).view(real.shape))).sum()
+        return real, torch.autograd.grad(told, list(wanted.values()))
+    for parameter in wanted.values():
+        parameter.data.normal_(std=0.2)
+    mine, grads = passed()
+    assert len(taken) == tiny.LAYERS + 2 * (tiny.LAYERS - 1)
+    alone = torch.cat([backbone.hidden(backbone.batch([row]))[0] for row in rows])
+    assert far(alone, mine) < 1e-5
+    kernels.plain(backbone.root)
+    backbone.root.double().set_attn_implementation("eager")  # in fp32 it is further from this than our passes are
+    theirs, expected = passed()
+    assert far(mine, theirs) < 2e-5
+    assert all(far(a, b) < 1e-4 and float(b.abs().max()) > 0 for a, b in zip(grads, expected, strict=True))
+    backbone.train()
+    backbone.root.set_attn_implementation(kernels.ATTENTION)
+    taken.clear()
+    backbone.hidden(backbone.batch(rows))
+    assert len(taken) == tiny.LAYERS + 2 * (tiny.LAYERS - 1), "attention drops nothing in training"
 
 
 @pytest.mark.parametrize("family", ["qwen2", "bert"])

@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 import tiny
-from transformers import AutoTokenizer
+from transformers import AutoConfig, AutoTokenizer
 
 from seedbed.data.turns import Conversation, pair
 from seedbed.errors import DataError
-from seedbed.models.template import Row, Template, rows_of
+from seedbed.models.template import Paired, Row, Template, open_template, rows_of
 
 CHATML = ("{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}"
           "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}")
@@ -120,6 +120,29 @@ def test_texts_and_models_without_a_template() -> None:
     asked = made.row(pair("the box", "blue"))
     assert learned(made, asked) == ["blue<|im_end|>"]
     assert made.prompt([{"role": "user", "content": "the box"}]) == "the box\n"
+
+
+def test_an_encoder_decoder_reads_what_was_asked_and_learns_the_answer() -> None:
+    """As transformers makes it of `labels`: the decoder is given its first token and then the answer, to its end."""
+    made = open_template(tiny.model("flan_t5"), 12)
+    tokenizer, config = made.tokenizer, AutoConfig.from_pretrained(tiny.model("flan_t5"))
+    row = made.row(pair("the box", "blue", system="Colours."))
+    asked = tokenizer("Colours.\nthe box")["input_ids"]
+    assert isinstance(row.ids, Paired)
+    assert row.ids == [*asked, config.decoder_start_token_id, *tokenizer("blue")["input_ids"]]
+    assert (row.ids.source, row.count, row.cut) == (len(asked), len(tokenizer("blue")["input_ids"]), 0)
+    assert learned(made, row) == ["blue<eos>"]
+    assert made.prompt([{"role": "system", "content": "Colours."}, {"role": "user", "content": "the box"}]) \
+        == tokenizer.decode(asked[:-1])
+    talk = Conversation((*pair("the box", "blue").messages, *pair("great?", "lovely").messages))
+    assert learned(made, made.row(talk)) == ["lovely<eos>"]  # earlier turns are read
+    assert "blue" in tokenizer.decode(made.row(talk).ids[:made.row(talk).ids.source])
+    long = made.row(pair("slow " * 30, "dead " * 20))
+    source, target = (tokenizer(words * times)["input_ids"] for words, times in (("slow ", 30), ("dead ", 20)))
+    assert long.ids == [*source[:11], source[-1], config.decoder_start_token_id, *target[:11]]  # 12 each
+    assert long.cut == len(source) + 1 + len(target) - 24 and long.count == 11
+    with pytest.raises(DataError, match="A plain text was given, and this model learns to answer"):
+        made.row(Conversation(text="the box came"))
 
 
 def test_what_is_cut_is_counted_and_a_row_without_learned_tokens_is_named() -> None:

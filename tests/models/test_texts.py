@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -35,7 +36,7 @@ def test_each_token_is_learned_once_and_the_end(family: str, most: int) -> None:
     assert begun == whole[family == "llama":]  # nothing stands before the first that could tell it
     assert all(len(row.ids) <= most for row in rows) and all(row.ids[:len(texts.head)] == texts.head for row in rows)
     context, head = min(CONTEXT, most // 8), len(texts.head)
-    for before, after in zip(rows, rows[1:], strict=False):
+    for before, after in pairwise(rows):
         assert after.ids[head:head + context] == before.ids[-context:]
         assert after.learned == [False] * (head + context) + [True] * (len(after.ids) - head - context)
     assert not any(row.cut for row in rows)

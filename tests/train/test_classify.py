@@ -225,3 +225,24 @@ def test_a_boundary_on_a_full_disk_is_an_error_and_not_a_dead_process(tmp_path: 
     monkeypatch.setattr(boundary_module.os, "posix_fallocate", full)
     with pytest.raises(OSError, match="No space left"):
         Boundary(Backbone.open(tiny.model("llama")), [[1, 2, 3], [4, 5]], 2, file=tmp_path / "a.bin", memory=10)
+
+
+@pytest.mark.parametrize("many", [False, True])
+def test_it_learns_from_a_teacher_alone(many: bool) -> None:
+    """Half of the labels are wrong and most texts have none; the teacher knows."""
+    one = several("bert") if many else lesson("bert", config=SLOW)
+    right_y = torch.from_numpy(one.y if many else np.eye(2, dtype=np.int64)[one.y]).float()
+    soft = (right_y * 8 - 4).numpy()
+    wrong = [one.targets[(i * 7 + 1) % 12] for i in range(12)]
+    taught = dataclasses.replace(one, texts=one.texts[:12], targets=wrong, unlabelled=one.texts[12:], soft=soft,
+                                 config=dataclasses.replace(SLOW, teacher_share=1.0, temperature=2.0))
+    alone = dataclasses.replace(taught, unlabelled=[], soft=None)
+    assert right(classify.whole(taught), one) > right(classify.whole(alone), one) + 0.1
+
+
+def test_a_teacher_without_a_share_changes_nothing() -> None:
+    one = lesson("bert", 24)
+    soft = np.zeros((24, 2), np.float32)
+    without = dataclasses.replace(one, soft=soft, config=dataclasses.replace(QUICK, teacher_share=0.0))
+    pairs = zip(weights(classify.lora(one)), weights(classify.lora(without)), strict=True)
+    assert all(torch.equal(first, second) for first, second in pairs)

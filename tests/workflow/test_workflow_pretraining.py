@@ -62,7 +62,8 @@ def tokens(text: str) -> list[int]:
 
 
 def test_a_model_that_fills_in_is_judged_by_it_and_shows_no_marks(
-        tiny_ladder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+        tiny_ladder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+        capsys: pytest.CaptureFixture[str]) -> None:
     marks = FAMILIES[0]
     model = gap_model(tmp_path / "fim", marks.prefix, marks.suffix, marks.middle)
     monkeypatch.setattr("seedbed.workflow.writing.WritingCourse.model", lambda *_: model)

@@ -132,9 +132,9 @@ def test_what_is_wrong_is_told_before_anything_is_written(tiny_ladder: Path, tmp
     file = write(tmp_path / "asked.jsonl")
     with pytest.raises(DataError, match=r"asked.jsonl line \d+: not one token would be learned: the answer begins"):
         finetune(file, CONFIG, TextConfig(max_tokens=8), out=tmp_path / "out")
-    with pytest.raises(UserError, match="tiny-bert is not a causal language model"):
+    with pytest.raises(UserError, match="tiny-bert reads and does not write"):
         finetune(file, TuneConfig(model="tiny-bert"), QUICK, out=tmp_path / "out")
-    with pytest.raises(UserError, match="tiny-bert is not a causal language model"):
+    with pytest.raises(UserError, match="tiny-bert reads and does not write"):
         view(file, model="tiny-bert")
     assert main(["generate", "tiny-bert", "the box"]) == 2
     (tmp_path / "few.jsonl").write_text('{"prompt": "a", "completion": "b"}\n')
@@ -145,6 +145,27 @@ def test_what_is_wrong_is_told_before_anything_is_written(tiny_ladder: Path, tmp
     with pytest.raises(UserError, match="out of bounds"):
         finetune(file, CONFIG, TextConfig(rank=0), out=tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+def test_an_encoder_decoder_learns_is_seen_and_answers(tiny_ladder: Path, tmp_path: Path,
+                                                       capsys: pytest.CaptureFixture[str]) -> None:
+    file = write(tmp_path / "asked.jsonl")
+    seen = view(file, model="tiny-t5", rows=1)
+    (_, parts), = seen.shown
+    assert [part.learned for part in parts] == [False, True]
+    assert [part.text for part in parts] == ["the box and the box came 0<eos><pad>", "the box it was<eos>"]
+    assert (seen.problems, seen.diagnosis) == ([], [])
+    done = finetune(file, TuneConfig(model="tiny-t5"), QUICK, out=tmp_path / "out")
+    result = done.result
+    assert "has learned" in result.verdict and result.after.loss.value < result.before.loss.value / 2
+    assert result.predicted_memory is not None and result.predicted_memory > 0.5e9
+    whole = finetune(file, TuneConfig(model="tiny-t5", method="full"), QUICK, out=tmp_path / "whole").result
+    assert whole.after.loss.value < whole.before.loss.value
+    assert main(["generate", str(done.folder.path), "the box and the box came 0"]) == 0
+    assert "it was" in capsys.readouterr().out
+    (tmp_path / "plain.jsonl").write_text("\n".join(json.dumps({"text": f"the box {i}"}) for i in range(60)))
+    with pytest.raises(DataError, match=r"plain.jsonl line \d+: A plain text was given, and this model learns"):
+        finetune(tmp_path / "plain.jsonl", TuneConfig(model="tiny-t5"), QUICK, out=tmp_path / "none")
 
 
 def test_memory_and_time_that_do_not_suffice_are_told(tiny_ladder: Path, tmp_path: Path,

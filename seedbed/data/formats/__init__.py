@@ -1,7 +1,7 @@
 """Readers, one file a format, and which of them a source needs: told by its first bytes, its extension as a hint.
 
 A reader is a function `(source, tally) -> Iterator[Chunk]`. It counts what it leaves out in the tally. A package that
-gives the entry point `seedbed.readers` named `conll` reads the files that end in `.conll`.
+gives the entry point `seedbed.readers` named `conllu` reads the files that end in `.conllu`.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from importlib import import_module
 
 from ...plugins import Registry
 from ..tally import Tally
+from .conll import SUFFIXES, looks_like
 from .encoding import refuse_binary
 from .source import Chunk, Source
 
@@ -28,6 +29,7 @@ def _reader(module: str, function: str) -> Reader:
 BUILT_IN: dict[str, Callable[[], Reader]] = {
     "csv": partial(_reader, "delimited", "read_delimited"), "json": partial(_reader, "json_text", "read_json"),
     "jsonl": partial(_reader, "json_text", "read_jsonl"), "parquet": partial(_reader, "parquet", "read_parquet"),
+    "conll": partial(_reader, "conll", "read_conll"),
     "excel": partial(_reader, "excel", "read_excel"), "folder": partial(_reader, "folder", "read_folder"),
     "documents": partial(_reader, "documents", "read_documents"),
     "sql": partial(_reader, "sql", "read_sql")}
@@ -86,4 +88,6 @@ def _text_format(source: Source, head: bytes) -> str:
         except (ValueError, RecursionError):  # the line is longer than the head, or broken, or only begins the object
             cut = not rest and not is_json and not re.match(r'\{\s*"[^"]*"\s*:\s*\[\s*\{', first)
             return "jsonl" if cut or is_lines else "json"
+    if source.suffix in SUFFIXES or looks_like(start):
+        return "conll"
     return "jsonl" if is_lines else "json" if is_json else "csv"

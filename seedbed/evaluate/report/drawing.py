@@ -111,6 +111,18 @@ def page(chart: Any, key: str, title: str, text: str) -> str:
     return re.sub(r' xmlns:\w+="[^"]*"', "", re.sub(r"(</?)ns\d+:", r"\1", written))
 
 
+def file(chart: Any, key: str, title: str, text: str) -> str:
+    """The chart as an SVG file of its own that follows the reader's theme, as the page does."""
+    from pathlib import Path
+
+    style = (Path(__file__).parent / "style.css").read_text(encoding="utf-8")
+    themes = style[style.index(":root {"):style.index("* {")]
+    inner = page(chart, key, title, text)
+    at = inner.index(">")
+    look = f"<style>{themes} svg {{ background: var(--paper); font: {FONT_SIZE}px system-ui, {FONT}; }}</style>"
+    return f'{inner[:at]} xmlns="{SVG}">{look}{inner[at + 1:]}'
+
+
 _NOT_XML = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff]")
 _NAMES = {value: name for name, value in PALETTE.items()}
 _DROPPED = ("class", "pointer-events", "font-family", "aria-hidden", "aria-roledescription", "role",

@@ -33,8 +33,7 @@ def facts(result: TuneResult) -> dict[str, Any]:
     return {
         "w": w, "clip": clip, "lead": result.figures[0], "contents": parts, "level": 0.95,
         "tentative_below": TENTATIVE_BELOW, "with_baseline": any(one.baseline for one in result.figures),
-        "commands": [f"seedbed {verb} {result.run}" + words for verb, words in COMMANDS.get(
-            result.task, COMMANDS["chat"])],
+        "commands": [trial(result.task, result.run)],
         "tokens": [(f"Tokens {name}", w.count(count)) for name, count in result.tokens.items()],
         "facts": [("Run", result.run), ("Made", result.created), ("Read as", result.form),
                   ("Rows", ", ".join(f"{w.count(n)} {name}" for name, n in result.rows.items())),
@@ -43,5 +42,8 @@ def facts(result: TuneResult) -> dict[str, Any]:
         "environment": flat(result.environment), "config": flat(result.config)}
 
 
-COMMANDS = {"chat": [("generate", ' "..."')]}
-"""How a model of a task is tried, from the folder above the run's."""
+def trial(task: str, folder: str) -> str:
+    """The line with which a model of a task is tried."""
+    if task == "embed":
+        return f'SentenceTransformer("{folder}/model").encode(["..."])'
+    return f'seedbed {"predict" if task == "entities" else "generate"} {folder} "..."'

@@ -1,0 +1,166 @@
+"""How well questions find their documents: recall, reciprocal rank and nDCG before and after training, and BM25."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..records import Estimate
+from .figures import Figure
+from .intervals import LEVEL, Array, difference_interval, wilson
+
+DEPTH = 10
+"""Documents that a person looks at: MRR and nDCG count no further."""
+RECALLS = (1, 5, 10)
+BLOCK = 256
+"""Questions whose scores are held at once."""
+WORD = r"(?u)[぀-ヿ㐀-鿿]|[^\W぀-ヿ㐀-鿿]+"
+"""Words; in Chinese and Japanese each character is one."""
+
+Scores = Callable[[int, int], NDArray[Any]]
+"""Scores of the questions from one position to another: -> [questions, documents]; more is nearer."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """Where each question's documents stood among all. [questions] each, from 0 to 1.
+
+    Args:
+        recall: by depth: the share of the question's documents among the first so many.
+        reciprocal: 1 / rank of the first right document, 0 beyond 10 (MRR@10 is its mean).
+        ndcg: nDCG@10 (Järvelin and Kekäläinen 2002) with one gain for each right document.
+    """
+
+    recall: dict[int, Array]
+    reciprocal: Array
+    ndcg: Array
+
+
+def search(scores: Scores, right: Sequence[Sequence[int]]) -> Found:
+    """Rank all documents for each question.
+
+    A document that scores the same as a right one counts as before it: what tells nothing apart finds nothing.
+
+    Args:
+        scores: of all documents.
+        right: [questions] positions of the documents that answer each question, one at the least.
+    """
+    discount = 1 / np.log2(np.arange(2, DEPTH + 2))
+    recall = {depth: np.zeros(len(right)) for depth in RECALLS}
+    reciprocal, ndcg = np.zeros(len(right)), np.zeros(len(right))
+    for start in range(0, len(right), BLOCK):
+        some = right[start:start + BLOCK]
+        for i, (row, mine) in enumerate(zip(scores(start, start + len(some)), some, strict=True), start):
+            own = np.sort(row[list(mine)])[::-1]
+            others = np.delete(row, list(mine))
+            rank = np.array([(others >= one).sum() for one in own]) + np.arange(1, len(own) + 1)  # [right documents]
+            for depth in RECALLS:
+                recall[depth][i] = (rank <= depth).mean()
+            near = rank[rank <= DEPTH]
+            reciprocal[i] = 1 / near[0] if len(near) else 0.0
+            ndcg[i] = discount[near - 1].sum() / discount[:len(own)].sum()
+    return Found(recall, reciprocal, ndcg)
+
+
+def by_cosine(questions: NDArray[np.float32], documents: NDArray[np.float32]) -> Scores:
+    """Scores of vectors of length 1: [questions, width], [documents, width]."""
+    return lambda start, stop: questions[start:stop] @ documents.T
+
+
+def by_words(questions: Sequence[str], documents: Sequence[str], k1: float = 1.2, b: float = 0.75) -> Scores:
+    """BM25 (Robertson and Zaragoza 2009, "The probabilistic relevance framework: BM25 and beyond"): what a search by
+    words finds, which needs no model and which a model should beat to be worth its price.
+
+    Args:
+        k1: how soon a repeated word stops counting more.
+        b: how much a long document is discounted.
+    """
+    from scipy.sparse import diags_array
+    from sklearn.feature_extraction.text import CountVectorizer
+
+    counter = CountVectorizer(token_pattern=WORD)
+    counts = counter.fit_transform([*documents, *questions]).astype(np.float64).tocsr()
+    asked, counts = (counts[len(documents):] > 0).astype(np.float64), counts[:len(documents)]
+    having = np.bincount(counts.indices, minlength=counts.shape[1])
+    rare = np.log1p((len(documents) - having + 0.5) / (having + 0.5))
+    length = np.asarray(counts.sum(axis=1)).ravel()
+    owner = np.repeat(np.arange(len(documents)), np.diff(counts.indptr))
+    counts.data *= (k1 + 1) / (counts.data + k1 * (1 - b + b * length[owner] / max(1e-9, length.mean())))
+    weighted: Any = (counts @ diags_array(rare)).T.tocsc()
+    return lambda start, stop: (asked[start:stop] @ weighted).toarray()
+
+
+def retrieval(before: Found, after: Found, words: Found, unit: Sequence[int]) -> list[Figure]:
+    """Figures of a model before and after training, beside BM25, on the same questions. nDCG@10 leads.
+
+    Args:
+        unit: [questions] number of the question's unit: questions that share a document stand or fall together, so
+            intervals are over units.
+    """
+    kinds: list[tuple[str, str, Callable[[Found], Array]]] = [
+        ("ndcg_at_10", "nDCG@10", lambda found: found.ndcg),
+        *((f"recall_at_{depth}", f"recall@{depth}", lambda found, depth=depth: found.recall[depth])
+          for depth in RECALLS),
+        ("mrr_at_10", "MRR@10", lambda found: found.reciprocal)]
+    number = np.unique(np.asarray(unit), return_inverse=True)[1]
+    return [Figure(name=name, title=title, more=True, before=_mean(of(before), number),
+                   after=_mean(of(after), number), gain=_gain(of(after), of(before), number),
+                   baseline=_mean(of(words), number))
+            for name, title, of in kinds]
+
+
+def best(scores: Scores, questions: int) -> list[int]:
+    """The document that stands first for each of the first so many questions."""
+    return [int(row.argmax()) for start in range(0, questions, BLOCK)
+            for row in scores(start, min(questions, start + BLOCK))]
+
+
+def verdict(figures: list[Figure], documents: int) -> str:
+    """One sentence for people: does it find more, and is it worth more than a search by words?
+
+    Args:
+        documents: how many were searched.
+    """
+    lead = figures[0]
+    gain, words = lead.gain, lead.baseline
+    assert gain is not None and words is not None
+    beside = f" A search by words (BM25) has {words.value:.3f} ({words.low:.3f} to {words.high:.3f})."
+    how = f"{lead.title} {lead.before.value:.3f} before, {lead.after.value:.3f} after, gain {gain.value:+.3f} " \
+          f"({gain.low:+.3f} to {gain.high:+.3f}, n {gain.n}) among {documents:,} documents."
+    if gain.low > 0:
+        return f"It finds more: {how}{beside}"
+    if gain.high < 0:
+        return f"It has become worse on questions that it has not seen: {how} Lower the learning rate."
+    return f"Nothing is proven: on questions that it has not seen the difference could be chance. {how}{beside}"
+
+
+def _mean(values: Array, unit: NDArray[Any]) -> Estimate:
+    """Mean of values from 0 to 1, with Wilson's interval at the effective number of cases that the spread over units
+    tells (Korn and Graubard 1998, "Confidence intervals for proportions with small expected number of positive counts
+    estimated from survey data") and Student's t. Without any spread the units are the cases."""
+    from scipy.stats import t
+
+    mean, units = float(values.mean()), int(unit.max()) + 1
+    spread = float((_residuals(values, unit) ** 2).sum()) / len(values) ** 2 * units / max(1, units - 1)
+    cases = mean * (1 - mean) / spread if spread > 0 else units
+    low, high = wilson(mean * cases, cases, float(t.ppf(0.5 + LEVEL / 2, max(1, units - 1))))
+    return Estimate(value=mean, low=float(low), high=float(high), n=len(values))
+
+
+def _gain(after: Array, before: Array, unit: NDArray[Any]) -> Estimate:
+    """Difference of two means on the same questions; the correlation is that over units."""
+    one, two = _mean(after, unit), _mean(before, unit)
+    first, second = _residuals(after, unit), _residuals(before, unit)
+    both = math.sqrt(float((first ** 2).sum() * (second ** 2).sum()))
+    low, high = difference_interval(one, two, float((first * second).sum()) / both if both else 0.0)
+    return Estimate(value=one.value - two.value, low=low, high=high, n=len(after))
+
+
+def _residuals(values: Array, unit: NDArray[Any]) -> Array:
+    """[units] how far each unit's sum is from what its number of questions would give."""
+    return np.asarray(np.bincount(unit, values) - values.mean() * np.bincount(unit), np.float64)

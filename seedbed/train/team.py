@@ -1,0 +1,135 @@
+"""Several processes that train one model, on one machine or on many: `torchrun` or `accelerate launch` starts them.
+
+The first process leads: it reads, checks, saves and shows, and sends the others what they have to do. A step's
+batches (`accumulate` of them, at least one for each process) are shared out, and the gradients are added up: the sum
+is the same whoever computed its parts, so that the loss curve is that of one process.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import timedelta
+from typing import Any, TypeVar, cast
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+
+from ..errors import UserError
+from ..settings import settings
+
+T = TypeVar("T")
+
+
+def join() -> bool:
+    """Meet the other processes, once; whether there are any.
+
+    Raises:
+        UserError: they do not answer.
+    """
+    if settings().processes == 1:
+        return False
+    if not dist.is_initialized():
+        try:
+            dist.init_process_group("gloo", timeout=timedelta(days=7))  # the leader may read and answer for long
+        except (RuntimeError, ValueError) as problem:
+            raise UserError(f"The other processes cannot be reached: {str(problem).splitlines()[0]}.",
+                            "Check --main_process_ip and --main_process_port on every machine.") from problem
+    return True
+
+
+class _Work:
+    shared = False
+    """What is being done now is done by all."""
+
+
+def size() -> int:
+    """How many processes are at this work: outside of `sharing` each is alone."""
+    return dist.get_world_size() if _Work.shared else 1
+
+
+def leads() -> bool:
+    """This is the process that reads, saves and shows."""
+    return not dist.is_initialized() or dist.get_rank() == 0
+
+
+@contextlib.contextmanager
+def sharing(*order: Any) -> Iterator[None]:
+    """Within it all processes do the same work. The leader tells the others what with, and they call `teach` for it.
+
+    Args:
+        order: the arguments of `teach`.
+    """
+    if dist.is_initialized() and leads():
+        _sent(order)
+    _Work.shared = dist.is_initialized()
+    try:
+        yield
+    finally:
+        _Work.shared = False
+
+
+def _sent(value: Any) -> Any:
+    """The leader's value, for every process."""
+    box = [value]
+    dist.broadcast_object_list(box, 0)
+    return box[0]
+
+
+def mine(parts: Sequence[T]) -> Sequence[T]:
+    """What this process computes of a step."""
+    return parts[dist.get_rank()::size()] if size() > 1 else parts
+
+
+def told(value: T) -> T:
+    """The leader's value, for every process."""
+    return value if size() == 1 else cast(T, _sent(value))
+
+
+def all_told(value: T) -> list[T]:
+    """Every process's value, for every process."""
+    if size() == 1:
+        return [value]
+    out: list[Any] = [None] * size()
+    dist.all_gather_object(out, value)
+    return out
+
+
+def add_gradients(parameters: Iterable[Tensor]) -> None:
+    """Put the sum of all processes' gradients into each parameter's."""
+    if size() == 1:
+        return
+    some = list(parameters)
+    flat = torch.cat([(p.grad if p.grad is not None else torch.zeros_like(p)).flatten() for p in some])
+    dist.all_reduce(flat)
+    begin = 0
+    for parameter in some:
+        parameter.grad = flat[begin:begin + parameter.numel()].view_as(parameter)
+        begin += parameter.numel()
+
+
+def follow() -> None:
+    """Do what the leader says until it has done its work or is gone."""
+    from .student import teach
+
+    with contextlib.suppress(RuntimeError):  # the connection broke: the leader says why
+        while (order := _sent(None)) is not None:
+            teach(*order)
+
+
+@contextlib.contextmanager
+def together() -> Iterator[bool]:
+    """Whether this process leads; the others follow first, and leave with it. Without others every process leads."""
+    if not join():
+        yield True
+        return
+    if not leads():
+        follow()
+    try:
+        yield leads()
+    finally:
+        with contextlib.suppress(RuntimeError):
+            if leads():
+                _sent(None)
+            dist.destroy_process_group()

@@ -1,0 +1,156 @@
+"""The course of an embedding model: pairs are learned, and judged by what held-out questions find."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..errors import DataError, NoResources, UserError
+from ..machine import memory_to_plan_for
+from ..progress import Progress
+from .config import TuneConfig, seconds
+from .courses import Learned, TuneJob
+from .prepare import TAB
+
+if TYPE_CHECKING:
+    from ..data.dataset import Dataset
+    from ..data.pairs import Pair
+    from ..train.embed import PairLesson
+
+SPLITS, SPLITS_WITH_TEST = (0.7, 0.1, 0.2), (0.9, 0.1, 0.0)
+MOST_ASKED, MOST_TOLD = 1000, 10_000
+"""Questions that are judged, and documents that they search, at most; the right ones are always among these."""
+SHOWN = 5
+"""Questions that the result shows with what they found."""
+FEWEST = 10
+"""Pairs to learn from; with fewer a step has hardly anything to tell apart."""
+
+
+class EmbeddingCourse:
+    """Search: which document belongs to which question."""
+
+    metric = "ndcg_at_10"
+
+    def read(self, source: str, config: TuneConfig, progress: Progress) -> tuple[Dataset, dict[str, Any]]:
+        from ..data.pairs import KIN, read_pairs, with_kin
+        from ..data.split import split
+
+        given = {"train": source, "validation": config.validation, "test": config.test}
+        named = {name: one for name, one in given.items() if one}
+        reading = read_pairs(
+            named if len(named) > 1 else source, ask=config.ask, answer=config.answer, group=config.group,
+            encoding=config.encoding, delimiter=TAB.get(config.delimiter or "", config.delimiter), progress=progress)
+        progress.note(f"Read as {reading.detected['form']}: {reading.kept:,} of {reading.read:,} rows.")
+        for finding in reading.findings:
+            progress.note(f"{finding.message} {'; '.join(finding.examples[:2])}")
+        dataset, said = with_kin(reading.dataset, config.seed, progress)
+        for sentence in said:
+            progress.note(sentence)
+        dataset = split(dataset, fractions=SPLITS_WITH_TEST if config.test else SPLITS, seed=config.seed,
+                        clusters=dataset.column(KIN))
+        return dataset, {"form": reading.detected["form"], "skipped": reading.skipped, "read": reading.read}
+
+    def model(self, job: TuneJob) -> Path:
+        from ..catalog.cards import card
+        from ..catalog.fetch import pull
+
+        base = card(job.config.model)
+        if base.architecture is not None and base.architecture.family == "t5":
+            raise UserError(f"{base.id} is an encoder-decoder, which gives no vectors here.",
+                            "Take an encoder (all-minilm-l6-v2) or a causal language model.")
+        if job.config.method not in ("lora", "full"):
+            raise UserError(f"--task embed does not know --method {job.config.method}.", "Take lora or full.")
+        return pull(base, job.progress)
+
+    def memory(self, job: TuneJob, lesson: PairLesson) -> int | None:
+        from ..catalog import memory
+        from ..catalog.cards import card
+        from ..models.runtime import runtime
+        from ..train.embed import STEP
+
+        base, config = card(job.config.model), job.training
+        if base.architecture is None:
+            return None
+        longest = min(config.max_tokens, base.context or config.max_tokens)
+        tokens = min(STEP * config.batch_tokens, config.batch_pairs * (2 + config.hard_negatives) * longest)
+        return memory.to_train(base, "lora" if job.config.method == "lora" else "full",
+                               "fp32" if str(runtime().dtype) == "torch.float32" else "bf16",
+                               memory.Step(tokens, longest, config.train_layers, config.rank), labels=0)
+
+    def lesson(self, job: TuneJob, dataset: Dataset, model: Path) -> PairLesson:
+        from ..data.pairs import pairs
+        from ..train.embed import PairLesson
+
+        learn, held, test = (pairs(dataset.part(name)) for name in ("train", "validation", "test"))
+        if len(learn) < FEWEST or len({one.kin for one in test}) < 2:
+            raise DataError(f"{len(learn)} pairs to learn from and {len(test)} to judge by are too few.",
+                            "Give 50 pairs or more that share no question or document, or pairs of your own to judge "
+                            "by with --test.")
+        questions, documents = _judged(learn, held, test, job.config.seed)
+        budget = seconds(job.config.budget)
+        lesson = PairLesson(learn, held, questions, documents, config=job.training, seed=job.config.seed, model=model,
+                            folder=job.folder.path / "training", method=job.config.method, progress=job.progress,
+                            deadline=None if budget is None else time.monotonic() + budget)
+        need, free = self.memory(job, lesson), memory_to_plan_for()
+        if need is not None and need > free:
+            raise NoResources(
+                f"{job.config.model} needs about {need / 1e9:.1f} GB of memory to train, {free / 1e9:.1f} GB are "
+                "free.", "Lower --batch-pairs, --batch-tokens or --max-tokens, or take a smaller model.")
+        return lesson
+
+    def learn(self, job: TuneJob, dataset: Dataset, lesson: PairLesson, model: Path, adapter: Path,
+              progress: Progress) -> Learned:
+        from ..data.pairs import KIN, pairs
+        from ..data.split import units_of
+        from ..evaluate.figures import Sample
+        from ..evaluate.retrieval import best, by_cosine, by_words, retrieval, search, verdict
+        from ..models.folder import write_pooling
+        from ..train.embed import embed
+
+        done = embed(replace(lesson, progress=progress, adapter=adapter))
+        backbone = done.backbone
+        if backbone.tokenizer.pad_token is None:  # else sentence-transformers refuses more than one text at once
+            backbone.tokenizer.pad_token = backbone.tokenizer.eos_token
+        backbone.save(model)
+        write_pooling(model, backbone.pooling, backbone.normalized, backbone.max_tokens, backbone.width)
+        at = {text: place for place, text in enumerate(lesson.documents)}
+        test = dataset.part("test")
+        right: dict[str, set[int]] = {question: set() for question in lesson.questions}
+        unit: dict[str, int] = {}
+        for one, number in zip(pairs(test), units_of(test, test.column(KIN)).tolist(), strict=True):
+            if one.question in right:
+                right[one.question].update(at[text] for text in one.documents)
+                unit[one.question] = number
+        ways = [by_cosine(done.before.questions, done.before.documents),
+                by_cosine(done.after.questions, done.after.documents), by_words(lesson.questions, lesson.documents)]
+        before, after, words = (search(way, [*map(sorted, right.values())]) for way in ways)
+        figures = retrieval(before, after, words, [unit[question] for question in right])
+        first = [[lesson.documents[i] for i in best(way, len(right))] for way in ways[:2]]
+        samples = [Sample(asked=question, reference=lesson.documents[min(mine)], before=old, after=new)
+                   for (question, mine), old, new in zip(right.items(), *first, strict=True)]
+        return Learned(figures, verdict(figures, len(lesson.documents)), done.trained.note,
+                       {"all": done.tokens, "learned": done.tokens, "cut": done.cut}, len(right), done.parameters,
+                       done.trained_parameters, done.trained.history, done.predicted_seconds, samples[:SHOWN])
+
+
+def _judged(learn: list[Pair], held: list[Pair], test: list[Pair], seed: int) -> tuple[list[str], list[str]]:
+    """The questions of the test split, and the documents that they search: those of all splits, as in use, where
+    nobody knows in which split a document was."""
+    import numpy as np
+
+    draw = np.random.default_rng(seed)
+    asked: dict[str, list[str]] = {}
+    for one in test:
+        asked.setdefault(one.question, []).extend(one.documents)
+    questions = list(asked)
+    if len(questions) > MOST_ASKED:
+        questions = [questions[i] for i in sorted(draw.choice(len(questions), MOST_ASKED, replace=False).tolist())]
+    needed = dict.fromkeys(text for question in questions for text in asked[question])
+    others = [text for text in dict.fromkeys(text for one in (*test, *held, *learn)
+                                             for text in (*one.documents, *one.negatives)) if text not in needed]
+    if len(needed) + len(others) > MOST_TOLD:
+        room = max(0, MOST_TOLD - len(needed))
+        others = [others[i] for i in sorted(draw.choice(len(others), room, replace=False).tolist())]
+    return questions, [*needed, *others]

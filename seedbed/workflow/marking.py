@@ -1,0 +1,173 @@
+"""The course of a model that learns to mark entities: judged by exact spans, beside two taggers without a model."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..errors import DataError, NoResources, UserError
+from ..machine import memory_to_plan_for
+from ..progress import Progress
+from .config import TuneConfig, seconds
+from .courses import Learned, TuneJob
+from .prepare import TAB
+
+if TYPE_CHECKING:
+    from ..data.dataset import Dataset
+    from ..data.marks import Span
+    from ..evaluate.entities import Counts
+    from ..evaluate.figures import Figure, Sample
+    from ..tasks.entities import Entities
+    from ..train.entities import EntityLesson
+
+SPLITS, SPLITS_WITH_TEST = (0.7, 0.1, 0.2), (0.9, 0.1, 0.0)
+SHOWN = 5
+"""Rows of the test split that the result shows as they were marked."""
+
+
+class MarkingCourse:
+    """Names, products, dates, amounts: labelled pieces of a text."""
+
+    metric = "micro_f1"
+
+    def read(self, source: str, config: TuneConfig, progress: Progress) -> tuple[Dataset, dict[str, Any]]:
+        from ..data import duplicates
+        from ..data.spans import read_spans
+        from ..data.split import split
+
+        given = {"train": source, "validation": config.validation, "test": config.test}
+        named = {name: one for name, one in given.items() if one}
+        reading = read_spans(
+            named if len(named) > 1 else source, text=config.ask, label=config.answer, group=config.group,
+            encoding=config.encoding, delimiter=TAB.get(config.delimiter or "", config.delimiter), progress=progress)
+        said = reading.detected
+        progress.note(f"Read as {said['form']}: {reading.kept:,} of {reading.read:,} rows, {said['spans']} spans, "
+                      f"{said['rows without spans']} rows without any.")
+        for finding in reading.findings:
+            progress.note(f"{finding.message} {'; '.join(finding.examples[:2])}")
+        found = duplicates.find(reading.dataset.texts, seed=config.seed, progress=progress)
+        dataset = split(reading.dataset, fractions=SPLITS_WITH_TEST if config.test else SPLITS, seed=config.seed,
+                        clusters=[int(c) for c in found.near])
+        return dataset, {"form": said["form"], "skipped": reading.skipped, "read": reading.read}
+
+    def model(self, job: TuneJob) -> Path:
+        from ..catalog.cards import card
+        from ..catalog.fetch import pull
+
+        base = card(job.config.model)
+        if job.config.method == "qlora":
+            raise UserError("A tagger is not trained on weights at 4 bits.", "Take --method lora or full.")
+        if base.architecture is not None and base.architecture.family == "t5":
+            raise UserError(f"{base.id} is an encoder-decoder, which no tagger is made of here.",
+                            "Take an encoder, such as all-minilm-l6-v2.")
+        return pull(base, job.progress)
+
+    def memory(self, job: TuneJob, lesson: EntityLesson) -> int | None:
+        from ..catalog import memory
+        from ..catalog.cards import card
+        from ..models.runtime import runtime
+        from ..train.entities import WINDOW
+
+        base, config = card(job.config.model), job.training
+        if base.architecture is None:
+            return None
+        config = replace(config, max_tokens=min(config.max_tokens, WINDOW, base.context or WINDOW))
+        step = memory.Step(config.step_tokens, config.max_tokens, config.train_layers, config.rank)
+        return memory.to_train(base, "lora" if job.config.method == "lora" else "full",
+                               "fp32" if str(runtime().dtype) == "torch.float32" else "bf16", step,
+                               labels=len(lesson.task.tags))
+
+    def lesson(self, job: TuneJob, dataset: Dataset, model: Path) -> EntityLesson:
+        from ..data.spans import spans_of
+        from ..tasks.entities import Entities
+        from ..train.entities import EntityLesson
+
+        parts = {name: dataset.part(name) for name in ("train", "validation", "test")}
+        if not len(parts["train"]) or len(parts["test"]) < 2:  # of one row no interval can be made
+            raise DataError(
+                f"{len(parts['train'])} rows to learn from and {len(parts['test'])} to judge by are too few.",
+                "Give 20 rows or more, or at least 2 of your own to judge by with --test.")
+        learn, held = parts["train"], parts["validation"]
+        task = Entities.from_spans(spans_of(dataset))
+        if unknown := set(task.labels) - set(Entities.from_spans(spans_of(learn)).labels):
+            job.progress.note(f"No row to learn from has {', '.join(sorted(unknown))}: give more rows with it.")
+        budget = seconds(job.config.budget)
+        lesson = EntityLesson(task, learn.texts, spans_of(learn), held.texts, spans_of(held), config=job.training,
+                              seed=job.config.seed, model=model, folder=job.folder.path / "training",
+                              progress=job.progress,
+                              deadline=None if budget is None else time.monotonic() + budget)
+        need, free = self.memory(job, lesson), memory_to_plan_for()
+        if need is not None and need > free:
+            raise NoResources(
+                f"{job.config.model} needs about {need / 1e9:.1f} GB of memory to train, {free / 1e9:.1f} GB are "
+                "free.", "Lower --batch-tokens, --max-tokens or --train-layers, or take a smaller model.")
+        return lesson
+
+    def learn(self, job: TuneJob, dataset: Dataset, lesson: EntityLesson, model: Path, adapter: Path,
+              progress: Progress) -> Learned:
+        from ..data.spans import spans_of
+        from ..evaluate.entities import count
+        from ..tasks.spotting import Dictionary, LinearTagger
+        from ..train import entities
+
+        test, task, own = dataset.part("test"), lesson.task, lesson.texts
+        truth = spans_of(test)
+        seen = Dictionary(own, lesson.spans).tag(test.texts)
+        linear = LinearTagger(task, own, lesson.spans, lesson.held_texts, lesson.held_spans, job.config.seed)
+        lesson = replace(lesson, progress=progress)
+        done = (entities.lora if job.config.method == "lora" else entities.whole)(lesson)
+        done.tagger.save(model)
+        found, before = done.tagger.spans(test.texts, progress), linear.tag(test.texts)
+        figures = _figures(task, count(task, truth, seen), count(task, truth, before), count(task, truth, found),
+                           job.config.seed)
+        return Learned(
+            figures, _verdict(figures[0]),
+            f"{done.trained.note}. Before is a linear tagger, the baseline a dictionary of the entities learned from",
+            {"all": done.tokens, "learned": done.tokens, "cut": 0}, len(test), done.parameters,
+            done.trained_parameters, done.trained.history, done.predicted_seconds,
+            _samples(test.texts, truth, before, found))
+
+
+def _figures(task: Entities, seen: Counts, linear: Counts, found: Counts, seed: int) -> list[Figure]:
+    """Before is the linear tagger, which is what stands without this training; the baseline is the dictionary."""
+    from ..evaluate.entities import gain, score
+    from ..evaluate.figures import Figure
+
+    least, before, after = (score(one, seed) for one in (seen, linear, found))
+
+    def figure(name: str, title: str) -> Figure:
+        return Figure(name=name, title=title, more=True, before=getattr(before, name), after=getattr(after, name),
+                      baseline=getattr(least, name), gain=gain(found, linear, seed) if name == "micro_f1" else None)
+
+    each = [Figure(name=f"f1:{label}", title=f"F1 of {label}, {after.per_label[i].support} entities", more=True,
+                   before=before.per_label[i].f1, after=after.per_label[i].f1, baseline=least.per_label[i].f1)
+            for i, label in enumerate(task.labels)]
+    return [figure("micro_f1", "F1 of exact entities"), figure("precision", "precision"), figure("recall", "recall"),
+            figure("macro_f1", "macro-F1"), figure("partial_f1", "F1, overlap is enough"), *each]
+
+
+def _verdict(figure: Figure) -> str:
+    """One sentence for people: is the model better than a tagger without one?"""
+    gain = figure.gain
+    assert gain is not None
+    what = f"F1 {figure.after.value:.3f} against {figure.before.value:.3f} of a linear tagger, on {gain.n} rows"
+    if gain.low > 0:
+        return f"It has learned: {what}; {gain.low:.3f} to {gain.high:.3f} better."
+    if gain.high < 0:
+        return f"It is worse than a linear tagger: {what}. Give it more rows, more epochs or another model."
+    return f"Nothing is proven: {what}; the difference could be chance."
+
+
+def _samples(texts: Sequence[str], truth: Sequence[Sequence[Span]], before: Sequence[Sequence[Span]],
+             after: Sequence[Sequence[Span]]) -> list[Sample]:
+    from ..evaluate.figures import Sample
+
+    def words(text: str, spans: Sequence[Span]) -> str:
+        return "; ".join(f"{text[one.start:one.end]} [{one.label}]" for one in spans)
+
+    rows = [i for i, row in enumerate(truth) if row][:SHOWN]
+    return [Sample(asked=texts[i], reference=words(texts[i], truth[i]), before=words(texts[i], before[i]),
+                   after=words(texts[i], after[i])) for i in rows]

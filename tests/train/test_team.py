@@ -1,0 +1,76 @@
+"""Two processes over loopback, started as users do it, give the loss curve of one."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from test_generate import QUICK, lesson
+
+from seedbed.settings import settings
+from seedbed.train import team
+from seedbed.train.generate import write
+
+PARTNER = """
+import dataclasses, json, sys
+from pathlib import Path
+sys.path[:0] = sys.argv[1:3]
+import torch
+torch.set_num_threads(1)
+from test_generate import QUICK, lesson
+from seedbed.models import backbone, runtime
+chosen = runtime.Runtime(torch.float32, 1, None, None, "fp32: a test")
+backbone.runtime = lambda: chosen
+from seedbed.train import team
+from seedbed.train.generate import write
+out, epochs = Path(sys.argv[3]), [int(one) for one in sys.argv[4:]]
+with team.together() as leading:
+    if leading:
+        for count in epochs:
+            one = lesson("llama", dataclasses.replace(QUICK, epochs=count, adapter_dropout=0.1), folder=out)
+            tuned = write(one)
+        (out / "said.json").write_text(json.dumps([tuned.trained.history, tuned.after.nats.tolist(), team.size()]))
+"""
+
+
+def torchrun(out: Path, *epochs: int) -> subprocess.CompletedProcess[str]:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    here = Path(__file__).parent
+    (out / "partner.py").write_text(PARTNER)
+    return subprocess.run(
+        [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-port", str(port),
+         str(out / "partner.py"), str(here), str(here.parent), str(out), *map(str, epochs)],
+        capture_output=True, text=True, check=False, env={**os.environ, "OMP_NUM_THREADS": "1"}, timeout=240)
+
+
+def curve(history: list[dict[str, float]]) -> list[float]:
+    return [value for one in history for name, value in one.items() if name != "seconds"]
+
+
+def test_two_processes_give_the_curve_of_one_also_after_a_stop(tmp_path: Path) -> None:
+    done = torchrun(tmp_path, 2, 4)  # the second goes on from the checkpoint of the first
+    assert done.returncode == 0, done.stderr[-2000:]
+    history, nats, processes = json.loads((tmp_path / "said.json").read_text())
+    assert processes == 2
+    (tmp_path / "alone").mkdir()
+    for epochs in (2, 4):
+        alone = write(lesson("llama", dataclasses.replace(QUICK, epochs=epochs, accumulate=2, adapter_dropout=0.1),
+                             folder=tmp_path / "alone"))
+    assert curve(history) == pytest.approx(curve(alone.trained.history), rel=1e-4)
+    assert np.allclose(nats, alone.after.nats, rtol=1e-3)
+
+
+def test_one_process_is_a_team_of_itself() -> None:
+    assert settings().processes == 1 and team.leads() and team.size() == 1
+    assert team.mine([1, 2, 3]) == [1, 2, 3] and team.told(7) == 7 and team.all_told(7) == [7]
+    with team.together() as leading:
+        assert leading
