@@ -154,18 +154,18 @@ def _lines(job: TuneJob, part: Dataset, base: Path, tuned: Path,
     from ..engines.writer import Writer
     from ..evaluate.figures import Sample
     from ..evaluate.lines import KINDS, cuts, figures, parses
+    from ..models.fim import fim_of
+    from ..models.template import open_template
 
     files = [i for i, code in enumerate(codes(part)) if code]
     if len(files) < 2 or not job.config.answered:
         return [], []
     texts = [part.texts[i] for i in files]
     sound = [part.column("source")[i].endswith(".py") and parses(part.texts[i]) for i in files]
-    writer = Writer.open(base)
-    kinds = [kind for kind in KINDS if kind != "gap" or writer.texts.fim]
-    places = cuts(texts, job.config.answered, job.config.seed, kinds)
-    before = completed(writer, places, job.training.max_tokens, progress)
-    writer = Writer.open(tuned)
-    after = completed(writer, places, job.training.max_tokens, progress)
+    fills = fim_of(open_template(tuned, job.training.max_tokens).tokenizer)
+    places = cuts(texts, job.config.answered, job.config.seed, [kind for kind in KINDS if kind != "gap" or fills])
+    before, after = (completed(Writer.open(folder), places, job.training.max_tokens, progress)  # one in memory
+                     for folder in (base, tuned))
     samples = [Sample(asked=cut.before[-SHOWN:], reference=cut.reference, before=cut.said(one), after=cut.said(other))
                for cut, one, other in list(zip(places, before, after, strict=True))[:SAMPLES]]
     return figures(places, before, after, sound, seed=job.config.seed), samples
