@@ -119,7 +119,7 @@ class _Decoder(_Steps):
     def __init__(self, writer: Writer, prompts: list[list[int]]) -> None:
         self.root, source = writer.backbone.root, writer.backbone.padded(prompts)
         self.given = read_once(self.root, source.ids, source.mask)
-        self.ids = torch.full((len(prompts), 1), writer.template.start)
+        self.ids = torch.tensor([[writer.template.start]] * len(prompts))
 
     def scores(self) -> Tensor:
         out: Tensor = self.root(decoder_input_ids=self.ids, use_cache=True, **self.given).logits

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
+from ..errors import DataError, NoResources
+from ..machine import memory_to_plan_for
 from ..progress import Progress
 from ..train.config import TextConfig
-from .config import Job, TuneConfig
+from .config import Job, TuneConfig, seconds
+from .prepare import TAB
 
 if TYPE_CHECKING:
     from ..data.dataset import Dataset
+    from ..data.read import Reading
     from ..evaluate.figures import Figure, Sample
 
 TuneJob = Job[TuneConfig, TextConfig]
@@ -72,6 +77,51 @@ class Course(Protocol[L]):
         Raises:
             Late: the time budget does not allow a training that is worth its name.
         """
+
+
+def sources(source: str, config: TuneConfig) -> dict[str, Any]:
+    """What every reader is told: the file, or one for each split; its columns, groups, encoding."""
+    given = {"train": source, "validation": config.validation, "test": config.test}
+    named = {name: one for name, one in given.items() if one}
+    return {"source": named if len(named) > 1 else source, "group": config.group, "encoding": config.encoding,
+            "delimiter": TAB.get(config.delimiter or "", config.delimiter)}
+
+
+def said_of(reading: Reading, progress: Progress, more: str = "") -> dict[str, Any]:
+    """Tell people what was read, and give what a run remembers of it."""
+    progress.note(f"Read as {reading.detected['form']}: {reading.kept:,} of {reading.read:,} rows{more}.")
+    for finding in reading.findings:
+        progress.note(f"{finding.message} {'; '.join(finding.examples[:2])}")
+    return {"form": reading.detected["form"], "skipped": reading.skipped, "read": reading.read}
+
+
+def session(job: TuneJob, model: Path) -> dict[str, Any]:
+    """What every lesson is told: where and how it is trained, and by when."""
+    budget = seconds(job.config.budget)
+    return {"config": job.training, "seed": job.config.seed, "model": model, "folder": job.folder.path / "training",
+            "progress": job.progress, "deadline": None if budget is None else time.monotonic() + budget}
+
+
+def fit(job: TuneJob, need: int | None, flags: str) -> None:
+    """Raises NoResources where training will not fit the memory.
+
+    Args:
+        need: bytes; None where they cannot be foretold.
+        flags: what to lower.
+    """
+    free = memory_to_plan_for()
+    if need is not None and need > free:
+        raise NoResources(
+            f"{job.config.model} needs about {need / 1e9:.1f} GB of memory to train, {free / 1e9:.1f} GB are free.",
+            f"Lower {flags}, or take a smaller model.")
+
+
+def enough(learn: int, judge: int) -> None:
+    """Raises DataError where there is nothing to learn from, or one row to judge by: of one no interval can be made.
+    """
+    if not learn or judge < 2:
+        raise DataError(f"{learn} rows to learn from and {judge} to judge by are too few.",
+                        "Give 20 rows or more, or at least 2 of your own to judge by with --test.")
 
 
 def _writing(task: str) -> Callable[[], Course[Any]]:

@@ -13,7 +13,7 @@ from ..progress import Progress
 from ..settings import settings
 from .answering import asked_as, task_of
 from .config import TuneConfig
-from .courses import Learned, TuneJob
+from .courses import Learned, TuneJob, enough
 from .writing import MOST, WritingCourse, some
 
 if TYPE_CHECKING:
@@ -130,9 +130,7 @@ class TextCourse(WritingCourse):
                                     f"{template.max_tokens:,}.", "Raise --max-tokens, or leave the row out.")
                 if name == "train":
                     rows.append(Row([0] * min(template.max_tokens, long + job.config.answer_tokens), []))
-        if not rows or len(parts["test"]) < 2:
-            raise DataError(f"{len(rows)} questions to learn from and {len(parts['test'])} to judge by are too few.",
-                            "Give 20 rows or more, or at least 2 of your own to judge by with --test.")
+        enough(len(rows), len(parts["test"]))
         return Asking(parts, true, rows, model)
 
     def learn(self, job: TuneJob, dataset: Dataset, lesson: Any, model: Path, adapter: Path,

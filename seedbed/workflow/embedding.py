@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..errors import DataError, NoResources, UserError
-from ..machine import memory_to_plan_for
+from ..errors import DataError, UserError
 from ..progress import Progress
-from .config import TuneConfig, seconds
-from .courses import Learned, TuneJob
-from .prepare import TAB
+from .config import TuneConfig
+from .courses import Learned, TuneJob, fit, said_of, session, sources
 
 if TYPE_CHECKING:
     from ..data.dataset import Dataset
@@ -37,20 +34,14 @@ class EmbeddingCourse:
         from ..data.pairs import KIN, read_pairs, with_kin
         from ..data.split import split
 
-        given = {"train": source, "validation": config.validation, "test": config.test}
-        named = {name: one for name, one in given.items() if one}
-        reading = read_pairs(
-            named if len(named) > 1 else source, ask=config.ask, answer=config.answer, group=config.group,
-            encoding=config.encoding, delimiter=TAB.get(config.delimiter or "", config.delimiter), progress=progress)
-        progress.note(f"Read as {reading.detected['form']}: {reading.kept:,} of {reading.read:,} rows.")
-        for finding in reading.findings:
-            progress.note(f"{finding.message} {'; '.join(finding.examples[:2])}")
-        dataset, said = with_kin(reading.dataset, config.seed, progress)
-        for sentence in said:
+        reading = read_pairs(**sources(source, config), ask=config.ask, answer=config.answer, progress=progress)
+        said = said_of(reading, progress)
+        dataset, sentences = with_kin(reading.dataset, config.seed, progress)
+        for sentence in sentences:
             progress.note(sentence)
         dataset = split(dataset, fractions=SPLITS_WITH_TEST if config.test else SPLITS, seed=config.seed,
                         clusters=dataset.column(KIN))
-        return dataset, {"form": reading.detected["form"], "skipped": reading.skipped, "read": reading.read}
+        return dataset, said
 
     def model(self, job: TuneJob) -> Path:
         from ..catalog.cards import card
@@ -89,15 +80,8 @@ class EmbeddingCourse:
                             "Give 50 pairs or more that share no question or document, or pairs of your own to judge "
                             "by with --test.")
         questions, documents = _judged(learn, held, test, job.config.seed)
-        budget = seconds(job.config.budget)
-        lesson = PairLesson(learn, held, questions, documents, config=job.training, seed=job.config.seed, model=model,
-                            folder=job.folder.path / "training", method=job.config.method, progress=job.progress,
-                            deadline=None if budget is None else time.monotonic() + budget)
-        need, free = self.memory(job, lesson), memory_to_plan_for()
-        if need is not None and need > free:
-            raise NoResources(
-                f"{job.config.model} needs about {need / 1e9:.1f} GB of memory to train, {free / 1e9:.1f} GB are "
-                "free.", "Lower --batch-pairs, --batch-tokens or --max-tokens, or take a smaller model.")
+        lesson = PairLesson(learn, held, questions, documents, method=job.config.method, **session(job, model))
+        fit(job, self.memory(job, lesson), "--batch-pairs, --batch-tokens or --max-tokens")
         return lesson
 
     def learn(self, job: TuneJob, dataset: Dataset, lesson: PairLesson, model: Path, adapter: Path,

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..errors import DataError, NoResources, UserError
-from ..machine import memory_to_plan_for
+from ..errors import UserError
 from ..progress import Progress
-from .config import TuneConfig, seconds
-from .courses import Learned, TuneJob
-from .prepare import TAB
+from .config import TuneConfig
+from .courses import Learned, TuneJob, enough, fit, said_of, session, sources
 
 if TYPE_CHECKING:
     from ..data.dataset import Dataset
@@ -38,20 +35,13 @@ class MarkingCourse:
         from ..data.spans import read_spans
         from ..data.split import split
 
-        given = {"train": source, "validation": config.validation, "test": config.test}
-        named = {name: one for name, one in given.items() if one}
-        reading = read_spans(
-            named if len(named) > 1 else source, text=config.ask, label=config.answer, group=config.group,
-            encoding=config.encoding, delimiter=TAB.get(config.delimiter or "", config.delimiter), progress=progress)
-        said = reading.detected
-        progress.note(f"Read as {said['form']}: {reading.kept:,} of {reading.read:,} rows, {said['spans']} spans, "
-                      f"{said['rows without spans']} rows without any.")
-        for finding in reading.findings:
-            progress.note(f"{finding.message} {'; '.join(finding.examples[:2])}")
+        reading = read_spans(**sources(source, config), text=config.ask, label=config.answer, progress=progress)
+        said = said_of(reading, progress, f", {reading.detected['spans']} spans, "
+                                          f"{reading.detected['rows without spans']} rows without any")
         found = duplicates.find(reading.dataset.texts, seed=config.seed, progress=progress)
         dataset = split(reading.dataset, fractions=SPLITS_WITH_TEST if config.test else SPLITS, seed=config.seed,
                         clusters=[int(c) for c in found.near])
-        return dataset, {"form": said["form"], "skipped": reading.skipped, "read": reading.read}
+        return dataset, said
 
     def model(self, job: TuneJob) -> Path:
         from ..catalog.cards import card
@@ -86,24 +76,13 @@ class MarkingCourse:
         from ..train.entities import EntityLesson
 
         parts = {name: dataset.part(name) for name in ("train", "validation", "test")}
-        if not len(parts["train"]) or len(parts["test"]) < 2:  # of one row no interval can be made
-            raise DataError(
-                f"{len(parts['train'])} rows to learn from and {len(parts['test'])} to judge by are too few.",
-                "Give 20 rows or more, or at least 2 of your own to judge by with --test.")
+        enough(len(parts["train"]), len(parts["test"]))
         learn, held = parts["train"], parts["validation"]
         task = Entities.from_spans(spans_of(dataset))
         if unknown := set(task.labels) - set(Entities.from_spans(spans_of(learn)).labels):
             job.progress.note(f"No row to learn from has {', '.join(sorted(unknown))}: give more rows with it.")
-        budget = seconds(job.config.budget)
-        lesson = EntityLesson(task, learn.texts, spans_of(learn), held.texts, spans_of(held), config=job.training,
-                              seed=job.config.seed, model=model, folder=job.folder.path / "training",
-                              progress=job.progress,
-                              deadline=None if budget is None else time.monotonic() + budget)
-        need, free = self.memory(job, lesson), memory_to_plan_for()
-        if need is not None and need > free:
-            raise NoResources(
-                f"{job.config.model} needs about {need / 1e9:.1f} GB of memory to train, {free / 1e9:.1f} GB are "
-                "free.", "Lower --batch-tokens, --max-tokens or --train-layers, or take a smaller model.")
+        lesson = EntityLesson(task, learn.texts, spans_of(learn), held.texts, spans_of(held), **session(job, model))
+        fit(job, self.memory(job, lesson), "--batch-tokens, --max-tokens or --train-layers")
         return lesson
 
     def learn(self, job: TuneJob, dataset: Dataset, lesson: EntityLesson, model: Path, adapter: Path,

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from ..errors import DataError, NoResources
-from ..machine import memory_to_plan_for
 from ..progress import Progress
 from .answering import asked_as, exam, findings, remember, task_of
-from .config import TuneConfig, seconds
-from .courses import Learned, TuneJob
-from .prepare import TAB
+from .config import TuneConfig
+from .courses import Learned, TuneJob, enough, fit, said_of, session, sources
 
 if TYPE_CHECKING:
     import numpy as np
@@ -53,23 +49,16 @@ class WritingCourse:
         from ..data.conversations import read_conversations
         from ..data.split import split
 
-        given = {"train": source, "validation": config.validation, "test": config.test}
-        named = {name: one for name, one in given.items() if one}
-        reading = read_conversations(
-            named if len(named) > 1 else source, ask=config.ask, answer=config.answer, group=config.group,
-            encoding=config.encoding, delimiter=TAB.get(config.delimiter or "", config.delimiter), judged=self.judged,
-            asks=self.asks, progress=progress)
-        progress.note(f"Read as {reading.detected['form']}: {reading.kept:,} of {reading.read:,} rows.")
-        for finding in reading.findings:
-            progress.note(f"{finding.message} {'; '.join(finding.examples[:2])}")
+        reading = read_conversations(**sources(source, config), ask=config.ask, answer=config.answer,
+                                     judged=self.judged, asks=self.asks, progress=progress)
+        said = said_of(reading, progress)
         found = duplicates.find(reading.dataset.texts, seed=config.seed, progress=progress)
         dataset = split(reading.dataset, fractions=SPLITS_WITH_TEST if config.test else SPLITS, seed=config.seed,
                         clusters=[int(c) for c in found.near])
         odd = self.odd(config, dataset)
         for finding in odd:
             progress.note(f"{finding.message} {finding.fix} {'; '.join(finding.examples[:2])}")
-        return dataset, {"form": reading.detected["form"], "skipped": reading.skipped, "read": reading.read,
-                         "findings": [one.model_dump() for one in odd]}
+        return dataset, {**said, "findings": [one.model_dump() for one in odd]}
 
     def model(self, job: TuneJob) -> Path:
         from ..catalog.fetch import pull_writer
@@ -105,24 +94,14 @@ class WritingCourse:
         template = open_template(place, job.training.max_tokens)
         read = self.reader(job.config, dataset)
         parts = {name: _rows(template, read(some(dataset, name, job.config.seed))) for name in MOST}
-        if not parts["train"] or len(parts["test"]) < 2:  # of one row no interval can be made
-            raise DataError(
-                f"{len(parts['train'])} rows to learn from and {len(parts['test'])} to judge by are too few.",
-                "Give 20 rows or more, or at least 2 of your own to judge by with --test.")
-        need, free = _memory(job, parts["train"], self.together), memory_to_plan_for()
-        if need is not None and need > free:
-            raise NoResources(
-                f"{job.config.model} needs about {need / 1e9:.1f} GB of memory to train, {free / 1e9:.1f} GB are "
-                "free.", "Lower --batch-tokens, --max-tokens or --train-layers, or take a smaller model.")
+        enough(len(parts["train"]), len(parts["test"]))
+        fit(job, _memory(job, parts["train"], self.together), "--batch-tokens, --max-tokens or --train-layers")
         learn = dataset.part("train")
         first = [one for _, one in read(learn.take(range(min(LOOKED_AT, len(learn)))))]
         for sentence in diagnose(template, first, ends_of(place, template.tokenizer)):
             job.progress.note(sentence)
-        budget = seconds(job.config.budget)
-        return TextLesson(parts["train"], parts["validation"], parts["test"], config=job.training,
-                          seed=job.config.seed, model=model, folder=job.folder.path / "training",
-                          method=job.config.method, progress=job.progress,
-                          deadline=None if budget is None else time.monotonic() + budget)
+        return TextLesson(parts["train"], parts["validation"], parts["test"], method=job.config.method,
+                          **session(job, model))
 
     def trial(self, lesson: TextLesson) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
         """Train, and judge by the validation rows alone: the summed loss and the tokens of each."""

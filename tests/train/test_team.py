@@ -26,6 +26,7 @@ import torch
 torch.set_num_threads(1)
 from test_generate import QUICK, lesson
 from seedbed.models import backbone, runtime
+from seedbed.settings import settings
 chosen = runtime.Runtime(torch.float32, 1, None, None, "fp32: a test")
 backbone.runtime = lambda: chosen
 from seedbed.train import team
@@ -36,7 +37,8 @@ with team.together() as leading:
         for count in epochs:
             one = lesson("llama", dataclasses.replace(QUICK, epochs=count, adapter_dropout=0.1), folder=out)
             tuned = write(one)
-        (out / "said.json").write_text(json.dumps([tuned.trained.history, tuned.after.nats.tolist(), team.size()]))
+        said = [tuned.trained.history, tuned.after.nats.tolist(), settings().processes]
+        (out / "said.json").write_text(json.dumps(said))
 """
 
 

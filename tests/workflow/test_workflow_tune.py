@@ -157,10 +157,11 @@ def test_an_encoder_decoder_learns_is_seen_and_answers(tiny_ladder: Path, tmp_pa
     assert (seen.problems, seen.diagnosis) == ([], [])
     done = finetune(file, TuneConfig(model="tiny-t5"), QUICK, out=tmp_path / "out")
     result = done.result
-    assert "has learned" in result.verdict and result.after.loss.value < result.before.loss.value / 2
+    loss = result.figure("loss")
+    assert "has learned" in result.verdict and loss.after.value < loss.before.value / 2
     assert result.predicted_memory is not None and result.predicted_memory > 0.5e9
     whole = finetune(file, TuneConfig(model="tiny-t5", method="full"), QUICK, out=tmp_path / "whole").result
-    assert whole.after.loss.value < whole.before.loss.value
+    assert whole.figure("loss").after.value < whole.figure("loss").before.value
     assert main(["generate", str(done.folder.path), "the box and the box came 0"]) == 0
     assert "it was" in capsys.readouterr().out
     (tmp_path / "plain.jsonl").write_text("\n".join(json.dumps({"text": f"the box {i}"}) for i in range(60)))
