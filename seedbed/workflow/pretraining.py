@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..errors import DataError, NoResources, UserError
-from ..machine import memory_to_plan_for
+from ..errors import UserError
 from ..progress import Progress
-from .config import TuneConfig, seconds
-from .courses import Learned, TuneJob
-from .prepare import TAB
+from .config import TuneConfig
+from .courses import Learned, TuneJob, enough, fit, said_of, session, sources
 from .writing import MOST, SPLITS, SPLITS_WITH_TEST, WritingCourse, counted
 
 if TYPE_CHECKING:
@@ -42,19 +39,12 @@ class PretrainingCourse(WritingCourse):
         from ..data.documents import read_documents
         from ..data.split import split
 
-        given = {"train": source, "validation": config.validation, "test": config.test}
-        named = {name: one for name, one in given.items() if one}
-        reading = read_documents(named if len(named) > 1 else source, group=config.group, encoding=config.encoding,
-                                 delimiter=TAB.get(config.delimiter or "", config.delimiter), progress=progress)
-        form = reading.detected["form"]
-        progress.note(f"Read as {form}: {reading.kept:,} of {reading.read:,} files.")
-        for finding in reading.findings:
-            progress.note(f"{finding.message} {finding.fix} {'; '.join(finding.examples[:2])}")
+        reading = read_documents(**sources(source, config), progress=progress)
+        said = said_of(reading, progress)
         found = duplicates.find(reading.dataset.texts, seed=config.seed, progress=progress)
         dataset = split(reading.dataset, fractions=SPLITS_WITH_TEST if config.test else SPLITS, seed=config.seed,
                         clusters=[int(c) for c in found.near])
-        return dataset, {"form": form, "skipped": reading.skipped, "read": reading.read,
-                         "findings": [one.model_dump() for one in reading.findings]}
+        return dataset, {**said, "findings": [one.model_dump() for one in reading.findings]}
 
     def lesson(self, job: TuneJob, dataset: Dataset, model: Path) -> TextLesson:
         import numpy as np
@@ -79,21 +69,12 @@ class PretrainingCourse(WritingCourse):
                 for row in texts.windows(text, filled=job.config.fim if source_file else 0, rng=rng)]
         held, _ = _windows(texts, dataset.part("validation"), MOST["validation"], job.config.seed)
         judged, owners = _windows(texts, dataset.part("test"), MOST["test"], job.config.seed)
-        if not rows or len(set(owners)) < 2:  # of one file no interval can be made
-            raise DataError(f"{len(learn)} files to learn from and {len(set(owners))} to judge by are too few.",
-                            "Give 20 files or more, or at least 2 of your own to judge by with --test.")
+        enough(len(learn) if rows else 0, len(set(owners)))  # files are what intervals are over
         gaps = sum(_gapped(row, texts) for row in rows)
         job.progress.note(f"{len(learn):,} files to learn from are {len(rows):,} windows of up to {most:,} tokens"
                           + (f", {gaps:,} of them with a gap." if gaps else "."))
-        budget = seconds(job.config.budget)
-        lesson = TextLesson(rows, held, judged, config=job.training, seed=job.config.seed, model=model,
-                            folder=job.folder.path / "training", method=job.config.method, progress=job.progress,
-                            deadline=None if budget is None else time.monotonic() + budget)
-        need, free = self.memory(job, lesson), memory_to_plan_for()
-        if need is not None and need > free:
-            raise NoResources(
-                f"{job.config.model} needs about {need / 1e9:.1f} GB of memory to train, {free / 1e9:.1f} GB are "
-                "free.", "Lower --batch-tokens, --max-tokens or --train-layers, or take a smaller model.")
+        lesson = TextLesson(rows, held, judged, method=job.config.method, **session(job, model))
+        fit(job, self.memory(job, lesson), "--batch-tokens, --max-tokens or --train-layers")
         return lesson
 
     def learn(self, job: TuneJob, dataset: Dataset, lesson: TextLesson, model: Path, adapter: Path,

@@ -105,7 +105,7 @@ def test_documents_are_judged_by_their_loss_alone(tiny_ladder: Path, tmp_path: P
 
 def test_too_few_files_and_a_gap_without_tokens_are_refused(
         tiny_ladder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(DataError, match="5 files to learn from and 0 to judge by are too few"):
+    with pytest.raises(DataError, match="5 rows to learn from and 0 to judge by are too few"):
         finetune(sources(tmp_path / "src", 6), TuneConfig(model="tiny-llama"), QUICK, out=tmp_path / "out")
     assert not (tmp_path / "out").exists()
     with pytest.raises(UserError, match="out of bounds"):
