@@ -54,24 +54,24 @@ def merge(backbone: Backbone, model: Any) -> None:
     """Fold the adapters into the weights of `backbone`; the adapters are gone afterwards, and weights at 4 bits are
     plain ones again, with the values that the adapters were trained on.
 
-    The sum is made in fp32 and rounded once.
+    The sum is made in fp32 and rounded once, a layer at a time: the whole model in fp32 may not fit.
     """
     kernels.plain(backbone.root)
-    dtype = backbone.dtype
+    added = {}
+    for name, module in model.named_modules():
+        if not hasattr(module, "lora_A"):
+            continue
+        if is_packed(module.base_layer):
+            added[name.removeprefix("base_model.model.")] = module.get_delta_weight("default")
+        else:
+            dtype = module.base_layer.weight.dtype
+            module.base_layer.to(torch.float32)
+            module.merge()
+            module.base_layer.to(dtype)
+    model.unload()  # what was merged stays
     if any(map(is_packed, backbone.root.modules())):
-        adapted = {name.removeprefix("base_model.model."): module for name, module in model.named_modules()
-                   if hasattr(module, "lora_A")}
-        added = {name: module.get_delta_weight("default") for name, module in adapted.items()}
-        for name, module in adapted.items():
-            if not is_packed(module.base_layer):  # transformers does not pack T5's `wo`
-                weight = module.base_layer.weight.data
-                weight.copy_(weight.float() + added.pop(name).float())
-        model.unload()
         unpack(backbone.root, added)
-        return
-    backbone.root.to(torch.float32)
-    model.merge_and_unload()  # in place
-    backbone.root.to(dtype).requires_grad_(False)
+    backbone.root.requires_grad_(False)
     kernels.quicken(backbone.root)
 
 
