@@ -20,6 +20,8 @@ def generate(
                                                                "a card of `seedbed models`.")],
     prompt: Annotated[str | None, typer.Argument(help="What to answer; standard input when not given.")] = None,
     system: Annotated[str | None, typer.Option(help="The system's message, before the prompt.")] = None,
+    suffix: Annotated[str | None, typer.Option(help="Write what stands between the prompt and this text, with models "
+                                                    "that fill in the middle.")] = None,
     raw: Annotated[bool, typer.Option("--raw", help="Go on with the text as it is, without a template.")] = False,
 ) -> None:
     """Answer with a model that writes, word by word on standard output."""
@@ -32,7 +34,9 @@ def generate(
     if not text.strip():
         raise UserError("There is nothing to answer: the prompt is empty.", 'seedbed generate MODEL "..."')
     writer = Writer.open(folder)
-    if raw:
+    if suffix is not None:
+        pieces = writer.fill(text, suffix, sampling)
+    elif raw:
         pieces = writer.go_on(text, sampling)
     else:
         before = [{"role": "system", "content": system}] if system else []

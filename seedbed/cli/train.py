@@ -27,9 +27,10 @@ def train(
     context: typer.Context,
     source: Annotated[str | None, typer.Argument(
         metavar="FILE", help="Conversations (messages, ShareGPT, Alpaca), prompts with completions, or plain texts, "
-                             "in any format that `seedbed run` reads; or any table with --ask and --answer. For "
-                             "--task entities: doccano, Prodigy, Label Studio, CoNLL, texts with lists of spans; for "
-                             "--task embed: pairs of a question and a document.")] = None,
+                             "in any format that `seedbed run` reads; any table with --ask and --answer; or a folder "
+                             "of documents or source files. For --task entities: doccano, Prodigy, Label Studio, "
+                             "CoNLL, texts with lists of spans; for --task embed: pairs of a question and a "
+                             "document.")] = None,
     out: Annotated[Path | None, typer.Option(
         help="The run folder, which must be new. [default: runs/NAME-TIME]")] = None,
     file: Annotated[Path | None, typer.Option(

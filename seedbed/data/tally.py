@@ -26,6 +26,10 @@ REASONS: dict[str, tuple[Severity, str, str]] = {
     "missing_label": ("warning", "{n} had no label.", "Label them, or leave them out; they teach nothing."),
     "no_conversation": ("error", "{n} held nothing to learn to write.",
                         "A row needs a question and an answer of the assistant; the examples say what is wrong."),
+    "huge_file": ("warning", "{n} were too large for something that a person wrote.",
+                  "Split them, or leave them out."),
+    "minified_file": ("warning", "{n} had lines of thousands of characters: minified, or data.", "Leave them out."),
+    "generated_file": ("warning", "{n} said that a program wrote them.", "Leave them out, or delete that line."),
     "not_accepted": ("info", "{n} had been rejected or skipped by their annotator.",
                      "Nothing to do; label them again if they should count."),
     "bad_span": ("error", "{n} had spans that cannot be read.",
@@ -58,12 +62,19 @@ REASONS: dict[str, tuple[Severity, str, str]] = {
                       "Unescape them if the model will see plain text in use."),
     "ignored_files": ("info", "{n} in the folder were not text files and were not read.",
                       "Rename them to .txt if they are examples."),
+    "other_files": ("info", "{n} that are neither documents nor source files were not read.",
+                    "Save them as text if they shall be learned."),
+    "vendored_folders": ("info", "{n} of what others wrote or programs made were not read.",
+                         "Name such a folder itself if it shall be learned."),
+    "licence_files": ("info", "Found {n} on the licence of these texts.",
+                      "Read them: the model that learns from the texts may fall under them."),
 }
 """By code: severity, message and what to do. `{n}` becomes the count, such as `3 rows`."""
 
-UNITS = {"binary_file": "file", "ignored_files": "file", "undecodable": "line", "empty_span": "span",
-         "trimmed_span": "span", "overlapping_span": "span", "utf16_offsets": "span",
-         "other_annotations": "annotation"}
+UNITS = {"undecodable": "line", "other_annotations": "annotation", "vendored_folders": "folder",
+         **dict.fromkeys(("empty_span", "trimmed_span", "overlapping_span", "utf16_offsets"), "span"),
+         **dict.fromkeys(("binary_file", "ignored_files", "huge_file", "minified_file", "generated_file",
+                          "other_files", "licence_files"), "file")}
 
 
 @dataclass

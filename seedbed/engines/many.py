@@ -30,8 +30,18 @@ def answers(writer: Writer, asked: Sequence[Sequence[Turn]], sampling: Sampling 
     Raises:
         UserError: a prompt fills the model's whole context; a value is out of bounds.
     """
-    check(sampling)
     prompts = [writer.read(writer.template.prompt(turns), special=not writer.template.chats) for turns in asked]
+    return continued(writer, prompts, sampling, progress)
+
+
+def continued(writer: Writer, prompts: Sequence[list[int]], sampling: Sampling = Sampling(),
+              progress: Progress = SILENT) -> list[str]:
+    """What follows tokens that leave room to go on, in batches; as `answers`.
+
+    Raises:
+        UserError: a value is out of bounds.
+    """
+    check(sampling)
     order = sorted(range(len(prompts)), key=lambda i: -len(prompts[i]))
     out, work = [""] * len(prompts), "answer"
     progress.start(work, len(prompts), "texts")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,9 @@ from ..data.turns import Turn
 from ..errors import UserError
 from ..models.backbone import Backbone
 from ..models.doctor import ends
+from ..models.fim import fim_of
 from ..models.template import Template
+from ..models.texts import Texts
 from ..options import check
 from .sampling import Sampling
 
@@ -32,6 +35,17 @@ class Writer:
         self.backbone = backbone
         self.template = Template.of(backbone.tokenizer, backbone.root.config, backbone.max_tokens)
         self.ends = ends(backbone.tokenizer, backbone.root.generation_config)
+        fim = fim_of(backbone.tokenizer)
+        self.ends |= fim.never if fim else set()
+
+    @cached_property
+    def texts(self) -> Texts:
+        """Reads texts that hold no special tokens, such as files.
+
+        Raises:
+            UserError: the tokenizer is a slow one.
+        """
+        return Texts(self.backbone.tokenizer, self.backbone.max_tokens)
 
     @classmethod
     def open(cls, folder: Path) -> Writer:
@@ -64,6 +78,16 @@ class Writer:
         ids = self.read(text, special=special)
         return self._pieces(ids, sampling, min(self.room(ids), sampling.max_tokens))
 
+    def fill(self, prefix: str, suffix: str, sampling: Sampling = Sampling()) -> Iterator[str]:
+        """What stands between two texts, in pieces as it is written.
+
+        Raises:
+            UserError: the model has no tokens for it; the texts fill its whole context; a value is out of bounds.
+        """
+        check(sampling)
+        ids = self._fits(self.texts.gap(prefix, suffix))
+        return self._pieces(ids, sampling, min(self.room(ids), sampling.max_tokens))
+
     def read(self, text: str, *, special: bool) -> list[int]:
         """Tokens of a text that leave room to go on.
 
@@ -71,6 +95,9 @@ class Writer:
             UserError: it fills the model's whole context.
         """
         ids: list[int] = self.backbone.tokenizer(text, add_special_tokens=special, verbose=False)["input_ids"]
+        return self._fits(ids)
+
+    def _fits(self, ids: list[int]) -> list[int]:
         if self.room(ids) < 1:
             raise UserError(f"The text has {len(ids):,} tokens and the model takes {self.backbone.max_tokens:,}.",
                             "Shorten it, or take a model with a longer context.")

@@ -48,6 +48,10 @@ def diagnose(template: Template, some: Sequence[Conversation], stops: set[int]) 
         if not stops.issuperset(_lasts(row, template.chats)):
             found.setdefault("end", "The assistant's turns do not end with a token at which serving stops, so the "
                                     "tuned model would not learn to stop: check eos_token of the tokenizer.")
+        words = "\n".join(turn["content"] for turn in one.messages)
+        if mark := next((token for token in template.tokenizer.all_special_tokens if token in words), ""):
+            found.setdefault("marks", f"Some turns hold the text {mark!r}, which this model reads as a mark of its "
+                                      "own (the end of a turn, for instance), in training and in serving.")
         if template.chats and template.start is None:  # of a source nothing is learned
             for kind, sentence in _rendered(template, one, row):
                 found.setdefault(kind, sentence)

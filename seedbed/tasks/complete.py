@@ -14,11 +14,21 @@ from .metrics.words import EXACT
 from .write import Write, rows_where
 
 
+def line_of(text: str) -> str:
+    """The first line with something in it: what an editor shows of a completion."""
+    return next((line for line in text.splitlines() if line.strip()), "")
+
+
 def first_line(answer: str, reference: str) -> float:
-    """1 where the first line with something in it is the same: what an editor shows of a completion."""
-    one, other = (next((line.strip() for line in text.splitlines() if line.strip()), "")
-                  for text in (answer, reference))
-    return float(one == other)
+    """1 where the first line with something in it is the same."""
+    return float(line_of(answer).strip() == line_of(reference).strip())
+
+
+def similarity(answer: str, reference: str) -> float:
+    """1 minus the share of letters to change, add and take away (Levenshtein), of the longer text."""
+    from rapidfuzz.distance import Levenshtein
+
+    return float(Levenshtein.normalized_similarity(answer, reference))
 
 
 FIRST_LINE = Metric("first_line", "first lines equal to the reference's", mean_of(first_line), mean)

@@ -51,7 +51,7 @@ class TuneConfig:
 
     task: str = option("chat", "What the model shall learn; `prefer` is found out where answers are judged.",
                        choices=("chat", "summarize", "translate", "extract", "complete", "entities", "embed",
-                                "prefer"))
+                                "prefer", "pretrain"))
     model: str = option("", "Base model: a card of `seedbed models`; each task has its own when none is named.")
     method: str = option("lora", "lora: adapters, merged afterwards; qlora: the same on weights at 4 bits, in less "
                                  "memory; full: the weights themselves.", choices=("lora", "qlora", "full"))
@@ -76,6 +76,8 @@ class TuneConfig:
     schema: Path | None = option(None, "File with the JSON schema of what is extracted; derived when not said.")
     answered: int = option(100, "Test rows that are answered before and after, to score the answers; 0 is none.",
                            minimum=0)
+    fim: float = option(0.5, "Share of the windows of source files that are learned with a gap (fill-in-the-middle), "
+                             "where the model has the tokens; 0 is none.", minimum=0, maximum=1)
     group: str | None = option(None, "Column whose rows with the same value stay in one split.")
     validation: Path | None = option(None, "File of validation rows, when you have made the splits.")
     test: Path | None = option(None, "File of test rows, when you have made the splits.")

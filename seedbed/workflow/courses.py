@@ -132,6 +132,11 @@ def _writing(task: str) -> Callable[[], Course[Any]]:
     return make
 
 
+def _pretraining() -> Course[Any]:
+    from .pretraining import PretrainingCourse
+    return PretrainingCourse()
+
+
 def _marking() -> Course[Any]:
     from .marking import MarkingCourse
     return MarkingCourse()
@@ -157,5 +162,5 @@ def course_of(config: TuneConfig) -> Course[Any]:
 
 COURSES: dict[str, Callable[[], Course[Any]]] = {
     **{task: _writing(task) for task in ("chat", "summarize", "translate", "extract", "complete")},
-    "entities": _marking, "embed": _embedding, "prefer": _preferring}
+    "entities": _marking, "embed": _embedding, "prefer": _preferring, "pretrain": _pretraining}
 """By the task's name."""

@@ -56,7 +56,8 @@ def finetune(source: str | Path, config: TuneConfig | None = None, training: Tex
     """Teach a model the task that rows of a file show.
 
     Args:
-        source: a file, folder or database; what is in it depends on `config.task`.
+        source: a file, folder or database; what is in it depends on `config.task`. Texts of a folder are gone on
+            with (`pretrain`), where no other task is named.
         config: the job.
         training: parameters of training.
         out: the run folder, which must be new; by default `runs/<source>-<time>`.
@@ -71,7 +72,10 @@ def finetune(source: str | Path, config: TuneConfig | None = None, training: Tex
     from ..data.judged import JudgedAnswers
     from ..store import hold, open_store
 
-    job = begin(str(source), config or TuneConfig(), training or TextConfig(), out, progress)
+    config = config or TuneConfig()
+    if config.task in ("chat", "complete") and not config.teacher and Path(source).is_dir():
+        config = replace(config, task="pretrain")
+    job = begin(str(source), config, training or TextConfig(), out, progress)
     if job.config.prefer:
         job = _preferring(job)
     folder, course = job.folder, course_of(job.config)

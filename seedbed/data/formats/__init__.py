@@ -31,6 +31,7 @@ BUILT_IN: dict[str, Callable[[], Reader]] = {
     "jsonl": partial(_reader, "json_text", "read_jsonl"), "parquet": partial(_reader, "parquet", "read_parquet"),
     "conll": partial(_reader, "conll", "read_conll"),
     "excel": partial(_reader, "excel", "read_excel"), "folder": partial(_reader, "folder", "read_folder"),
+    "documents": partial(_reader, "documents", "read_documents"),
     "sql": partial(_reader, "sql", "read_sql")}
 READERS: Registry[Reader] = Registry("readers", BUILT_IN)
 
@@ -60,7 +61,7 @@ def _format(source: Source) -> str:
         return "sql"
     assert source.path is not None
     if source.path.is_dir():
-        return "folder"
+        return "documents" if source.options.documents else "folder"
     if source.suffix == ".xlsx" and not source.compression:
         return "excel"
     head = source.head()

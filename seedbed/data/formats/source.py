@@ -37,11 +37,13 @@ class Options:
         encoding: name of the text encoding; None finds it out.
         delimiter: one character; None finds it out.
         columns: names the user gave for columns; a first row that holds one of them is a header.
+        documents: the files of a folder are texts of their own, not examples of the folders' labels.
     """
 
     encoding: str | None = None
     delimiter: str | None = None
     columns: tuple[str, ...] = ()
+    documents: bool = False
 
 
 @dataclass(frozen=True)
