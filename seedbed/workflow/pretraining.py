@@ -102,12 +102,12 @@ class PretrainingCourse(WritingCourse):
                           np.array([len(one.encode()) for one in said]), np.array([len(one.split()) for one in said]))
         assert figures[0].gain is not None
         sentence, done, sizes = verdict(figures[0].gain), tuned.trained, (tuned.parameters, tuned.trained_parameters)
-        forecast = tuned.predicted_seconds
+        times = tuned.predicted_seconds, tuned.training_seconds
         del tuned  # memory for the models that complete
         lines, samples = _lines(job, part, lesson.base, model, progress)
         lead = next((one for one in lines if one.name == "next_line_similarity"), None)
         return Learned([*figures, *lines], sentence + (f" {answers.verdict(lead)}" if lead else ""), done.note,
-                       counted(lesson.rows), len(said), *sizes, done.history, forecast, samples)
+                       counted(lesson.rows), len(said), *sizes, done.history, *times, samples)
 
 
 def _windows(texts: Texts, part: Dataset, most: int | None, seed: int) -> tuple[list[Row], list[int]]:
