@@ -10,7 +10,7 @@ from ..errors import DataError, NotFound
 from ..progress import SILENT, Progress
 from .dataset import Dataset, ids
 from .formats.source import Options
-from .gather import GIVEN, LINE, OURS, SOURCE, Given, gather, groups_of, objects, pairs_of
+from .gather import LINE, OURS, SOURCE, Given, found_splits, gather, groups_of, objects, pairs_of
 from .judged import COLUMNS as JUDGED_COLUMNS
 from .judged import JUDGED, Judged, JudgedAnswers, judged_answers, judged_form
 from .read import LONGEST_CELL, Reading, nothing_left
@@ -110,7 +110,8 @@ def read_conversations(source: Given | Mapping[str, Given], *, ask: str | None =
     groups = groups_of(raw, group) if group else pa.nulls(len(lines), pa.string())
     dataset = Dataset(pa.table({
         "id": pa.array(ids(stored, [None] * len(stored)), pa.string()), "line": raw.column(LINE).take(rows),
-        "source": raw.column(SOURCE).take(rows), "group": groups.take(rows), "split": raw.column(GIVEN).take(rows),
+        "source": raw.column(SOURCE).take(rows), "group": groups.take(rows),
+        "split": found_splits(raw, tally, (ask, answer)).take(rows),
         "target": pa.nulls(len(stored), pa.string()),
         "text": pa.array([one.asked if isinstance(one, Judged) else one.plain for one in kept], pa.large_string()),
         COLUMN: pa.array(stored, pa.large_string())}))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import DataError
 from ..progress import Progress
-from .columns import split_of
+from .columns import SPLIT_NAMES, split_of
 from .formats import chunks
 from .formats.source import Options, locate
 from .tally import Tally
@@ -101,6 +101,40 @@ def groups_of(raw: pa.Table, name: str) -> pa.ChunkedArray:
 
     named = pc.utf8_trim_whitespace(as_text(raw.column(name)).cast(pa.string()))
     return pc.if_else(pc.equal(named, ""), pa.scalar(None, pa.string()), named)
+
+
+def splits_of(raw: pa.Table, column: str | None) -> pa.ChunkedArray:
+    """The split of each row: that of its source, else that of its column.
+
+    Raises:
+        DataError: a value of the split column means no split.
+    """
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    if column is None:
+        return raw.column(GIVEN)
+    words = as_text(raw.column(column)).to_pylist()
+    meant = {word: split_of(word) for word in set(words) if word and word.strip()}
+    if unknown := sorted(word for word, split in meant.items() if split is None):
+        raise DataError(f"The split column {column!r} holds {', '.join(map(repr, unknown[:5]))}.",
+                        "Its values must be train, validation (or dev) and test; empty ones are split later.")
+    return pc.coalesce(raw.column(GIVEN), pa.chunked_array([pa.array(map(meant.get, words), pa.string())]))
+
+
+def found_splits(raw: pa.Table, tally: Tally, used: Sequence[str | None] = ()) -> pa.ChunkedArray:
+    """The split of each row, by a column named `split` (or alike) all of whose values are splits, where there is one.
+
+    Args:
+        used: columns that mean something else.
+    """
+    for name in raw.column_names:
+        if name.strip().lower() in SPLIT_NAMES and name not in used:
+            words = {one for one in as_text(raw.column(name)).unique().to_pylist() if one and one.strip()}
+            if words and all(map(split_of, words)):
+                tally.detect("split", name)
+                return splits_of(raw, name)
+    return raw.column(GIVEN)
 
 
 def objects(column: pa.ChunkedArray) -> pa.ChunkedArray:

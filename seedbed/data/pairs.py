@@ -17,7 +17,7 @@ from . import duplicates
 from .dataset import Dataset, ids
 from .duplicates import Ints
 from .formats.source import Options
-from .gather import GIVEN, LINE, OURS, SOURCE, Given, gather, groups_of, objects, pairs_of
+from .gather import LINE, OURS, SOURCE, Given, found_splits, gather, groups_of, objects, pairs_of
 from .read import LONGEST_CELL, Reading, nothing_left
 from .tally import Tally
 
@@ -118,7 +118,7 @@ def read_pairs(source: Given | Mapping[str, Given], *, ask: str | None = None, a
     dataset = Dataset(pa.table({
         "id": pa.array(ids(words, ["\x1e".join(documents) for _, documents in kept]), pa.string()),
         "line": raw.column(LINE).take(rows), "source": raw.column(SOURCE).take(rows), "group": groups.take(rows),
-        "split": raw.column(GIVEN).take(rows), "target": pa.nulls(len(words), pa.string()),
+        "split": found_splits(raw, tally, (ask, answer)).take(rows), "target": pa.nulls(len(words), pa.string()),
         "text": pa.array(words, pa.large_string()),
         DOCUMENTS: pa.array([list(documents) for _, documents in kept], lists),
         NEGATIVES: pa.array([list(dict.fromkeys(wrong)) for _, wrong in kept.values()], lists)}))

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import DataError
 from ..progress import SILENT, Progress
-from .columns import Columns, choose, split_of
+from .columns import Columns, choose
 from .dataset import Dataset, ids
 from .formats.source import Options
-from .gather import GIVEN, LINE, OURS, SOURCE, Given, gather, groups_of, pairs_of
+from .gather import LINE, OURS, SOURCE, Given, gather, groups_of, pairs_of, splits_of
 from .health import Finding
 from .tally import LINES_SHOWN, REASONS, Tally
 from .targets import as_text, read_targets
@@ -126,7 +126,7 @@ def _dataset(raw: pa.Table, columns: Columns, multi_label: bool | None, labelled
         tally.skip(reasons[why[row]], int(lines[row]))
 
     arrays = {"id": pa.nulls(rows, pa.string()), "line": raw.column(LINE), "source": raw.column(SOURCE),
-              "group": groups, "split": _splits(raw, columns), "target": target, "text": texts}
+              "group": groups, "split": splits_of(raw, columns.split), "target": target, "text": texts}
     for name in raw.column_names:
         if name not in (columns.text, columns.label, columns.group, columns.split, *OURS):
             free = name
@@ -152,25 +152,6 @@ def _values(column: pa.ChunkedArray) -> Iterator[Any]:
     for chunk in column.chunks:
         for at in range(0, len(chunk), 50_000):
             yield from chunk.slice(at, 50_000).to_pylist()
-
-
-def _splits(raw: pa.Table, columns: Columns) -> pa.ChunkedArray:
-    """The split of each row: that of its source, else that of its column.
-
-    Raises:
-        DataError: a value of the split column means no split.
-    """
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
-    if columns.split is None:
-        return raw.column(GIVEN)
-    words = as_text(raw.column(columns.split)).to_pylist()
-    meant = {word: split_of(word) for word in set(words) if word and word.strip()}
-    if unknown := sorted(word for word, split in meant.items() if split is None):
-        raise DataError(f"The split column {columns.split!r} holds {', '.join(map(repr, unknown[:5]))}.",
-                        "Its values must be train, validation (or dev) and test; empty ones are split later.")
-    return pc.coalesce(raw.column(GIVEN), pa.chunked_array([pa.array(map(meant.get, words), pa.string())]))
 
 
 def _entities(table: pa.Table, tally: Tally) -> None:

@@ -9,7 +9,7 @@ from ..errors import DataError, NotFound
 from ..progress import SILENT, Progress
 from .dataset import Dataset, ids
 from .formats.source import Options
-from .gather import GIVEN, LINE, OURS, SOURCE, Given, gather, groups_of, objects, pairs_of
+from .gather import LINE, OURS, SOURCE, Given, found_splits, gather, groups_of, objects, pairs_of
 from .marks import Marked, Span, Unmarked, dump, load, marked
 from .read import LONGEST_CELL, Reading, nothing_left
 from .tally import Tally
@@ -83,7 +83,8 @@ def read_spans(source: Given | Mapping[str, Given], *, text: str | None = None, 
     rows, stored = pa.array(places, pa.int64()), [dump(one.spans) for one in kept]
     return Reading(Dataset(pa.table({
         "id": pa.array(ids([one.text for one in kept], stored), pa.string()), "line": raw.column(LINE).take(rows),
-        "source": raw.column(SOURCE).take(rows), "group": groups.take(rows), "split": raw.column(GIVEN).take(rows),
+        "source": raw.column(SOURCE).take(rows), "group": groups.take(rows),
+        "split": found_splits(raw, tally, (text, label)).take(rows),
         "target": pa.array([sorted({span.label for span in one.spans}) for one in kept], pa.list_(pa.string())),
         "text": pa.array([one.text for one in kept], pa.large_string()),
         COLUMN: pa.array(stored, pa.large_string())})), where, found, dict(tally.skipped), dict(tally.detected),

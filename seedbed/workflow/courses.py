@@ -90,6 +90,8 @@ def sources(source: str, config: TuneConfig) -> dict[str, Any]:
 
 def said_of(reading: Reading, progress: Progress, more: str = "") -> dict[str, Any]:
     """Tell people what was read, and give what a run remembers of it."""
+    if "split" in reading.detected:
+        more += f"; the column {reading.detected['split']} says the splits"
     progress.note(f"Read as {reading.detected['form']}: {reading.kept:,} of {reading.read:,} rows{more}.")
     for finding in reading.findings:
         progress.note(f"{finding.message} {'; '.join(finding.examples[:2])}")

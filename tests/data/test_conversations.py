@@ -142,3 +142,14 @@ def test_an_empty_group_is_none(tmp_path: Path) -> None:
         rows = [{"prompt": "a", "completion": "b", "ward": ward} for ward in wards]
         reading = checked(read_conversations(lines(tmp_path / "a.jsonl", rows), group="ward"))
         assert reading.dataset.column("group") == groups
+
+
+def test_a_column_of_splits_is_followed_and_one_that_means_something_else_is_not(tmp_path: Path) -> None:
+    parts = ["train", "dev", "test", "", None, "Train"]
+    rows = [{"prompt": f"q{i}", "completion": "a", "split": part} for i, part in enumerate(parts)]
+    reading = checked(read_conversations(lines(tmp_path / "a.jsonl", rows)))
+    assert reading.dataset.column("split") == ["train", "validation", "test", None, None, "train"]
+    assert reading.detected["split"] == "split"
+    rows[0]["split"] = "banana"
+    reading = checked(read_conversations(lines(tmp_path / "b.jsonl", rows)))
+    assert reading.dataset.column("split") == [None] * 6 and "split" not in reading.detected
