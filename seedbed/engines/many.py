@@ -61,20 +61,25 @@ def _batch(writer: Writer, prompts: list[list[int]], places: list[int], sampling
     texts, stops = [""] * len(prompts), [one for one in sampling.stop if one]
     most = [min(sampling.max_tokens, writer.room(ids)) for ids in prompts]
     generators = [torch.Generator().manual_seed(sampling.seed + 1_000_003 * place) for place in places]
-    left = list(range(len(prompts)))
+    left, alive = list(range(len(prompts))), [True] * len(prompts)
     steps = (_Decoder if writer.backbone.paired else _Steps)(writer, prompts)
-    while left:
-        scores, going = steps.scores(), list[int]()
+    while any(alive):
+        scores = steps.scores()
         for at, row in enumerate(left):
+            if not alive[row]:
+                continue
             token = draw(scores[at].float(), sampling, generators[row])
-            if token not in writer.ends:
+            alive[row] = token not in writer.ends
+            if alive[row]:
                 made[row].append(token)
                 texts[row] = writer.backbone.tokenizer.decode(made[row], skip_special_tokens=True) if stops else ""
-                if len(made[row]) < most[row] and not any(stop in texts[row] for stop in stops):
-                    going.append(at)
+                alive[row] = len(made[row]) < most[row] and not any(stop in texts[row] for stop in stops)
+        going = [at for at, row in enumerate(left) if alive[row]]
+        if 2 * len(going) > len(left):  # some that have ended go along: each new number of rows costs memory for good
+            going = list(range(len(left)))
         left = [left[at] for at in going]
         if left:
-            steps.add([made[row][-1] for row in left], going)
+            steps.add([made[row][-1] if alive[row] else 0 for row in left], [alive[row] for row in left], going)
     return [_until(writer.backbone.tokenizer.decode(ids, skip_special_tokens=True), stops) for ids in made]
 
 
@@ -88,7 +93,7 @@ class _Steps:
     def __init__(self, writer: Writer, prompts: list[list[int]]) -> None:
         from transformers import DynamicCache
 
-        self.root, wide = writer.backbone.root, max(map(len, prompts))
+        self.root, wide = writer.backbone.root, writer.backbone.width_of(max(map(len, prompts)))
         pad = writer.backbone.tokenizer.pad_token_id or 0
         self.ids = torch.tensor([[pad] * (wide - len(ids)) + ids for ids in prompts])         # [rows, tokens]
         self.mask = torch.tensor([[0] * (wide - len(ids)) + [1] * len(ids) for ids in prompts])
@@ -103,14 +108,14 @@ class _Steps:
                                 use_cache=True, logits_to_keep=1, **given).logits
         return out[:, -1]
 
-    def add(self, tokens: list[int], kept: list[int]) -> None:
-        """Go on with these rows alone, each with its token."""
+    def add(self, tokens: list[int], alive: list[bool], kept: list[int]) -> None:
+        """Go on with these rows alone, each with its token; the token of one that has ended does not count."""
         if len(kept) < len(self.mask):
             chosen = torch.tensor(kept)
             self.cache.reorder_cache(chosen)
             self.mask = self.mask[chosen]
         self.ids = torch.tensor(tokens)[:, None]
-        self.mask = torch.cat((self.mask, torch.ones_like(self.ids)), 1)
+        self.mask = torch.cat((self.mask, torch.tensor(alive).long()[:, None]), 1)
 
 
 class _Decoder(_Steps):
@@ -125,7 +130,7 @@ class _Decoder(_Steps):
         out: Tensor = self.root(decoder_input_ids=self.ids, use_cache=True, **self.given).logits
         return out[:, -1]
 
-    def add(self, tokens: list[int], kept: list[int]) -> None:
+    def add(self, tokens: list[int], alive: list[bool], kept: list[int]) -> None:
         if len(kept) < len(self.ids):
             chosen, read = torch.tensor(kept), self.given["encoder_outputs"]
             read.last_hidden_state = read.last_hidden_state[chosen]

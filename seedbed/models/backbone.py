@@ -243,13 +243,17 @@ class Backbone(nn.Module):
         said = self.padded([row[row.source:] for row in pairs])
         return Batch(said.ids, said.lengths, self.padded([row[:row.source] for row in pairs]))
 
+    def width_of(self, longest: int) -> int:
+        """To how many tokens a batch is padded whose longest row has so many."""
+        if self.dtype != torch.bfloat16:
+            return longest
+        return max(longest, min(-(-longest // FEW_LENGTHS) * FEW_LENGTHS, self.max_tokens))
+
     def padded(self, rows: Sequence[Sequence[int]]) -> Batch:
         """Token ids padded on the right, whatever the family."""
         lengths = [len(row) for row in rows]
         pad = self.tokenizer.pad_token_id if self.tokenizer.pad_token_id is not None else 0
-        wide = max(lengths)
-        if self.dtype == torch.bfloat16:
-            wide = max(wide, min(-(-wide // FEW_LENGTHS) * FEW_LENGTHS, self.max_tokens))
+        wide = self.width_of(max(lengths))
         ids = torch.full((len(rows), wide), pad)
         for i, row in enumerate(rows):
             ids[i, : len(row)] = torch.tensor(row)
