@@ -24,7 +24,8 @@ def test_every_variable_is_read(tmp_path: Path) -> None:
     told = Settings.read({"SEEDBED_HOME": str(tmp_path), "SEEDBED_MODELS": "~/m", "SEEDBED_DATABASE": "sqlite://",
                           "SEEDBED_THREADS": "3", "SEEDBED_OFFLINE": "1", "SEEDBED_MEMORY_LIMIT": "1000",
                           "SEEDBED_TEACHER_KEY": "secret"})
-    assert told == Settings(tmp_path, Path.home() / "m", "sqlite://", 3, True, 1000, "secret")
+    assert told == Settings(tmp_path, Path.home() / "m", "sqlite://", 3, True, 1000,
+                            teacher_key="secret")
     assert "secret" not in repr(told)
     assert len(VARIABLES) == 7  # a new one is added above
 

@@ -17,7 +17,7 @@ from . import door, show
 
 VERBS = {
     "run": "From labelled text to a proven, running small model.",
-    "train": "Teach a model to write: answers, summaries, translations, fields, code.",
+    "train": "Teach a model to write, to mark entities or to embed texts.",
     "generate": "Answer with a model that writes, word by word.",
     "predict": "Answer with a bundle: a text, a file or standard input.",
     "serve": "Answer over HTTP with a bundle.",

@@ -41,7 +41,9 @@ def train(
     resume: Annotated[Path | None, typer.Option(help="Go on with a run folder that was stopped or killed.")] = None,
     json: Annotated[bool, typer.Option("--json", help="Print the result as JSON for programs.")] = False,
 ) -> None:
-    """Teach a model to write (answers, summaries, translations, fields, code), to mark entities or to embed texts.
+    """Teach a model to write, to mark entities or to embed texts.
+
+    Answers, summaries, translations, fields, code: --task says what, and how it is asked and judged.
 
     Only the assistant's words are learned, unless a row is plain text. The model is judged on rows that it has not
     seen, before and after. Ctrl-C keeps the state; --resume goes on.

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING, Any, Literal
 
 from ..records import Estimate, Record
-from .intervals import ratio
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 
 class Trial(Record):
@@ -60,6 +60,8 @@ def search(trials: list[Trial], first: NDArray[np.float64], best: NDArray[np.flo
         first, best: [rows] summed loss of each validation row, with the weights of the first and of the best trial.
         whole: [rows] what these sums are divided by, such as tokens.
     """
+    from .intervals import ratio
+
     gain = ratio(first - best, whole)
     found = Search(trials=trials, best=0, gain=gain, seconds=sum(one.seconds for one in trials), verdict="")
     leader = found.leaders[0].number

@@ -70,8 +70,7 @@ def test_a_pruned_trial_costs_less(done: FineTuned) -> None:
     whole = [one for one in found.trials if one.state == "finished"]
     assert pruned and len(pruned) + len(whole) == 5
     assert all(one.loss is None and len(one.curve) < QUICK.epochs for one in pruned)
-    assert np.mean([one.seconds / one.options["train_layers"] for one in pruned]) < np.mean(
-        [one.seconds / one.options["train_layers"] for one in whole])
+    assert max(len(one.curve) for one in pruned) < np.mean([len(one.curve) for one in whole])  # passes, not seconds
 
 
 def test_the_weights_of_the_best_trial_are_kept_and_judged_on_test(done: FineTuned, tmp_path: Path,
