@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import filelock
 import pytest
 
 from seedbed.store import Store, open_store
@@ -47,6 +48,11 @@ def install_server() -> str:
         return "no server is installed (apt-get install postgresql), and only root may install one"
     if not shutil.which("apt-get"):
         return "no server is installed, and there is no apt-get to install one"
+    with filelock.FileLock(Path(tempfile.gettempdir()) / "seedbed-apt.lock"):  # several processes test at once
+        return "" if server_programs() else _install()
+
+
+def _install() -> str:
     environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
     said = ""
     for command in (["install", "-y", "--no-install-recommends", "postgresql"], ["update"],
