@@ -124,6 +124,9 @@ class Backbone(nn.Module):
             values = json.loads(saved.read_text())
             said, normalized, longest = values["pooling"], values["normalized"], values["max_tokens"]
         config = AutoConfig.from_pretrained(folder, local_files_only=True)
+        if vocabulary and is_encoder(config) and not is_paired(config):
+            raise UserError(f"{folder} holds an encoder ({config.model_type}), which reads and does not write.",
+                            "Name a model that writes: seedbed models recommend --task chat")
         for name in ("attention_probs_dropout_prob", "attention_dropout"):
             if getattr(config, name, 0.0):  # `Attend` keeps no mask of dropped ones: five times the time
                 setattr(config, name, 0.0)

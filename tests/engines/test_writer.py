@@ -93,6 +93,11 @@ def test_what_cannot_be_answered_is_told() -> None:
         list(writer.go_on("x", Sampling(temperature=-1)))
 
 
+def test_an_encoder_does_not_write() -> None:
+    with pytest.raises(UserError, match="reads and does not write"):
+        Writer.open(tiny.model("bert"))
+
+
 @pytest.mark.real
 def test_the_real_model_answers(smollm2_folder: Path) -> None:
     asked = [{"role": "user", "content": "What is the capital of France?"}]
