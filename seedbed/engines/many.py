@@ -14,7 +14,7 @@ from ..progress import SILENT, Progress
 from .sampling import Sampling
 from .writer import Writer, draw, read_once
 
-ROWS, TOKENS = 16, 8192
+ROWS, TOKENS = 16, 4096
 """Rows and prompt tokens of one batch, at most."""
 
 

@@ -99,7 +99,9 @@ class Exam:
         from ..engines.many import answers
         from ..engines.sampling import Sampling
         from ..engines.writer import Writer
+        from ..models.runtime import give_back_memory
 
+        give_back_memory()  # what training held, or the model before
         progress.note(f"{len(self.asked)} rows are answered by {whose}.")
         return answers(Writer.open(folder), self.asked, Sampling(max_tokens=self.most), progress)
 
