@@ -135,7 +135,7 @@ def test_other_adapters_are_merged_and_are_what_peft_says_they_are(kind: str, tm
 def test_weights_at_4_bits_are_trained_on_and_merged(family: str, tmp_path: Path) -> None:
     one = lesson(family, method="qlora", adapter=tmp_path / "adapter")
     tuned = write(one)
-    assert tuned.before.nats.tolist() != write(dataclasses.replace(one, method="lora")).before.nats.tolist()
+    assert not np.allclose(tuned.before.nats, straight(tiny.model(family), one.judged), rtol=1e-6)  # it is rounded
     assert tuned.after.mean < tuned.before.mean - 0.5
     tuned.backbone.save(tmp_path / "model")
     assert "quantization_config" not in json.loads((tmp_path / "model" / "config.json").read_text())
@@ -227,10 +227,10 @@ def test_a_packed_training_learns() -> None:
     assert tuned.after.mean < tuned.before.mean - 0.5
 
 
-@pytest.mark.parametrize("method", ["lora", "full"])
-@pytest.mark.parametrize("family", ["llama", "gemma3", "bloom", "lfm2"])
+@pytest.mark.parametrize(("family", "method"), [("llama", "lora"), ("llama", "full"), ("gemma3", "full"),
+                                                ("bloom", "lora"), ("lfm2", "lora")])
 def test_activations_that_are_computed_again_are_the_same(family: str, method: str) -> None:
-    kept, again = (write(lesson(family, dataclasses.replace(QUICK, epochs=2, checkpointing=on), method=method))
+    kept, again = (write(lesson(family, dataclasses.replace(QUICK, epochs=1, checkpointing=on), method=method))
                    for on in (False, True))
     assert [one["train_loss"] for one in again.trained.history] == pytest.approx(
         [one["train_loss"] for one in kept.trained.history], abs=1e-5)
