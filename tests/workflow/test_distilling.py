@@ -131,6 +131,7 @@ def test_a_model_on_this_machine_answers(teacher: Path, tiny_ladder: Path, tmp_p
     assert file.read_bytes() == whole
 
 
+@pytest.mark.slow
 def test_a_kill_loses_what_was_under_way(tiny_models: Path, tmp_path: Path) -> None:
     make_cards(tmp_path / "home")
     environment = {**os.environ, "SEEDBED_HOME": str(tmp_path / "home"), "SEEDBED_MODELS": str(tiny_models),

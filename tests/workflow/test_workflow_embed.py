@@ -78,6 +78,7 @@ def test_folder_store_and_result_say_the_same_and_transformers_gives_the_same_ve
     assert "embed" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_killed_it_ends_as_an_undisturbed_run(tmp_path: Path, tiny_models: Path) -> None:
     write(tmp_path / "asked.jsonl")
     make_cards(tmp_path / "home")
