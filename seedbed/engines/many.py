@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Sequence
+from itertools import count
 
 import torch
 from torch import Tensor
 
 from ..data.turns import Turn
+from ..models.runtime import give_back_memory
 from ..options import check
 from ..progress import SILENT, Progress
 from .sampling import Sampling
@@ -16,6 +18,9 @@ from .writer import Writer, draw, read_once
 
 ROWS, TOKENS = 16, 4096
 """Rows and prompt tokens of one batch, at most."""
+TRIM = 16
+"""Steps after which holes in the heap are given back: what is kept of the rows grows with each token and never fits
+where it was."""
 
 
 def answers(writer: Writer, asked: Sequence[Sequence[Turn]], sampling: Sampling = Sampling(),
@@ -46,8 +51,8 @@ def continued(writer: Writer, prompts: Sequence[list[int]], sampling: Sampling =
     out, work = [""] * len(prompts), "answer"
     progress.start(work, len(prompts), "texts")
     while order:
-        count = max(1, min(ROWS, TOKENS // len(prompts[order[0]])))
-        some, order = order[:count], order[count:]
+        rows = max(1, min(ROWS, TOKENS // len(prompts[order[0]])))
+        some, order = order[:rows], order[rows:]
         for place, text in zip(some, _batch(writer, [prompts[i] for i in some], some, sampling), strict=True):
             out[place] = text
         progress.advance(work, len(some))
@@ -63,7 +68,11 @@ def _batch(writer: Writer, prompts: list[list[int]], places: list[int], sampling
     generators = [torch.Generator().manual_seed(sampling.seed + 1_000_003 * place) for place in places]
     left, alive = list(range(len(prompts))), [True] * len(prompts)
     steps = (_Decoder if writer.backbone.paired else _Steps)(writer, prompts)
-    while any(alive):
+    for step in count():
+        if not any(alive):
+            break
+        if step % TRIM == TRIM - 1:
+            give_back_memory()
         scores = steps.scores()
         for at, row in enumerate(left):
             if not alive[row]:
