@@ -6,14 +6,13 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..errors import DataError, NotFound
+from ..errors import DataError
 from ..progress import SILENT, Progress
 from .dataset import Dataset, ids
-from .formats.source import Options
-from .gather import LINE, OURS, SOURCE, Given, found_splits, gather, groups_of, objects, pairs_of
+from .gather import LINE, OURS, SOURCE, Given, found_splits, groups_of, objects
 from .judged import COLUMNS as JUDGED_COLUMNS
 from .judged import JUDGED, Judged, JudgedAnswers, judged_answers, judged_form
-from .read import LONGEST_CELL, Reading, nothing_left
+from .read import LONGEST_CELL, Reading, nothing_left, table_of
 from .tally import Tally
 from .targets import as_text
 from .turns import COLUMNS, FORMS, Conversation, Unfit, conversation, form_of, pair, question
@@ -57,15 +56,8 @@ def read_conversations(source: Given | Mapping[str, Given], *, ask: str | None =
         raise DataError("One column was named where a question and its answer are two.",
                         "Name both: --ask COLUMN --answer COLUMN")
     tally = Tally()
-    options = Options(encoding, delimiter, tuple(n for n in (ask, answer, group) if n))
-    raw, where = gather(pairs_of(source), options, tally, progress)
-    found = raw.num_rows + sum(tally.skipped.values())
-    if not raw.num_rows:
-        raise nothing_left(where, found, tally)
+    raw, where, found = table_of(source, (ask, answer, group), encoding, delimiter, tally, progress)
     columns = [name for name in raw.column_names if name not in OURS]
-    for column in (ask, answer, group):
-        if column is not None and column not in columns:
-            raise NotFound(f"{where} has no column {column!r}.", f"It has: {', '.join(columns[:20]) or 'none'}.")
     if ask and answer:
         table, forms = raw.select(list(dict.fromkeys((ask, answer)))), dict[str, str]()
         tally.detect("form", f"{ask} and {answer}")

@@ -11,14 +11,13 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from ..errors import DataError, NotFound
+from ..errors import DataError
 from ..progress import SILENT, Progress
 from . import duplicates
 from .dataset import Dataset, ids
 from .duplicates import Ints
-from .formats.source import Options
-from .gather import LINE, OURS, SOURCE, Given, found_splits, gather, groups_of, objects, pairs_of
-from .read import LONGEST_CELL, Reading, nothing_left
+from .gather import LINE, OURS, SOURCE, Given, found_splits, groups_of, objects
+from .read import LONGEST_CELL, Reading, nothing_left, table_of
 from .tally import Tally
 
 DOCUMENTS, NEGATIVES, KIN = "documents", "negatives", "kin"
@@ -79,15 +78,8 @@ def read_pairs(source: Given | Mapping[str, Given], *, ask: str | None = None, a
         raise DataError("One column was named where a question and its document are two.",
                         "Name both: --ask COLUMN --answer COLUMN")
     tally = Tally()
-    options = Options(encoding, delimiter, tuple(n for n in (ask, answer, group) if n))
-    raw, where = gather(pairs_of(source), options, tally, progress)
-    found = raw.num_rows + sum(tally.skipped.values())
-    if not raw.num_rows:
-        raise nothing_left(where, found, tally)
+    raw, where, found = table_of(source, (ask, answer, group), encoding, delimiter, tally, progress)
     names = [name for name in raw.column_names if name not in OURS]
-    for column in (ask, answer, group):
-        if column is not None and column not in names:
-            raise NotFound(f"{where} has no column {column!r}.", f"It has: {', '.join(names[:20]) or 'none'}.")
     ask, answer, wrong = _columns(names, where, ask, answer)
     tally.detect("form", f"{ask} and {answer}" + (f" with {wrong}" if wrong else ""))
     lines, kept = raw.column(LINE).to_pylist(), dict[tuple[str, tuple[str, ...]], tuple[int, list[str]]]()

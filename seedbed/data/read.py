@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from ..errors import DataError
+from ..errors import DataError, NotFound
 from ..progress import SILENT, Progress
 from .columns import Columns, choose
 from .dataset import Dataset, ids
@@ -175,6 +175,28 @@ def _say(columns: Columns, tally: Tally) -> Iterator[str]:
                 yield f"The {what} column is {name!r}: guessed; name it to be sure."
     if columns.guessed:
         tally.detected["guessed"] = ", ".join(f"{what} column" for what in columns.guessed)
+
+
+def table_of(source: Given | Mapping[str, Given], named: Sequence[str | None], encoding: str | None,
+             delimiter: str | None, tally: Tally, progress: Progress) -> tuple[pa.Table, str, int]:
+    """All rows of all sources as one table, their names for people, and how many rows were found.
+
+    Args:
+        named: columns that must be there.
+
+    Raises:
+        NotFound, DataError: the source cannot be read, lacks a column, or no row is left.
+    """
+    names = [name for name in named if name]
+    raw, where = gather(pairs_of(source), Options(encoding, delimiter, tuple(names)), tally, progress)
+    found = raw.num_rows + sum(tally.skipped.values())
+    if not raw.num_rows:
+        raise nothing_left(where, found, tally)
+    columns = [name for name in raw.column_names if name not in OURS]
+    for column in names:
+        if column not in columns:
+            raise NotFound(f"{where} has no column {column!r}.", f"It has: {', '.join(columns[:20]) or 'none'}.")
+    return raw, where, found
 
 
 def nothing_left(where: str, found: int, tally: Tally) -> DataError:

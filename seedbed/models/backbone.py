@@ -1,4 +1,7 @@
-"""A transformer body of any family: texts in, one vector a text out. No vocabulary is computed."""
+"""A transformer body of any family: texts in, activations or one vector a text out.
+
+(Over 400 lines: the one class that every method trains through, with what families differ in.)
+"""
 
 from __future__ import annotations
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, fields, replace
@@ -24,7 +25,7 @@ SAME = 0.5
 
 
 @dataclass(frozen=True)
-class Write:
+class Write(ABC):
     """A task whose answer is text. The fields of a subclass are its options; each has a default.
 
     `inputs` are what was asked (a document, a question), without the task's instruction.
@@ -47,9 +48,9 @@ class Write:
         return cls(**given)
 
     @property
+    @abstractmethod
     def metrics(self) -> tuple[Metric, ...]:
         """The first one leads."""
-        raise NotImplementedError
 
     @property
     def metric(self) -> str:
