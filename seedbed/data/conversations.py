@@ -143,7 +143,8 @@ def _forms(table: pa.Table, sources: pa.ChunkedArray, judged: bool) -> dict[str,
 
     columns, forms = table.column_names, dict[str, str]()
     filled = pa.table({"source": sources, **{str(at): pc.is_valid(table.column(at)) for at in range(len(columns))}})
-    for row in filled.group_by("source").aggregate([(str(at), "any") for at in range(len(columns))]).to_pylist():
+    groups = filled.group_by("source", use_threads=False)  # with threads their order is any
+    for row in groups.aggregate([(str(at), "any") for at in range(len(columns))]).to_pylist():
         source, there = row["source"], [name for at, name in enumerate(columns) if row[f"{at}_any"]]
         form = judged_form(set(there), labels)
         if form and not judged:
