@@ -34,7 +34,7 @@ def whole_vocabulary() -> None:
 
     from seedbed.train.student import Student
 
-    def losses(self: Student, places: Any, smoothing: float = 0.0) -> Any:
+    def losses(self: Student, places: Any, smoothing: float = 0.0, soft: Any = None) -> Any:
         from torch.nn import functional as F
         hidden = self.body.vectors(places, pool=False)
         scores = self.vocabulary.logits(hidden[:, :-1].flatten(0, 1)).view(*hidden[:, :-1].shape[:2], -1)
