@@ -3,8 +3,8 @@
     python benchmarks/cases.py cases
 
 Summaries of papers by aspect (ACLSum, MIT), interface strings in Galician and source files (Django, BSD), fields of
-patient reviews (research use only), dialogue by topic (chatterbot-corpus, BSD), and docstrings of the standard library
-of the Python that runs this. Nothing is trained here: the commands are in docs/cases.md.
+patient reviews (research use only), dialogue by topic (chatterbot-corpus, BSD), and docstrings of the
+standard library of the Python that runs this. Nothing is trained here: the commands are in docs/cases.md.
 
     python benchmarks/cases.py --against student teacher
 
