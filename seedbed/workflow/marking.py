@@ -78,8 +78,9 @@ class MarkingCourse:
         parts = {name: dataset.part(name) for name in ("train", "validation", "test")}
         enough(len(parts["train"]), len(parts["test"]))
         learn, held = parts["train"], parts["validation"]
-        task = Entities.from_spans(spans_of(dataset))
-        if unknown := set(task.labels) - set(Entities.from_spans(spans_of(learn)).labels):
+        known = Entities.from_spans(spans_of(learn), learn.texts)
+        task = replace(known, labels=Entities.from_spans(spans_of(dataset)).labels)
+        if unknown := set(task.labels) - set(known.labels):
             job.progress.note(f"No row to learn from has {', '.join(sorted(unknown))}: give more rows with it.")
         lesson = EntityLesson(task, learn.texts, spans_of(learn), held.texts, spans_of(held), **session(job, model))
         fit(job, self.memory(job, lesson), "--batch-tokens, --max-tokens or --train-layers")
