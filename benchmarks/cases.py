@@ -8,7 +8,8 @@ standard library of the Python that runs this. Nothing is trained here: the comm
 
     python benchmarks/cases.py --against student teacher
 
-Hold two runs of `seedbed run` against each other on the same test rows, paired, with their speed side by side.
+Hold two runs against each other on the same test rows, paired: of `seedbed run`, with their speed side by side, or of
+`seedbed train` with the same rows and task.
 """
 
 from __future__ import annotations
@@ -44,7 +45,7 @@ PACKAGES = {
 
 LONGEST = 300
 """Words of an abstract: one of the papers has its whole text there."""
-SOURCE = (500, 6_000)
+SOURCE = (500, 4_000)
 """Bytes of a source file, from and to: many small files are more independent cases than few large ones."""
 SHORT = 160
 """Characters of a question and of an answer that are judged."""
@@ -206,7 +207,7 @@ def main(out: Path) -> None:
 
 
 def against(first: Path, second: Path, rounds: int = 3) -> None:
-    """Print how much better the first run is than the second on the test rows of both, and how much faster."""
+    """Print how much better the first classifier is than the second on the test rows of both, and how much faster."""
     from seedbed.data.freeze import open_splits
     from seedbed.evaluate.compare import compare_decisions
     from seedbed.export.bundle import open_bundle
@@ -232,12 +233,40 @@ def against(first: Path, second: Path, rounds: int = 3) -> None:
     print(f"{first} {rates[0]:.1f} texts/s, {second} {rates[1]:.1f}: {rates[0] / rates[1]:.1f} times")
 
 
+def written(first: Path, second: Path) -> None:
+    """Print how much better the first run writes than the second: the loss of the test rows, and answers to them."""
+    from seedbed.data.freeze import open_splits
+    from seedbed.evaluate.intervals import ratio
+    from seedbed.progress import SILENT
+    from seedbed.train.config import TextConfig
+    from seedbed.train.opinions import teacher
+    from seedbed.workflow.answering import exam, task_of
+    from seedbed.workflow.config import TuneConfig
+    from seedbed.workflow.courses import course_of, go_on
+
+    job, rows = go_on(first, TuneConfig, TextConfig, SILENT), open_splits(first)
+    if rows.hash != open_splits(second).hash:
+        sys.exit("error: the runs have other rows.\n  try: train both on the same file with the same --seed")
+    course = course_of(job.config)
+    judged = course.lesson(job, rows, course.model(job)).judged
+    one, other = (teacher(run / "model", judged, job.training.max_tokens).judge(range(len(judged)))
+                  for run in (first, second))
+    gain = ratio(other.nats - one.nats, one.tokens)
+    print(f"loss: {one.mean:.3f} and {other.mean:.3f} nats a token, {first} lower by {gain.value:.3f} "
+          f"({gain.low:.3f} to {gain.high:.3f}, n {gain.n})")
+    found = exam(task_of(job.config, rows), job.config, rows, max(row.count for row in judged))
+    for figure in found.judge(second / "model", first / "model", job.config.seed, SILENT)[0] if found else ():
+        assert figure.gain is not None
+        print(f"{figure.title}: {first} minus {second} {figure.gain.value:.3f} ({figure.gain.low:.3f} to "
+              f"{figure.gain.high:.3f}, n {figure.gain.n})")
+
+
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("out", nargs="?", type=Path, default=Path("cases"), help="folder of the rows")
     parser.add_argument("--against", nargs=2, type=Path, metavar="RUN", help="compare two runs instead")
     asked = parser.parse_args()
     if asked.against:
-        against(*asked.against)
+        (against if (asked.against[0] / "bundle").is_dir() else written)(*asked.against)
     else:
         main(asked.out)
