@@ -51,6 +51,8 @@ SHORT = 160
 """Characters of a question and of an answer that are judged."""
 FEWEST = 5
 """Words of a docstring's first paragraph that can be searched with."""
+TIMED = 64
+"""Texts that two classifiers answer by turns to tell their speed."""
 ELSEWHERE = {"site-packages", "dist-packages", "test", "tests", "idlelib", "lib2to3", "ensurepip", "turtledemo"}
 """Folders of the standard library that are tests, programs or packages of others."""
 
@@ -217,19 +219,19 @@ def against(first: Path, second: Path, rounds: int = 3) -> None:
     task, texts = bundles[0].task, parts[0].texts
     if texts != parts[1].texts or task.labels != bundles[1].task.labels:
         sys.exit("error: the runs have other test rows.\n  try: give both the same --test")
+    said, some = [bundle.classifier.logits(texts) for bundle in bundles], texts[:TIMED]
     seconds: tuple[list[float], list[float]] = ([], [])
-    for _ in range(rounds):
-        said = list[Any]()
+    for _ in range(rounds):  # by turns, so that other work on the machine disturbs both alike
         for bundle, taken in zip(bundles, seconds, strict=True):
             begin = time.perf_counter()
-            said.append(bundle.classifier.logits(texts))
+            bundle.classifier.logits(some)
             taken.append(time.perf_counter() - begin)
     for metric in ("macro_f1", "accuracy"):
         one, _ = compare_decisions(task, task.encode(parts[0].targets), *(logits.argmax(1) for logits in said),
                                    best=str(first), metric=metric)
         gain = one.difference
         print(f"{metric}: {first} minus {second} {gain.value:.3f} ({gain.low:.3f} to {gain.high:.3f}, n {gain.n})")
-    rates = [len(texts) / statistics.median(taken) for taken in seconds]
+    rates = [len(some) / statistics.median(taken) for taken in seconds]
     print(f"{first} {rates[0]:.1f} texts/s, {second} {rates[1]:.1f}: {rates[0] / rates[1]:.1f} times")
 
 
