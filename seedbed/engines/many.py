@@ -4,23 +4,19 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Sequence
-from itertools import count
 
 import torch
 from torch import Tensor
 
 from ..data.turns import Turn
-from ..models.runtime import give_back_memory
 from ..options import check
 from ..progress import SILENT, Progress
+from .cache import cache_of, read_once
 from .sampling import Sampling
-from .writer import Writer, draw, read_once
+from .writer import Writer, draw
 
 ROWS, TOKENS = 16, 4096
 """Rows and prompt tokens of one batch, at most."""
-TRIM = 16
-"""Steps after which holes in the heap are given back: what is kept of the rows grows with each token and never fits
-where it was."""
 
 
 def answers(writer: Writer, asked: Sequence[Sequence[Turn]], sampling: Sampling = Sampling(),
@@ -68,11 +64,7 @@ def _batch(writer: Writer, prompts: list[list[int]], places: list[int], sampling
     generators = [torch.Generator().manual_seed(sampling.seed + 1_000_003 * place) for place in places]
     left, alive = list(range(len(prompts))), [True] * len(prompts)
     steps = (_Decoder if writer.backbone.paired else _Steps)(writer, prompts)
-    for step in count():
-        if not any(alive):
-            break
-        if step % TRIM == TRIM - 1:
-            give_back_memory()
+    while any(alive):
         scores = steps.scores()
         for at, row in enumerate(left):
             if not alive[row]:
@@ -100,13 +92,11 @@ class _Steps:
     """Prompts padded on the left, so that all rows go on at the same place, and what the model keeps of them."""
 
     def __init__(self, writer: Writer, prompts: list[list[int]]) -> None:
-        from transformers import DynamicCache
-
         self.root, wide = writer.backbone.root, writer.backbone.width_of(max(map(len, prompts)))
         pad = writer.backbone.tokenizer.pad_token_id or 0
         self.ids = torch.tensor([[pad] * (wide - len(ids)) + ids for ids in prompts])         # [rows, tokens]
         self.mask = torch.tensor([[0] * (wide - len(ids)) + [1] * len(ids) for ids in prompts])
-        self.cache = DynamicCache(config=self.root.config)
+        self.cache = cache_of(self.root.config)
         self.placed = "position_ids" in inspect.signature(self.root.forward).parameters
 
     def scores(self) -> Tensor:

@@ -18,6 +18,7 @@ from ..models.fim import fim_of
 from ..models.template import Template
 from ..models.texts import Texts
 from ..options import check
+from .cache import cache_of, read_once
 from .sampling import Sampling
 
 HALF = "\ufffd"
@@ -128,13 +129,12 @@ class Writer:
 
     @torch.inference_mode()
     def _tokens(self, ids: list[int], sampling: Sampling, most: int) -> Iterator[int]:
-        from transformers import DynamicCache
         generator = torch.Generator().manual_seed(sampling.seed)
         root, new, name = self.backbone.root, torch.tensor([ids]), "input_ids"
         if self.backbone.paired:
             given, new, name = read_once(root, new), torch.tensor([[self.template.start]]), "decoder_input_ids"
         else:
-            given = {"past_key_values": DynamicCache(config=root.config), "logits_to_keep": 1}
+            given = {"past_key_values": cache_of(root.config), "logits_to_keep": 1}
         for _ in range(most):
             scores = root(**{name: new}, use_cache=True, **given).logits
             token = draw(scores[0, -1].float(), sampling, generator)
@@ -142,17 +142,6 @@ class Writer:
                 return
             yield token
             new = torch.tensor([[token]])
-
-
-def read_once(root: Any, ids: Tensor, mask: Tensor | None = None) -> dict[str, Any]:
-    """What each pass of a decoder is given besides its tokens: what the encoder read, and a place for what is kept.
-
-    Args:
-        ids, mask: of the sources. [rows, tokens]
-    """
-    from transformers import DynamicCache, EncoderDecoderCache
-    return {"encoder_outputs": root.get_encoder()(input_ids=ids, attention_mask=mask), "attention_mask": mask,
-            "past_key_values": EncoderDecoderCache(DynamicCache(), DynamicCache())}
 
 
 def draw(scores: Tensor, sampling: Sampling, generator: torch.Generator) -> int:
