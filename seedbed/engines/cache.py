@@ -16,6 +16,8 @@ it is copied, and pieces of ever other sizes leave holes in the heap (docs/LOG.m
 class Roomy(DynamicLayer):  # type: ignore[misc]
     """Keys and values of one layer, [rows, heads, tokens, width]: the first tokens of tensors that have room."""
 
+    keys: Tensor
+    values: Tensor
     _rooms: tuple[Tensor, Tensor] | None = None
     _shown: Tensor | None = None
 
