@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from . import show
+from .options import Json
 
 if TYPE_CHECKING:
     from ..data.health import Finding, Health
@@ -22,7 +23,6 @@ Label = Annotated[str | None, typer.Option(help="Column of the label (default: g
 Group = Annotated[str | None, typer.Option(help="Column whose equal values are never in different splits.")]
 SplitColumn = Annotated[str | None, typer.Option(help="Column that says train, validation or test.")]
 Seed = Annotated[int, typer.Option(help="Seed of samples, folds and splits.")]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 DEFAULT_MODEL = "smollm2-135m-instruct"
 Force = Annotated[bool, typer.Option("--force", help="Replace what is there already.")]
 

@@ -29,6 +29,8 @@ def generate(
     from ..engines.writer import Writer
     from ..workflow.answering import prompt as asking
 
+    if prompt is None and sys.stdin.isatty():
+        raise UserError("There is nothing to answer.", f'Give a prompt: seedbed generate {model} "..."')
     folder = writer_folder(model, show.bar())
     text = prompt if prompt is not None else sys.stdin.read()
     if not text.strip():

@@ -14,6 +14,7 @@ import typer
 from ..options import check, flag_of, help_of
 
 C = TypeVar("C")
+Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 
 
 def flags(config: type[C], into: str = "config") -> Callable[[Callable[..., None]], Callable[..., None]]:

@@ -255,11 +255,36 @@ def mine(texts: Texts, places: Sequence[int], vectors: Tensor, margin: float) ->
     return out
 
 
+def losses(found: Vectors, pairs: Sequence[Pair], temperature: float) -> tuple[
+        NDArray[np.float64], NDArray[np.int64], NDArray[np.int64]]:
+    """The loss of each question summed over its documents, how many these are, and its kin. [questions] each
+
+    Args:
+        found: of every question and document of the pairs, once each, in their order.
+    """
+    kin = {pair.question: pair.kin for pair in pairs}
+    told = {text: pair.kin for pair in pairs for text in pair.documents}
+    question, document = ({text: place for place, text in enumerate(some)} for some in (kin, told))
+    right = torch.zeros(len(kin), len(told), dtype=torch.bool)
+    for pair in pairs:
+        right[question[pair.question], [document[text] for text in pair.documents]] = True
+    wrong = torch.tensor([*kin.values()])[:, None] != torch.tensor([*told.values()])
+    scores = torch.from_numpy(found.questions @ found.documents.T) / temperature
+    wrong &= ~right
+    each = (_cells(scores, right, wrong) + _cells(scores.t(), right.t(), wrong.t()).t()).double() / 2
+    return each.sum(1).numpy(), right.sum(1).numpy(), np.array([*kin.values()])
+
+
 def _apart(scores: Tensor, right: Tensor, wrong: Tensor) -> Tensor:
     """Mean over the right cells of -log(e^right / (e^right + sum of e^wrong in its row)); cells that are neither are
     left out. [rows, columns] each"""
+    return _cells(scores, right, wrong).sum() / right.sum()
+
+
+def _cells(scores: Tensor, right: Tensor, wrong: Tensor) -> Tensor:
+    """The same of each right cell; 0 elsewhere. [rows, columns]"""
     against = scores.masked_fill(~wrong, NEVER).logsumexp(1, keepdim=True)
-    return ((torch.logaddexp(against, scores) - scores) * right).sum() / right.sum()
+    return (torch.logaddexp(against, scores) - scores) * right
 
 
 def _vectors(body: Trainable, lengths: Sequence[int], places: Sequence[int], progress: Progress = SILENT,

@@ -92,6 +92,9 @@ class TuneConfig:
 WRITER = "smollm2-135m-instruct"
 USUAL = {"entities": "all-minilm-l6-v2", "embed": "all-minilm-l6-v2"}
 """The base model of each task that does not write, when none is named; all others have `WRITER`."""
+ELSEWHERE = {"ask": ("pretrain",), "answer": ("pretrain",), **dict.fromkeys(
+    ("schema", "language", "from_language"), (*USUAL, "prefer", "pretrain"))}
+"""Options that these tasks do not have."""
 Config = TypeVar("Config", RunConfig, TuneConfig, TrainConfig, TextConfig)
 Main = TypeVar("Main", RunConfig, TuneConfig)
 Training = TypeVar("Training", TrainConfig, TextConfig)
@@ -130,6 +133,8 @@ def check(run: Main, training: Training) -> tuple[Main, Training]:
     run, training = checked(type(run), vars(run)), checked(type(training), vars(training))
     seconds(run.budget)
     if isinstance(run, TuneConfig):
+        if run.prefer and run.task == "chat":
+            run = dataclasses.replace(run, task="prefer")
         run = dataclasses.replace(run, model=run.model or USUAL.get(run.task, WRITER))
         _tune(run, training)
     else:
@@ -152,6 +157,14 @@ def _tune(run: TuneConfig, training: LoopConfig) -> None:
     if run.method == "qlora" and training.adapter == "dora":
         raise UserError("--method qlora and --adapter dora do not go together: DoRA scales weights as wholes, and "
                         "there they are at 4 bits.", "Take --adapter rslora, or --method lora.")
+    if run.prefer and run.task != "prefer":
+        raise UserError(f"--prefer was given together with --task {run.task}.",
+                        "Leave one of them out: what is preferred is a task of its own.")
+    if run.method == "qlora" and run.task in USUAL:
+        raise UserError(f"--task {run.task} is not trained on weights at 4 bits.", "Take --method lora or full.")
+    for name, tasks in ELSEWHERE.items():
+        if getattr(run, name) is not None and run.task in tasks:
+            raise UserError(f"--task {run.task} takes no --{name.replace('_', '-')}.", "Leave it out.")
     if run.search is not None:
         from .search import limit, need
 
@@ -163,9 +176,9 @@ def _tune(run: TuneConfig, training: LoopConfig) -> None:
     if run.teacher is None:
         if run.distill != TuneConfig.distill:
             raise UserError(f"--distill {run.distill} was given without a teacher.", "Name one: --teacher MODEL")
-    elif run.task in (*USUAL, "prefer"):
+    elif run.task in (*USUAL, "prefer", "pretrain"):
         raise UserError(f"--teacher was given together with --task {run.task}, which no teacher helps with here.",
-                        "Leave it out, or take a task that writes.")
+                        "Leave it out, or take a task that answers.")
     elif "://" in run.teacher and run.distill != "text":
         raise UserError(f"A teacher behind a URL gives text, and --distill {run.distill} needs its probabilities of "
                         "each word.", "Learn from its text: --distill text")

@@ -36,11 +36,6 @@ WARM = 0.8
 """Temperature at which several answers to a question are drawn; a single one is the likeliest."""
 
 
-def course(config: TuneConfig) -> WritingCourse:
-    """The course of a job that names a teacher."""
-    return TextCourse(config.task) if config.distill == "text" else LogitsCourse(config.task)
-
-
 class LogitsCourse(WritingCourse):
     """Answers with a teacher's probabilities of their words, or of the words of the student's own answers."""
 
@@ -166,6 +161,7 @@ class TextCourse(WritingCourse):
         learned = super().learn(job, dataset, plain, model, adapter, progress)
         judges = "" if lesson.true else " Judged by the teacher's own answers: the test rows have no true ones."
         return replace(learned, verdict=learned.verdict + judges, answers=counts)
+
 
 def _given(job: TuneJob, asked: dict[str, list[Turn]], progress: Progress) -> dict[str, list[Given]]:
     """What a teacher wrote to each question, each draw of it; of what was written down before nothing is asked again.
