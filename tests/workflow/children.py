@@ -47,12 +47,14 @@ class Children:
         assert child.returncode == (130 if sign == signal.SIGINT else -sign), said
         return said
 
-    def step(self, checkpoint: str) -> int:
-        """The step of a checkpoint in the folder; -1 where there is none."""
-        try:
-            return int(json.loads((self.folder / checkpoint / "state.json").read_text())["step"])
-        except (OSError, ValueError):
-            return -1
+    def past(self, checkpoint: str, steps: int = 0) -> Callable[[], bool]:
+        """Whether there is that checkpoint in the folder, of so many steps."""
+        def when() -> bool:
+            try:
+                return bool(json.loads((self.folder / checkpoint / "state.json").read_text())["step"] >= steps)
+            except (OSError, ValueError):
+                return False
+        return when
 
     def result(self, run: str) -> dict[str, Any]:
         """What a run found, without what time and place change in it."""

@@ -81,7 +81,7 @@ def test_killed_it_ends_as_an_undisturbed_run(tmp_path: Path, tiny_models: Path)
     write(tmp_path / "asked.jsonl")
     children.run("train", "asked.jsonl", *FLAGS, "--out", "straight")
     children.stop(["train", "asked.jsonl", *FLAGS, "--out", "killed"],
-                  lambda: children.step("killed/training/checkpoint") >= 0)
+                  children.past("killed/training/checkpoint"))
     children.run("train", "--resume", "killed", "--quiet")
     assert children.result("killed") == children.result("straight")
     assert children.weights("killed") == children.weights("straight")

@@ -109,7 +109,7 @@ def test_killed_it_goes_on_with_the_trial_that_it_was_at(done: FineTuned, tiny_l
     for name in ("epochs", "train-layers", "rank", "batch-texts", "learning-rate", "max-tokens",
                  "checkpoint-seconds"):
         words += [f"--{name}", str(getattr(QUICK, name.replace("-", "_")))]
-    children.stop(words, lambda: children.step("killed/training/trial-1/checkpoint") >= 0)
+    children.stop(words, children.past("killed/training/trial-1/checkpoint"))
     resumed = resume(tmp_path / "killed").result
     assert done.result.search and resumed.search
     assert lasting(resumed.search) == lasting(done.result.search)

@@ -46,13 +46,13 @@ def same(children: Children, name: str) -> None:
     assert all(np.array_equal(logits[0][part], logits[1][part]) for part in ("selection", "test"))
 
 
-def kill_and_go_on(children: Children, name: str, *moments: Callable[[Path], bool]) -> None:
+def kill_and_go_on(children: Children, name: str, *moments: Callable[[], bool]) -> None:
     folder = children.folder / name
     words = ["run", "data.csv", *LORA, "--out", name]
     kept: dict[Path, int] = {}
     frozen = None
     for moment in moments:
-        children.stop(words, lambda: moment(folder))
+        children.stop(words, moment)
         if (folder / "config.yaml").exists():
             words = ["run", "--resume", name, "--quiet"]
             frozen = frozen or (folder / "data.parquet").read_bytes()
@@ -67,26 +67,25 @@ def kill_and_go_on(children: Children, name: str, *moments: Callable[[Path], boo
 
 
 def test_killed_again_and_again_it_ends_as_if_nothing_had_happened(children: Children) -> None:
-    kill_and_go_on(children, "killed", lambda folder: (folder / "data.json").exists(),
-                   lambda folder: children.step("killed/candidates/lora/checkpoint") >= 30)
+    kill_and_go_on(children, "killed", (children.folder / "killed" / "data.json").exists,
+                   children.past("killed/candidates/lora/checkpoint", 30))
 
 
 @pytest.mark.slow
 def test_killed_at_random(children: Children) -> None:
     pick = random.Random(5)
     for number in range(5):
-        begun: list[float] = []
+        there = children.folder / f"random-{number}" / "health.json"
+        wait = pick.uniform(0, 4)
 
-        def when(folder: Path, wait: float = pick.uniform(0, 4), begun: list[float] = begun) -> bool:
-            if not begun and (folder / "health.json").exists():
-                begun.append(time.monotonic())
-            return bool(begun) and time.monotonic() - begun[0] > wait
+        def when(there: Path = there, wait: float = wait) -> bool:
+            return there.exists() and time.time() - there.stat().st_mtime > wait
         kill_and_go_on(children, f"random-{number}", when)
 
 
 def test_interrupted_it_says_how_to_go_on(children: Children) -> None:
     said = children.stop(["run", "data.csv", *LORA, "--out", "stopped"],
-                         lambda: children.step("stopped/candidates/lora/checkpoint") >= 5, signal.SIGINT)
+                         children.past("stopped/candidates/lora/checkpoint", 5), signal.SIGINT)
     assert said.splitlines() == ["error: Stopped; what was done is kept in stopped.",
                                  "  try: Go on with: seedbed run --resume stopped"]
     listed = json.loads(children.run("runs", "--json").stdout)

@@ -84,7 +84,7 @@ def test_killed_again_and_again_it_ends_as_an_undisturbed_run(tmp_path: Path, ti
     children.run("train", "asked.jsonl", *FLAGS, "--out", "straight")
     words = ["train", "asked.jsonl", *FLAGS, "--out", "killed"]
     for least, sign in ((3, signal.SIGKILL), (40, signal.SIGINT), (90, signal.SIGKILL)):
-        said = children.stop(words, lambda: children.step("killed/training/checkpoint") >= least, sign)
+        said = children.stop(words, children.past("killed/training/checkpoint", least), sign)
         assert sign != signal.SIGINT or "Go on with: seedbed train --resume killed" in said
         words = ["train", "--resume", "killed", "--quiet"]
     children.run(*words)
