@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..errors import DataError, MissingExtra, UserError
+from ..errors import DataError, MissingExtra, UserError, lacking
 from ..machine import memory_to_plan_for
 from ..progress import Progress
 from .config import seconds, write
@@ -177,10 +177,12 @@ def _try(trial: optuna.Trial, options: dict[str, Any], job: TuneJob, course: Cou
             raise DataError(*FEW)
     except Ended as ended:
         state = str(ended)
-    except UserError as problem:
-        if type(problem) is not UserError or not trial.number:  # a full disk ends the search, a wild rate a trial
+    except (UserError, MemoryError, RuntimeError) as problem:
+        short = lacking(problem) == "memory"
+        # too many layers for the memory or a wild rate end the trial, a full disk the search
+        if not trial.number or not (short or type(problem) is UserError):
             raise
-        state, why = "failed", problem.message
+        state, why = "failed", "the memory did not suffice" if short else str(problem).splitlines()[0]
     for name, value in (("options", options), ("state", state), ("note", why), ("seconds", time.monotonic() - begin)):
         trial.set_user_attr(name, value)
     if state == "finished":
