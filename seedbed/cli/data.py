@@ -11,6 +11,8 @@ from . import show
 from .options import Json
 
 if TYPE_CHECKING:
+    import pyarrow as pa
+
     from ..data.health import Finding, Health
     from ..data.read import Reading
 
@@ -189,15 +191,13 @@ def split(file: File, out: Annotated[Path, typer.Option(help="Folder for the spl
     show.line(f"{out}: {', '.join(files)} to read, {ROWS} and {MANIFEST} frozen (hash {frozen.hash[:12]})")
 
 
-def _write_splits(reading: Reading, table: object, multi_label: bool, out: Path) -> list[str]:
+def _write_splits(reading: Reading, table: pa.Table, multi_label: bool, out: Path) -> list[str]:
     """One file a split with the columns' own names: CSV, or JSON lines where a row has several labels."""
-    import pyarrow as pa
     import pyarrow.compute as pc
 
     from ..data.dataset import SPLITS
     from ..data.write import Writer
 
-    assert isinstance(table, pa.Table)
     named = {"text": reading.detected.get("text column", "text"),
              "target": reading.detected.get("label column", "label"),
              "group": reading.detected.get("group column", "group")}

@@ -84,10 +84,8 @@ def tell(result: TuneResult, folder: Path) -> None:
                                                                            for name in columns))
                                           for one in result.figures])
     show.line()
-    for what, name in (("report", "report.html"), ("model", "model"), ("adapter", "adapter"),
-                       ("figures", "result.json"), ("search", "search.svg")):
-        if (folder / name).exists():
-            show.line(f"{what}: {folder / name}")
+    show.places(folder, report="report.html", model="model", adapter="adapter", figures="result.json",
+                search="search.svg")
     show.line(f"try it: {trial(result.task, str(folder))}")
 
 

@@ -213,6 +213,11 @@ def seconds(text: str | None) -> float | None:
     return float(match[1]) * {"": 1, "s": 1, "m": 60, "h": 3600}[match[2]]
 
 
+def delimiter(config: RunConfig | TuneConfig) -> str | None:
+    """What stands between columns; a tab is hard to type."""
+    return "\t" if config.delimiter in ("tab", "\\t") else config.delimiter
+
+
 @dataclass(frozen=True)
 class RunFolder:
     """The layout of a run folder. With `config.yaml` it is a run: that file is written when the splits are frozen."""

@@ -140,10 +140,11 @@ def _bundle(result: Result, data: Data, winner: Tried, folder: RunFolder) -> Non
     from ..catalog.cards import card
     from ..evaluate.card import model_card
     from ..export import bundle
+    from .verdict import final
 
     best = result.winner
-    scores = best.test or best.selection
-    assert scores is not None and best.calibration is not None
+    scores = final(best)
+    assert best.calibration is not None
     record = fetch.record(card(best.model)) if best.model else None
     bundle.write(
         folder.bundle, classifier=winner.classifier(), task=data.task, name=result.run, data_hash=result.data_hash,
