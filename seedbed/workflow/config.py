@@ -174,8 +174,10 @@ def _tune(run: TuneConfig, training: LoopConfig) -> None:
                 raise UserError(f"--search was given together with {name}.", "Leave one of them out.")
         need()
     if run.teacher is None:
-        if run.distill != TuneConfig.distill:
-            raise UserError(f"--distill {run.distill} was given without a teacher.", "Name one: --teacher MODEL")
+        for name in ("distill", "teacher_model", "draws", "agreement", "answer_tokens"):
+            if (value := getattr(run, name)) != getattr(TuneConfig, name):
+                raise UserError(f"--{name.replace('_', '-')} {value} was given without a teacher.",
+                                "Name one: --teacher MODEL")
     elif run.task in (*USUAL, "prefer", "pretrain"):
         raise UserError(f"--teacher was given together with --task {run.task}, which no teacher helps with here.",
                         "Leave it out, or take a task that answers.")
@@ -218,45 +220,28 @@ def delimiter(config: RunConfig | TuneConfig) -> str | None:
     return "\t" if config.delimiter in ("tab", "\\t") else config.delimiter
 
 
+class At:
+    """A file or folder in a run folder."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def __get__(self, folder: RunFolder, kind: type) -> Path:
+        return folder.path / self.name
+
+
 @dataclass(frozen=True)
 class RunFolder:
     """The layout of a run folder. With `config.yaml` it is a run: that file is written when the splits are frozen."""
 
     path: Path
 
-    @property
-    def config(self) -> Path:
-        return self.path / "config.yaml"
-
-    @property
-    def result(self) -> Path:
-        return self.path / "result.json"
-
-    @property
-    def health(self) -> Path:
-        return self.path / "health.json"
-
-    @property
-    def metrics(self) -> Path:
-        return self.path / "metrics.jsonl"
-
-    @property
-    def report(self) -> Path:
-        return self.path / "report.html"
-
-    @property
-    def bundle(self) -> Path:
-        return self.path / "bundle"
-
-    @property
-    def model(self) -> Path:
-        """A model that writes, as transformers opens it."""
-        return self.path / "model"
-
-    @property
-    def adapter(self) -> Path:
-        """The same as what it adds to its base, as PEFT opens it."""
-        return self.path / "adapter"
+    config, result, health = At("config.yaml"), At("result.json"), At("health.json")
+    metrics, report, bundle = At("metrics.jsonl"), At("report.html"), At("bundle")
+    model = At("model")
+    """A model that writes, as transformers opens it."""
+    adapter = At("adapter")
+    """The same as what it adds to its base, as PEFT opens it."""
 
     def candidate(self, name: str) -> Path:
         return self.path / "candidates" / name

@@ -156,6 +156,7 @@ def test_what_cannot_be_is_told_in_two_lines(teacher: Path, tiny_ladder: Path, t
             finetune(source, replace(CONFIG, **more), SHORT, out=out)
         return caught.value.hint
     refused(UserError, "--distill text was given without a teacher", distill="text")
+    refused(UserError, "--draws 3 was given without a teacher", draws=3)
     assert "--distill text" in refused(UserError, "A teacher behind a URL gives text", teacher="http://localhost/v1")
     refused(NotFound, "nor a folder of that name", teacher="no-such", source=write(tmp_path / "whole.jsonl"))
     refused(UserError, "carries a name, a key", teacher="http://a:secret@localhost/v1", distill="text")
