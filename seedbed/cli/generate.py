@@ -31,10 +31,10 @@ def generate(
 
     if prompt is None and sys.stdin.isatty():
         raise UserError("There is nothing to answer.", f'Give a prompt: seedbed generate {model} "..."')
-    folder = writer_folder(model, show.bar())
     text = prompt if prompt is not None else sys.stdin.read()
     if not text.strip():
         raise UserError("There is nothing to answer: the prompt is empty.", 'seedbed generate MODEL "..."')
+    folder = writer_folder(model, show.bar())
     writer = Writer.open(folder)
     if suffix is not None:
         pieces = writer.fill(text, suffix, sampling)
