@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from ..engines.remote import Remote
     from ..engines.sampling import Sampling
     from ..evaluate.figures import Figure
-    from ..models.template import Row, Template
+    from ..models.template import Row
     from ..tasks.write import Write
     from ..train.distill import FromTeacher
     from ..train.student import Tuned
@@ -124,7 +124,7 @@ class TextCourse(WritingCourse):
         rows, task = [], task_of(job.config, dataset)
         for name, part in parts.items():
             for where, one in texts(part):
-                long = len(_prompt(template, _instructed(task, job.config, _question(one))))
+                long = len(template.ids(_instructed(task, job.config, _question(one))))
                 if long >= template.max_tokens:
                     raise DataError(f"{where}: the question has {long:,} tokens, and rows are cut at "
                                     f"{template.max_tokens:,}.", "Raise --max-tokens, or leave the row out.")
@@ -278,11 +278,6 @@ def _instructed(task: Write, config: TuneConfig, turns: list[Turn]) -> list[Turn
 
 def _answered(one: Conversation) -> bool:
     return bool(one.messages) and one.messages[-1]["role"] == "assistant"
-
-
-def _prompt(template: Template, turns: Sequence[Turn]) -> list[int]:
-    made: list[int] = template.tokenizer(template.prompt(turns), add_special_tokens=not template.chats)["input_ids"]
-    return made
 
 
 def _joined(parts: Sequence[Dataset]) -> Dataset:
