@@ -106,6 +106,14 @@ class TextCourse(WritingCourse):
 
     asks = True
 
+    def reader(self, config: TuneConfig, dataset: Dataset) -> Callable[[Dataset], list[tuple[str, Conversation]]]:
+        from ..data.conversations import texts
+        from ..data.turns import Conversation
+
+        task = task_of(config, dataset)
+        return lambda part: [(where, Conversation((*_instructed(task, config, _question(one)), OPEN)))
+                             for where, one in texts(part)]
+
     def lesson(self, job: TuneJob, dataset: Dataset, model: Path) -> Asking:  # type: ignore[override]
         from ..catalog.fetch import writer_folder
         from ..data.conversations import conversations, texts
@@ -268,11 +276,15 @@ def _question(one: Conversation) -> list[Turn]:
     return turns
 
 
+OPEN = {"role": "assistant", "content": "?"}
+"""Stands for an answer that is not there yet."""
+
+
 def _instructed(task: Write, config: TuneConfig, turns: list[Turn]) -> list[Turn]:
     """A question as the task asks it, for teacher and student alike."""
     from ..data.turns import Conversation
 
-    one = Conversation((*turns, {"role": "assistant", "content": "?"}))
+    one = Conversation((*turns, OPEN))
     return list(asked_as(task, config, [one])[0].messages[:-1])
 
 
