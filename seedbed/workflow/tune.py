@@ -20,6 +20,7 @@ from .config import RunFolder, TuneConfig, check, plain, write, write_config
 from .courses import Course, TuneJob
 from .distilling import LogitsCourse, TextCourse
 from .embedding import EmbeddingCourse
+from .lengths import fitting
 from .marking import MarkingCourse
 from .preferring import PreferenceCourse
 from .pretraining import PretrainingCourse
@@ -89,6 +90,7 @@ def finetune(source: str | Path, config: TuneConfig | None = None, training: Tex
     job = begin(str(source), config, training or TextConfig(), out, progress)
     with told(job.folder, "train"), open_store() as store:
         job, dataset, said = _read(job, str(source))
+        dataset = fitting(job, course_of(job.config), dataset, said)
         lesson = _lesson(job, dataset)  # a bad row is told before anything is written
         with hold(job.folder.path):
             refuse(job.folder, "train")
