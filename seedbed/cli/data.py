@@ -76,11 +76,11 @@ def view(file: Annotated[str, typer.Argument(metavar="FILE", help="Conversations
          encoding: Encoding = None, delimiter: Delimiter = None,
          max_tokens: Annotated[int, typer.Option(min=8, help="Where texts are cut.")] = 1024) -> None:
     """Show conversations and texts as a model reads them in training, and what serving would do otherwise."""
-    from ..workflow.prepare import TAB
+    from ..workflow.config import typed
     from ..workflow.view import view as run_view
 
     seen = run_view(file, model=model, ask=ask, answer=answer, encoding=encoding,
-                    delimiter=TAB.get(delimiter or "", delimiter), max_tokens=max_tokens, rows=rows,
+                    delimiter=typed(delimiter), max_tokens=max_tokens, rows=rows,
                     progress=show.bar())
     show.close()
     for where, parts in seen.shown:

@@ -219,9 +219,9 @@ def seconds(text: str | None) -> float | None:
     return float(match[1]) * {"": 1, "s": 1, "m": 60, "h": 3600}[match[2]]
 
 
-def delimiter(config: RunConfig | TuneConfig) -> str | None:
-    """What stands between columns; a tab is hard to type."""
-    return "\t" if config.delimiter in ("tab", "\\t") else config.delimiter
+def typed(delimiter: str | None) -> str | None:
+    """What stands between columns, as it may be typed: a tab by its name."""
+    return "\t" if delimiter in ("tab", "\\t") else delimiter
 
 
 class At:

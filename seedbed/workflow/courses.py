@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 from ..errors import DataError, UserError
 from ..progress import Progress
 from ..train.config import TextConfig
-from .config import Job, TuneConfig, delimiter, seconds
+from .config import Job, TuneConfig, seconds, typed
 
 if TYPE_CHECKING:
     import numpy as np
@@ -127,7 +127,7 @@ def sources(source: str, config: TuneConfig) -> dict[str, Any]:
     given = {"train": source, "validation": config.validation, "test": config.test}
     named = {name: one for name, one in given.items() if one}
     return {"source": named if len(named) > 1 else source, "group": config.group, "encoding": config.encoding,
-            "delimiter": delimiter(config)}
+            "delimiter": typed(config.delimiter)}
 
 
 def said_of(reading: Reading, progress: Progress, more: str = "") -> dict[str, Any]:
