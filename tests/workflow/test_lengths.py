@@ -13,7 +13,7 @@ from seedbed.errors import DataError
 from seedbed.progress import Progress
 from seedbed.train.config import TextConfig
 from seedbed.workflow.config import Job, RunFolder, TuneConfig
-from seedbed.workflow.courses import course_of
+from seedbed.workflow.tune import course_of
 from seedbed.workflow.lengths import fitting
 from seedbed.workflow.tune import finetune
 
