@@ -13,9 +13,8 @@ from seedbed.errors import DataError
 from seedbed.progress import Progress
 from seedbed.train.config import TextConfig
 from seedbed.workflow.config import Job, RunFolder, TuneConfig
-from seedbed.workflow.tune import course_of
 from seedbed.workflow.lengths import fitting
-from seedbed.workflow.tune import finetune
+from seedbed.workflow.tune import course_of, finetune
 
 SHORT, LONG = "the box came", "the box came on monday " * 30
 ROWS = [(f"{SHORT} {i}", f"blue {i}") for i in range(40)]

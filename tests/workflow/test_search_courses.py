@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import test_workflow_embed as embed
@@ -15,6 +16,7 @@ from seedbed.errors import DataError, UserError
 from seedbed.train.config import TextConfig
 from seedbed.workflow import TuneConfig, finetune
 from seedbed.workflow.config import check
+from seedbed.workflow.marking import MarkingCourse
 
 pytest.importorskip("optuna")
 QUICK = TextConfig(epochs=2, train_layers=2, rank=4, batch_texts=16, batch_pairs=8, learning_rate=1e-2, max_tokens=48)
@@ -50,6 +52,21 @@ def test_the_number_is_the_loss_that_training_is_stopped_by(task: str, tiny_ladd
     kept = result.config["training"]
     assert {name: kept[name] for name in names} == best.options
     assert min(one["validation_loss"] for one in result.history) == min(best.curve)  # its weights were kept
+
+
+def test_a_trial_that_runs_out_of_memory_ends_alone(tiny_ladder: Path, tmp_path: Path,
+                                                    monkeypatch: pytest.MonkeyPatch) -> None:
+    real = MarkingCourse.trial
+
+    def trial(self: MarkingCourse, job: Any, dataset: Any, lesson: Any) -> Any:
+        if lesson.folder.name == "trial-1":
+            raise MemoryError
+        return real(self, job, dataset, lesson)
+    monkeypatch.setattr(MarkingCourse, "trial", trial)
+    rows, config = source("entities", tmp_path)
+    found = finetune(rows, config, QUICK, out=tmp_path / "out").result.search
+    assert found and [one.state for one in found.trials] == ["finished", "failed"] and found.best == 0
+    assert found.trials[1].note == "the memory did not suffice"
 
 
 def test_what_cannot_be_searched_is_refused(tiny_ladder: Path, tmp_path: Path) -> None:
