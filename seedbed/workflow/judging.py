@@ -1,4 +1,4 @@
-"""A judge model is asked about a run's answers, its replies are kept as they come, and held against people's choices."""
+"""A judge model is asked about a run's answers; its replies are kept as they come and held against people's."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import csv
 import hashlib
 import io
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -29,6 +30,7 @@ REPLIES, SHEET = "judge.jsonl", "judged.csv"
 """In the run folder: what the judge replied, as it came; and the sheet that a person fills in."""
 PERSON = {"1": 0, "1.0": 0, "2": 1, "2.0": 1, "tie": None}
 """What may stand in the sheet's column `person`, and the answer that it means; spreadsheets write 1 as 1.0."""
+CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f]")
 OPTIONS = ("judge", "judge_model", "judge_tokens")
 Row = dict[str, Any]
 
@@ -214,7 +216,8 @@ def _sheet(file: Path, rows: Sequence[Row], seed: int) -> None:
     out.writerow(("id", "asked", "reference", "answer_1", "answer_2", "person"))
     for row in sorted(rows, key=lambda one: _lot(one, seed)):
         if row["before"].strip() != row["after"].strip():
-            cells = shown(row["asked"]), row["reference"], *(row[side] for side in _sides(row, seed))
+            texts = shown(row["asked"]), row["reference"], *(row[side] for side in _sides(row, seed))
+            cells = [CONTROL.sub("\ufffd", one) for one in texts]
             # a spreadsheet would take such a text for a formula
             out.writerow((row["id"], *(" " * one.startswith(("=", "+", "-", "@")) + one for one in cells), ""))
     write(file, "\ufeff" + text.getvalue())  # the mark by which spreadsheets know UTF-8
@@ -234,7 +237,7 @@ def _people(file: Path, rows: Sequence[Row], seed: int) -> dict[str, Choice]:
     if tally.skipped:
         raise DataError(f"{where}: {sum(tally.skipped.values())} rows cannot be read "
                         f"({', '.join(tally.skipped)}).", "Save it as CSV again.")
-    known, found = {row["id"]: row for row in rows}, dict[str, Choice]()
+    known, found = {row["id"]: row for row in rows}, dict[str, "Choice"]()
     for id, cell, line in zip(*(as_text(raw.column(name)).to_pylist() for name in ("id", "person")),
                               raw.column(LINE).to_pylist(), strict=True):
         said = (cell or "").strip().lower()

@@ -34,14 +34,15 @@ Answer = Callable[[dict[str, Any], int], Reply]
 def answers(body: dict[str, Any]) -> dict[str, str]:
     """The texts of a ballot, by the names of their marks."""
     return {name: text for name, _, text in re.findall(
-        r"\[(request|reference|answer A|answer B) (\w{12})\]\n(.*?)\n\[end of \1 \2\]", body["messages"][0]["content"],
-        re.DOTALL)}
+        r"\[(request|reference|answer A|answer B) (\w{12})\]\n(.*?)\n\[end of \1 \2\]",
+        body["messages"][0]["content"], re.DOTALL)}
 
 
 def by_reference(body: dict[str, Any], count: int) -> Reply:
     """Prefers the answer that shares more words with the reference."""
     texts = answers(body)
-    one, other = (len(set(texts["reference"].split()) & set(texts[name].split())) for name in ("answer A", "answer B"))
+    right = set(texts["reference"].split())
+    one, other = (len(right & set(texts[name].split())) for name in ("answer A", "answer B"))
     return "A" if one > other else "B" if other > one else "TIE"
 
 
@@ -96,7 +97,7 @@ def test_training_with_a_judge_and_a_person_from_end_to_end(tiny_ladder: Path, t
     for one in rows[:6]:  # a person who likes what training made, save once
         one["person"] = "1" if (one["answer_1"].strip() == tested[one["id"]]["after"].strip()) else "2"
     rows[5]["person"] = "Tie"
-    with (out / SHEET).open("w", encoding="cp1252", newline="") as file:  # as a spreadsheet may save it
+    with (out / SHEET).open("w", encoding="utf-8", newline="") as file:  # as a spreadsheet may save it
         sheet = csv.DictWriter(file, list(rows[0]), delimiter=";")
         sheet.writeheader()
         sheet.writerows(rows)
@@ -136,7 +137,7 @@ def test_longer_is_better_to_some(run: Path) -> None:
     file = run / TESTED
     rows = [json.loads(line) for line in file.read_text().splitlines()]
     for number, row in enumerate(rows):
-        row |= {"before": "=" + "b" * 9, "after": "a" * (20 if number < 5 else 2 if number < 7 else 0) or "=bbbbbbbbb"}
+        row |= {"before": "=" + "b" * 9, "after": "a" * 20 if number < 5 else "aa" if number < 7 else "=bbbbbbbbb"}
     file.write_text("".join(json.dumps(row) + "\n" for row in rows))
     with serving(lambda body, count: "A" if len(answers(body)["answer A"]) > len(
             answers(body)["answer B"]) else "B") as server:
