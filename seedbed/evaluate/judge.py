@@ -145,10 +145,10 @@ def agreement(judge: Sequence[Choice], person: Sequence[Choice], seed: int = 0) 
     counts = np.zeros((3, 3))
     np.add.at(counts, ([CHOICES.index(one) for one in judge], [CHOICES.index(one) for one in person]), 1)
     n, equal = len(judge), share(float(np.trace(counts)), len(judge))
-    chance = _chance(counts)
+    chance = float(_chance(counts))
     if chance > 1 - 1e-9:
         return Agreement(equal=equal, kappa=None)
-    drawn = np.random.default_rng(seed).multinomial(n, counts.ravel() / n, DRAWS).reshape(-1, 3, 3)
+    drawn = np.random.default_rng(seed).multinomial(n, counts.ravel() / n, DRAWS).reshape(-1, 3, 3).astype(float)
     drawn = drawn[_chance(drawn) < 1 - 1e-9]
     value, low, high = ((one - chance) / (1 - chance) for one in (equal.value, equal.low, equal.high))
     if len(drawn):
@@ -174,13 +174,12 @@ def said(result: TuneResult, folder: str) -> list[str]:
         return [f"The judge was not heard, the figures above are without it. Ask it later: seedbed judge {folder} "
                 f"--judge {url}"] if url and result.samples else []
     figure = next((known for known in result.figures if known.name == "judge_wins"), None)
-    parts = {**MINDS, "same": "", **dict.fromkeys(CHOICES, ""), **LOST}
     lost = ", ".join(f"{one.rows[name]} {why}" for name, why in LOST.items() if name in one.rows)
     left = f" Left out: {lost}." if lost else ""
     if figure is None:
         return [f"The judge {one.model} gave no opinion that can be counted.{left}"]
     won, rows = figure.after, one.rows
-    places = ", ".join(f"{rows[name]} for {parts[name]}" for name in MINDS if name in rows)
+    places = ", ".join(f"{rows[name]} for {place}" for name, place in MINDS.items() if name in rows)
     ties = won.n - rows.get("after", 0) - rows.get("before", 0)
     return [
         f"The judge {one.model} (a model, not people) prefers the answer after training in {rows.get('after', 0)} of "

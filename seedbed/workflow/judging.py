@@ -130,7 +130,7 @@ def _judged(job: TuneJob, result: TuneResult, ask: bool = True) -> TuneResult:
     people = _people(path / SHEET, rows, seed)
     both = [(counted, people[row["id"]]) for row, one in zip(rows, found, strict=True)
             if (counted := j.verdict_of(one)) and row["id"] in people]
-    agreed = j.agreement(*zip(*both, strict=True), seed=seed) if both else None  # type: ignore[misc]
+    agreed = j.agreement([one for one, _ in both], [other for _, other in both], seed) if both else None
     new = [j.wins("judge_wins", f"share of rows won, by the judge {model} (not people)",
                   [counted for one in found if (counted := j.verdict_of(one))]),
            j.wins("people_wins", "share of rows won, by people", list(people.values()))]
