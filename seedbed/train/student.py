@@ -31,8 +31,8 @@ LORA_RATE, WHOLE_RATE, WIDTH = 2e-3, 5e-5, 576
 
 
 def rate(method: str, width: int) -> float:
-    """The peak learning rate when none is given. Wide models take smaller ones for adapters: width ** -0.775 (Schulman
-    et al. 2025, "LoRA without regret")."""
+    """The peak learning rate when none is given. Wide models take smaller ones for adapters: width ** -0.775
+    (Schulman et al. 2025, "LoRA without regret")."""
     return WHOLE_RATE if method == "full" else LORA_RATE * min(1.0, (WIDTH / width) ** 0.775)
 
 
