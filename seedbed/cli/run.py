@@ -83,7 +83,7 @@ def tell(result: Result, folder: Path) -> None:
     metric = wording.short_metric(str(result.task.get("metric", "score")))
     show.table(("", "candidate", metric, "on", "training", "texts/s", "size", ""), rows)
     show.line()
-    show.places(folder, report="report.html", figures="result.json", bundle="bundle")
+    show.places(folder, {"report": "report.html", "figures": "result.json", "bundle": "bundle"})
     if (folder / "bundle").exists():
         answer, serve = story.commands(str(folder / "bundle"))
         show.line(f"answer: {answer}")

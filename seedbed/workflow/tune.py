@@ -157,12 +157,21 @@ def _run(job: TuneJob, store: Store, dataset: Dataset, lesson: Any, again: bool)
     counts = {name: len(dataset.part(name)) for name in ("train", "validation", "test")}
     with recorded(job, store, dataset.hash, counts, course_of(job.config).metric, again) as id:
         result = finished(job.folder, TuneResult) or _train(job, dataset, counts, lesson or _lesson(job, dataset))
-        for figure in (one for one in result.figures if one.gain):
-            for name, e in (("base", figure.before), ("tuned", figure.after), ("baseline", figure.baseline)):
-                if e is not None:
-                    store.record_scores(id, name, "test", figure.name, e.value, e.low, e.high, e.n)
-        store.finish_run(id, "finished", "tuned", result.seconds, result.model_dump(mode="json"))
+        if job.config.judge and result.judging is None:
+            from .judging import hear
+
+            result = hear(job, result)
+        record(store, id, result)
     return FineTuned(job.folder, result)
+
+
+def record(store: Store, id: int, result: TuneResult) -> None:
+    """Tell the store what a run found."""
+    for figure in (one for one in result.figures if one.gain):
+        for name, e in (("base", figure.before), ("tuned", figure.after), ("baseline", figure.baseline)):
+            if e is not None:
+                store.record_scores(id, name, "test", figure.name, e.value, e.low, e.high, e.n)
+    store.finish_run(id, "finished", "tuned", result.seconds, result.model_dump(mode="json"))
 
 
 def _train(job: TuneJob, dataset: Dataset, counts: dict[str, int], lesson: Any) -> TuneResult:

@@ -134,7 +134,7 @@ class WritingCourse(Course[Any]):
         learned = Learned.of(tuned, figures, verdict(figures[0].gain), counted(lesson.rows), len(lesson.judged))
         del tuned  # memory for the models that answer
         if found := exam(task, job.config, dataset, max(row.count for row in lesson.judged)):
-            scored, samples = found.judge(lesson.base, model, job.config.seed, progress)
+            scored, samples = found.judge(lesson.base, model, job.folder.path, job.config.seed, progress)
             figures = sorted([*figures, *scored], key=lambda one: one.name != self.metric)
             more = "" if figures[0].name == "loss" else f" {answers.verdict(figures[0])}"
             learned = replace(learned, figures=figures, samples=samples, verdict=learned.verdict + more)
