@@ -115,11 +115,9 @@ class Course(ABC, Generic[L]):
     def trial(self, job: TuneJob, dataset: Dataset, lesson: L) -> Losses:
         """Train, and judge by the validation rows alone: the loss that training is stopped by."""
 
+    @abstractmethod
     def rate(self, job: TuneJob, lesson: L) -> float:
         """Peak learning rate when none is given."""
-        from ..train.student import METHODS
-
-        return METHODS[job.config.method][1]
 
 
 def sources(source: str, config: TuneConfig) -> dict[str, Any]:

@@ -103,6 +103,11 @@ class EmbeddingCourse(Course["PairLesson"]):
         part, whole, kin = losses(after, lesson.held, lesson.config.pair_temperature)
         return by_unit(kin, part, whole)
 
+    def rate(self, job: TuneJob, lesson: PairLesson) -> float:
+        from ..train.embed import RATES
+
+        return RATES[job.config.method]
+
 
 def _judged(learn: list[Pair], held: list[Pair], test: list[Pair], seed: int) -> tuple[list[str], list[str]]:
     """The questions of the test split, and the documents that they search: those of all splits, as in use, where

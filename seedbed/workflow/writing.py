@@ -112,6 +112,13 @@ class WritingCourse(Course[Any]):
         after = write(replace(lesson, judged=lesson.held, compare=False)).after
         return after.nats, after.tokens
 
+    def rate(self, job: TuneJob, lesson: Any) -> float:
+        from ..catalog.cards import card
+        from ..train.student import WIDTH, rate
+
+        shape = card(job.config.model).architecture
+        return rate(job.config.method, shape.hidden if shape else WIDTH)
+
     def learn(self, job: TuneJob, dataset: Dataset, lesson: TextLesson, model: Path, adapter: Path,
               progress: Progress) -> Learned:
         import numpy as np
