@@ -20,13 +20,14 @@ class Children:
     Args:
         folder: where they work.
         models: where the tiny models are.
+        alone: they have one thread each; else as many as this process, to compare with what it did itself.
     """
 
-    def __init__(self, folder: Path, models: Path) -> None:
+    def __init__(self, folder: Path, models: Path, alone: bool = True) -> None:
         self.folder = folder
         make_cards(folder / "home")
         self.environment = {**os.environ, "SEEDBED_HOME": str(folder / "home"), "SEEDBED_MODELS": str(models),
-                            "SEEDBED_THREADS": "1", "OMP_NUM_THREADS": "1"}
+                            **({"SEEDBED_THREADS": "1", "OMP_NUM_THREADS": "1"} if alone else {})}
 
     def run(self, *words: str, code: int = 0, **more: Any) -> subprocess.CompletedProcess[str]:
         """To its end, which has this exit code."""

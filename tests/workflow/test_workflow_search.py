@@ -102,7 +102,7 @@ def test_the_chart_is_one_file_for_light_and_dark(done: FineTuned) -> None:
 def test_killed_it_goes_on_with_the_trial_that_it_was_at(done: FineTuned, tiny_ladder: Path, tmp_path: Path,
                                                          tiny_models: Path) -> None:
     """It ends as the search that was not disturbed."""
-    children = Children(tmp_path, tiny_models)
+    children = Children(tmp_path, tiny_models, alone=False)
     write(tmp_path / "asked.jsonl")
     words = ["train", "asked.jsonl", "--quiet", "--out", "killed", "--model", CONFIG.model, "--search",
              str(CONFIG.search)]
