@@ -78,11 +78,10 @@ class Student:
         """The learned tokens of the rows at these positions."""
         hidden = self.body.vectors(places, pool=False)                        # [rows, tokens, width]
         found = [[i for i, learned in enumerate(self.rows[place].learned) if learned and i] for place in places]
-        owners = torch.tensor([number for number, mine in enumerate(found) for _ in mine], dtype=torch.long)
-        at = torch.tensor([i for mine in found for i in mine], dtype=torch.long)
-        targets = torch.tensor([self.rows[place].ids[i] for place, mine in zip(places, found, strict=True)
-                                for i in mine], dtype=torch.long)
-        order = torch.tensor([number for mine in found for number in range(len(mine))], dtype=torch.long)
+        owners, at, targets, order = (torch.tensor(one, dtype=torch.long, device=hidden.device) for one in (
+            [number for number, mine in enumerate(found) for _ in mine], [i for mine in found for i in mine],
+            [self.rows[place].ids[i] for place, mine in zip(places, found, strict=True) for i in mine],
+            [number for mine in found for number in range(len(mine))]))
         return Words(hidden[owners, at - 1], targets, owners, order)          # a token is told by the one before it
 
     def losses(self, places: Sequence[int], smoothing: float = 0.0,
@@ -96,9 +95,9 @@ class Student:
         return self.vocabulary.losses(words.vectors, words.targets, smoothing, soft), words.owners
 
     def sums(self, places: Sequence[int]) -> Tensor:
-        """Cross-entropy of each row in nats, summed over its learned tokens. [rows]"""
+        """Cross-entropy of each row in nats, summed over its learned tokens. [rows], on the CPU"""
         each, owners = self.losses(places)
-        return each.new_zeros(len(places)).index_add(0, owners, each)
+        return each.new_zeros(len(places)).index_add(0, owners, each).cpu()
 
     @torch.no_grad()
     def judge(self, places: Sequence[int], progress: Progress = SILENT, work: str = "",
@@ -113,7 +112,8 @@ class Student:
         for some in by_length([len(self.rows[i].ids) for i in places], TOKENS_PER_BATCH):
             mine = [places[i] for i in some]
             each, owners = self.losses(mine, soft=soft(mine) if soft else None)
-            nats[some] = torch.zeros(len(some), dtype=torch.float64).index_add_(0, owners, each.double()).numpy()
+            sums = each.new_zeros(len(some), dtype=torch.float64).index_add_(0, owners, each.double())
+            nats[some] = sums.cpu().numpy()
             progress.advance(work, len(some))
         progress.done(work)
         return Losses(nats, np.array([self.rows[i].count for i in places], np.int64))

@@ -17,6 +17,7 @@ import torch.distributed as dist
 from torch import Tensor
 
 from ..errors import UserError
+from ..models.runtime import runtime
 from ..settings import settings
 
 T = TypeVar("T")
@@ -32,7 +33,8 @@ def join() -> bool:
         return False
     if not dist.is_initialized():
         try:
-            dist.init_process_group("gloo", timeout=timedelta(days=7))  # the leader may read and answer for long
+            backend = "gloo" if runtime().device.type == "cpu" else "cpu:gloo,cuda:nccl"  # a GPU for each process
+            dist.init_process_group(backend, timeout=timedelta(days=7))  # the leader may read and answer for long
         except (RuntimeError, ValueError) as problem:
             raise UserError(f"The other processes cannot be reached: {str(problem).splitlines()[0]}.",
                             "Check --main_process_ip and --main_process_port on every machine.") from problem
