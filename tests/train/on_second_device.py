@@ -36,6 +36,7 @@ from seedbed.train.generate import write
 from seedbed.train.prefer import prefer
 from seedbed.train.student import Tuned
 
+Backbone.open(tiny.model("llama"))  # first loaded with the device, models had garbage for RoPE, on the CPU too
 CPU, AWAY = torch.device("cpu"), install()
 SHORT = dataclasses.replace(QUICK, epochs=2)
 
