@@ -17,8 +17,8 @@ PROVEN = ("lora", "preferences", "a teacher")
 
 def test_methods_that_write_on_a_device_that_refuses_what_is_on_the_cpu(tmp_path: Path) -> None:
     paths = os.pathsep.join((str(HERE), str(HERE.parent), os.environ.get("PYTHONPATH", "")))
-    done = subprocess.run([sys.executable, str(HERE / "on_second_device.py"), str(tmp_path), *PROVEN], capture_output=True,
-                          text=True, check=False, env={**os.environ, "PYTHONPATH": paths})
+    done = subprocess.run([sys.executable, str(HERE / "on_second_device.py"), str(tmp_path), *PROVEN],
+                          capture_output=True, text=True, check=False, env={**os.environ, "PYTHONPATH": paths})
     assert done.returncode == 0, done.stderr[-3000:]
     found = json.loads(done.stdout.splitlines()[-1])
     assert "two devices" in found.pop("left behind")
