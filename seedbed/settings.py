@@ -19,6 +19,7 @@ VARIABLES = {
     "SEEDBED_OFFLINE": "1: never open a connection beyond this machine",
     "SEEDBED_MEMORY_LIMIT": "bytes of memory to plan for (default: what is free now)",
     "SEEDBED_TEACHER_KEY": "key of a teacher behind a URL; it is sent there and nowhere kept",
+    "SEEDBED_JUDGE_KEY": "the same for a judge",
 }
 
 DEVICES = ("auto", "cpu", "cuda")
@@ -38,7 +39,7 @@ class Settings:
         device: where models run: `auto`, `cpu` or `cuda`.
         processes: how many train together, as torchrun and `accelerate launch` say.
         local: which of this machine's processes this is, likewise; it takes the GPU of that number.
-        teacher_key: secret that a teacher behind a URL asks for; never shown.
+        teacher_key, judge_key: secrets that a teacher or judge behind a URL asks for; never shown.
     """
 
     home: Path
@@ -51,6 +52,7 @@ class Settings:
     processes: int = 1
     local: int = 0
     teacher_key: str | None = field(default=None, repr=False)
+    judge_key: str | None = field(default=None, repr=False)
 
     @classmethod
     def read(cls, environment: Mapping[str, str]) -> Settings:
@@ -74,6 +76,7 @@ class Settings:
             processes=_whole(environment, "WORLD_SIZE") or 1,
             local=int(environment.get("LOCAL_RANK") or 0),
             teacher_key=environment.get("SEEDBED_TEACHER_KEY") or None,
+            judge_key=environment.get("SEEDBED_JUDGE_KEY") or None,
         )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..records import Estimate, Record
+from .judge import Judging
 from .search import Search
 
 
@@ -71,6 +72,8 @@ class TuneResult(Record):
     parameters: int
     trained_parameters: int
     history: list[dict[str, float]]
+    judging: Judging | None = None
+    """What a judge model was asked and how far people agree with it; its figure is `judge_wins`."""
     search: Search | None = None
     """What `--search` tried; the figures are then of its best trial."""
     seconds: float

@@ -37,7 +37,7 @@ def preference(before: Array, after: Array, tokens: Ints, good: NDArray[np.bool_
     of = "pairs" if paired else "comparisons of a good answer with a bad one"
     likely, whole = ([_won(-nats / size, pairs, prompt) for nats in (before, after)] for size in (tokens, 1))
     gained = before - after
-    ahead = _bounded(*_won(gained, pairs, prompt))
+    ahead = bounded(*_won(gained, pairs, prompt))
     sides: dict[str, NDArray[np.bool_]] = {"good": good, "bad": ~good}
 
     def mean(of: Array, which: NDArray[np.bool_]) -> Estimate:
@@ -48,10 +48,10 @@ def preference(before: Array, after: Array, tokens: Ints, good: NDArray[np.bool_
     return [
         _shares("preferred", f"share of {of} where the better is likelier, a token", *likely),
         Figure(name="gained", title=f"share of {of} where the better gained more", more=True, before=EVEN,
-               after=ahead, gain=_less(ahead, 0.5)),
+               after=ahead, gain=less(ahead, 0.5)),
         _shares("preferred_whole", f"share of {of} where the better is likelier as a whole", *whole),
         *(Figure(name=name.replace(" ", "_"), title=f"{name}, nats", more=name != "bad reward", before=NOTHING,
-                 after=e, gain=_less(e, 0, -1 if name == "bad reward" else 1)) for name, e in rewards.items()),
+                 after=e, gain=less(e, 0, -1 if name == "bad reward" else 1)) for name, e in rewards.items()),
         *(_loss(name, *(np.bincount(prompt, np.where(which, x, 0)).astype(float) for x in (before, after, tokens)))
           for name, which in sides.items())]
 
@@ -74,7 +74,7 @@ def _won(scores: Array, pairs: tuple[Any, ...], prompt: Ints) -> tuple[float, Ar
     return float(won.mean()), (won.sum() - lost) / np.maximum(1, len(won) - gone)
 
 
-def _bounded(share: float, without: Array) -> Estimate:
+def bounded(share: float, without: Array) -> Estimate:
     """A share with its interval, from the shares without each prompt."""
     from scipy.stats import t
 
@@ -86,13 +86,13 @@ def _bounded(share: float, without: Array) -> Estimate:
 
 
 def _shares(name: str, title: str, before: tuple[float, Array], after: tuple[float, Array]) -> Figure:
-    old, new = _bounded(*before), _bounded(*after)
+    old, new = bounded(*before), bounded(*after)
     low, high = difference_interval(new, old, correlation(after[1], before[1]))
     gain = Estimate(value=new.value - old.value, low=low, high=high, n=new.n)
     return Figure(name=name, title=title, more=True, before=old, after=new, gain=gain)
 
 
-def _less(e: Estimate, by: float, sign: int = 1) -> Estimate:
+def less(e: Estimate, by: float, sign: int = 1) -> Estimate:
     """An estimate less a number that is known; its negative with the sign -1."""
     low, high = sorted((sign * (e.low - by), sign * (e.high - by)))
     return Estimate(value=sign * (e.value - by), low=low, high=high, n=e.n)

@@ -368,7 +368,7 @@ class Backbone(nn.Module):
             self._tuples = isinstance(output, tuple)
         layers = self.layers
         hooks = [layers[0].register_forward_hook(look),
-                 layers[first].register_forward_pre_hook(stop, with_kwargs=True)]
+                 layers[first].register_forward_pre_hook(stop, prepend=True, with_kwargs=True)]
         try:
             self.hidden(batch)
         except _Reached as reached:

@@ -150,9 +150,9 @@ def train(parameters: dict[str, Tensor], loss: Callable[[list[int]], Tensor], ba
                     torch.manual_seed((seed * 1_000_003 + state.step) * accumulate + at)
                     value = loss(rows) / len(parts)
                     numbers.append((float(value.detach()), rows))
-                    if not math.isfinite(numbers[-1][0]):
-                        break
                     value.backward()  # type: ignore[no-untyped-call]
+                if team.parted() and len(numbers) < -(-len(parts) // team.size()):  # the others need its part
+                    (0 * loss(parts[0])).backward()  # type: ignore[no-untyped-call]
                 found = [one for some in team.all_told(numbers) for one in some]
                 if bad := next((one for one in found if not math.isfinite(one[0])), None):
                     raise _broken(*bad, state, folder)
@@ -177,7 +177,7 @@ def train(parameters: dict[str, Tensor], loss: Callable[[list[int]], Tensor], ba
             mode(False)
             give_back_memory()  # batches of ever other lengths leave holes in the heap
             with average.shown():
-                figure, others = team.told(validate() if team.leads() else (None, {}))
+                figure, others = team.told(validate() if team.leads() or team.parted() else (None, {}))
             if figure is not None:
                 progress.metric(work, validation=figure)
             with held_back():

@@ -6,6 +6,7 @@ from typing import Any
 
 from ...records import TENTATIVE_BELOW
 from ..figures import TuneResult
+from ..judge import said
 from . import charts
 from . import wording as w
 from .drawing import NARROW, WIDE, Drawing
@@ -28,10 +29,12 @@ def drawings(result: TuneResult) -> list[Drawing]:
 
 def facts(result: TuneResult) -> dict[str, Any]:
     """Everything the template names."""
-    parts = [("verdict", "Verdict"), ("all", "Figures"), *([("samples", "Answers")] if result.samples else []),
+    judge = said(result, result.run)
+    parts = [("verdict", "Verdict"), ("all", "Figures"), *([("judge", "Judge")] if judge else []),
+             *([("samples", "Answers")] if result.samples else []),
              ("training", "Training"), ("again", "Run it again"), ("licences", "Licences")]
     return {
-        "w": w, "clip": clip, "lead": result.figures[0], "contents": parts, "level": 0.95,
+        "w": w, "clip": clip, "lead": result.figures[0], "contents": parts, "judge": judge, "level": 0.95,
         "tentative_below": TENTATIVE_BELOW, "with_baseline": any(one.baseline for one in result.figures),
         "commands": [trial(result.task, result.run)],
         "tokens": [(f"Tokens {name}", w.count(count)) for name, count in result.tokens.items()],
