@@ -79,7 +79,7 @@ class Tagger:
         progress.start("tag", len(rows), "windows")
         for some in by_length([len(one.ids) for _, one in rows], TOKENS_PER_BATCH):
             hidden = self.backbone(self.backbone.batch([rows[i][1].ids for i in some]), pool=False)
-            scores = (hidden.float() @ self.weight.T + self.bias).log_softmax(-1).numpy()
+            scores = (hidden.float().cpu() @ self.weight.T + self.bias).log_softmax(-1).numpy()
             for each, i in zip(scores, some, strict=True):
                 text, one = rows[i]
                 logs[text][one.tokens] = each[one.places]

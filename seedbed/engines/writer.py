@@ -140,18 +140,20 @@ class Writer:
     @torch.inference_mode()
     def _tokens(self, ids: list[int], sampling: Sampling, most: int) -> Iterator[int]:
         generator = torch.Generator().manual_seed(sampling.seed)
-        root, new, name = self.backbone.root, torch.tensor([ids]), "input_ids"
+        root, device = self.backbone.root, self.backbone.device
+        new, name = torch.tensor([ids], device=device), "input_ids"
         if self.backbone.paired:
-            given, new, name = read_once(root, new), torch.tensor([[self.template.start]]), "decoder_input_ids"
+            given, name = read_once(root, new), "decoder_input_ids"
+            new = torch.tensor([[self.template.start]], device=device)
         else:
             given = {"past_key_values": cache_of(root.config), "logits_to_keep": 1}
         for _ in range(most):
             scores = root(**{name: new}, use_cache=True, **given).logits
-            token = draw(scores[0, -1].float(), sampling, generator)
+            token = draw(scores[0, -1].float().cpu(), sampling, generator)  # the same draw on every device
             if token in self.ends:
                 return
             yield token
-            new = torch.tensor([[token]])
+            new = torch.tensor([[token]], device=device)
 
 
 def draw(scores: Tensor, sampling: Sampling, generator: torch.Generator) -> int:

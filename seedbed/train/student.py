@@ -13,13 +13,16 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from ..errors import UserError
 from ..models.adapters import save_adapter
 from ..models.backbone import TOKENS_PER_BATCH, Backbone, by_length
 from ..models.teacher import Soft
 from ..models.template import Row
 from ..models.vocabulary import Vocabulary
 from ..progress import SILENT, Progress
+from ..settings import settings
 from . import team
+from .average import copy
 from .config import TextConfig
 from .forecast import Forecast, forecast
 from .lesson import Session
@@ -84,11 +87,10 @@ class Student:
         """The learned tokens of the rows at these positions."""
         hidden = self.body.vectors(places, pool=False)                        # [rows, tokens, width]
         found = [[i for i, learned in enumerate(self.rows[place].learned) if learned and i] for place in places]
-        owners = torch.tensor([number for number, mine in enumerate(found) for _ in mine], dtype=torch.long)
-        at = torch.tensor([i for mine in found for i in mine], dtype=torch.long)
-        targets = torch.tensor([self.rows[place].ids[i] for place, mine in zip(places, found, strict=True)
-                                for i in mine], dtype=torch.long)
-        order = torch.tensor([number for mine in found for number in range(len(mine))], dtype=torch.long)
+        owners, at, targets, order = (torch.tensor(one, dtype=torch.long, device=hidden.device) for one in (
+            [number for number, mine in enumerate(found) for _ in mine], [i for mine in found for i in mine],
+            [self.rows[place].ids[i] for place, mine in zip(places, found, strict=True) for i in mine],
+            [number for mine in found for number in range(len(mine))]))
         return Words(hidden[owners, at - 1], targets, owners, order)          # a token is told by the one before it
 
     def losses(self, places: Sequence[int], smoothing: float = 0.0,
@@ -102,9 +104,9 @@ class Student:
         return self.vocabulary.losses(words.vectors, words.targets, smoothing, soft), words.owners
 
     def sums(self, places: Sequence[int]) -> Tensor:
-        """Cross-entropy of each row in nats, summed over its learned tokens. [rows]"""
+        """Cross-entropy of each row in nats, summed over its learned tokens. [rows], on the CPU"""
         each, owners = self.losses(places)
-        return each.new_zeros(len(places)).index_add(0, owners, each)
+        return each.new_zeros(len(places)).index_add(0, owners, each).cpu()
 
     @torch.no_grad()
     def judge(self, places: Sequence[int], progress: Progress = SILENT, work: str = "",
@@ -119,7 +121,8 @@ class Student:
         for some in by_length([len(self.rows[i].ids) for i in places], TOKENS_PER_BATCH):
             mine = [places[i] for i in some]
             each, owners = self.losses(mine, soft=soft(mine) if soft else None)
-            nats[some] = torch.zeros(len(some), dtype=torch.float64).index_add_(0, owners, each.double()).numpy()
+            sums = each.new_zeros(len(some), dtype=torch.float64).index_add_(0, owners, each.double())
+            nats[some] = sums.cpu().numpy()
             progress.advance(work, len(some))
         progress.done(work)
         return Losses(nats, np.array([self.rows[i].count for i in places], np.int64))
@@ -216,6 +219,10 @@ def teach(lesson: Lessons, objective: Objective) -> Tuned:
         Late: the time budget does not allow a training that is worth its name.
     """
     # what other processes learn, which train along, is thrown away
+    if lesson.config.shard and (lesson.method != "lora" or settings().processes == 1):
+        raise UserError("--shard shares the frozen layers out among several processes" + (
+            ", and there is one." if lesson.method == "lora" else f", which --method {lesson.method} does not do."),
+            "Leave it out, or start several with torchrun and take --method lora.")
     with team.sharing(replace(lesson, progress=SILENT, folder=None, adapter=None), objective):
         return _teach(lesson, objective)
 
@@ -228,6 +235,8 @@ def _teach(lesson: Lessons, objective: Objective) -> Tuned:
     rows = objective.rows
     body = METHODS[lesson.method](backbone, [row.ids for row in rows], lesson)
     student = Student(backbone, body, vocabulary, rows)
+    if config.shard:
+        team.part(backbone.layers, body.parameters.values())
     before = student.judge(objective.judged if lesson.compare else (), lesson.progress, "judge the model as it is")
     objective.prepare(student)
 
@@ -238,7 +247,7 @@ def _teach(lesson: Lessons, objective: Objective) -> Tuned:
     def validate() -> tuple[float | None, dict[str, float]]:
         return objective.validate(student)
 
-    said = Forecast(0.0, 0.0) if not team.leads() else forecast(
+    said = Forecast(0.0, 0.0) if not (team.leads() or config.shard) else forecast(
         body.parameters, body.boundary, loss, objective.batches, lesson, begun=begun, epochs=config.epochs,
         judged=objective.held)
     body.boundary.fill(progress=lesson.progress)
@@ -252,6 +261,12 @@ def _teach(lesson: Lessons, objective: Objective) -> Tuned:
     if lesson.adapter is not None and isinstance(body, Adapted):
         save_adapter(body.model, lesson.adapter)
     trained = sum(p.numel() for p in body.parameters.values())
-    body.finish()
+    if config.shard and team.leads():  # a merged model is whole
+        values = {name: p.detach() for name, p in body.parameters.items()}
+        backbone = Backbone.open(lesson.base, vocabulary=True, max_tokens=config.max_tokens)
+        body = METHODS[lesson.method](backbone, [], lesson)
+        copy(values, body.parameters)
+    if team.leads():
+        body.finish()
     return Tuned(backbone, before, after, sum(p.numel() for p in backbone.root.parameters()), trained, done,
                  said.seconds(done.epochs), spent, more)

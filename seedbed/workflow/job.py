@@ -117,7 +117,7 @@ def _conclude(job: Job[RunConfig, TrainConfig], data: Data, health: Health) -> R
     from .verdict import conclude
 
     config, state, budget = job.config, runtime(), seconds(job.config.budget)
-    job.progress.note(f"Runs with {state.reason}, {state.threads} thread{'s' * (state.threads != 1)}.")
+    job.progress.note(state.line)
     plans = ladder.plan(data.task, data.train.targets, job.training, card, small=data.small,
                         available=memory_to_plan_for(), wanted=config.candidates, model=config.model,
                         precision={"torch.float32": "fp32"}.get(str(state.dtype), "bf16"))

@@ -185,8 +185,8 @@ def _train(job: TuneJob, dataset: Dataset, counts: dict[str, int], lesson: Any) 
     from .journal import Journal
     from .verdict import command, environment
 
-    state, base = runtime(), card(job.config.model)
-    job.progress.note(f"Runs with {state.reason}, {state.threads} thread{'s' * (state.threads != 1)}.")
+    base = card(job.config.model)
+    job.progress.note(runtime().line)
     journal = Journal(job.folder.metrics, job.progress)
     journal.take(job.config.method)
     model, adapter = _fresh(job.folder.model), _fresh(job.folder.adapter)
