@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 from ..records import Estimate, Record
 from .search import Search
@@ -26,6 +26,18 @@ class Figure(Record):
     """Of "before and after are equally good", two-sided, where it was tested."""
     baseline: Estimate | None = None
     """What is reached on these rows without this training: by a rule that needs no model, or by the teacher."""
+
+    @property
+    def change(self) -> Literal["better", "worse", "open"]:
+        """What the gain's interval proves; `open` where both could be."""
+        gain = self.gain
+        return "open" if gain is None or gain.low <= 0 <= gain.high else "better" if gain.value > 0 else "worse"
+
+    @property
+    def needless(self) -> bool:
+        """The baseline is as good as what was trained."""
+        least, value = self.baseline, self.after.value
+        return least is not None and (value <= least.value if self.more else value >= least.value)
 
 
 class Sample(Record):

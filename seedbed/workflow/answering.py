@@ -74,6 +74,7 @@ class Exam:
         asked: the turns before each answer.
         inputs, references: what was asked, without the instruction, and what should be written.
         baseline: answers that need no model.
+        unit: number of each row's unit: rows of one document are alike.
         most: tokens of an answer.
     """
 
@@ -82,6 +83,7 @@ class Exam:
     inputs: list[str]
     references: list[str]
     baseline: list[str]
+    unit: list[int]
     most: int
 
     def judge(self, base: Path, tuned: Path, seed: int, progress: Progress) -> tuple[list[Figure], list[Sample]]:
@@ -93,7 +95,8 @@ class Exam:
             (base, "the model as it was"), (tuned, "the tuned model")))
         samples = [Sample(asked=a[:SHOWN], reference=r[:SHOWN], before=b[:SHOWN], after=c[:SHOWN])
                    for a, r, b, c in list(zip(self.inputs, self.references, before, after, strict=True))[:SAMPLES]]
-        return figures(self.task, before, after, self.references, self.inputs, self.baseline, seed=seed), samples
+        return figures(self.task, before, after, self.references, self.inputs, self.baseline, unit=self.unit,
+                       seed=seed), samples
 
     def _answers(self, folder: Path, progress: Progress, whose: str) -> list[str]:
         from ..engines.many import answers
@@ -115,6 +118,7 @@ def exam(task: Write, config: TuneConfig, dataset: Dataset, longest: int) -> Exa
     import numpy as np
 
     from ..data.conversations import conversations
+    from ..data.split import units_of
     from ..tasks.write import question_and_answer
 
     part = dataset.part("test")
@@ -122,15 +126,17 @@ def exam(task: Write, config: TuneConfig, dataset: Dataset, longest: int) -> Exa
         rng = np.random.default_rng(config.seed)
         part = part.take(sorted(rng.choice(len(part), config.answered, replace=False).tolist()))
     # An answer that calls a tool is no text, and one after which others follow would be judged twice.
-    some = [one for one in conversations(part) if one.messages and one.messages[-1]["role"] == "assistant"
-            and not one.tools and one.messages[-1]["content"].strip()]
+    talks = conversations(part)
+    places = [place for place, one in enumerate(talks) if one.messages and one.messages[-1]["role"] == "assistant"
+              and not one.tools and one.messages[-1]["content"].strip()]
+    some, unit = [talks[place] for place in places], units_of(part, None)[places].tolist()
     learned = [pair for pair in _pairs(dataset.part("train")) if pair[1]]
     if len(some) < 2 or not learned:
         return None
     inputs, references = ([pair[side] for pair in map(question_and_answer, some)] for side in (0, 1))
     return Exam(task, [list(one.messages[:-1]) for one in asked_as(task, config, some)], inputs, references,
                 task.baseline(inputs, [asked for asked, _ in learned], [answer for _, answer in learned]),
-                min(MOST_TOKENS, 8 + round(SPARE * longest)))
+                unit, min(MOST_TOKENS, 8 + round(SPARE * longest)))
 
 
 def remember(task: Write, folder: Path) -> None:

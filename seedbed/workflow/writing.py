@@ -114,6 +114,7 @@ class WritingCourse:
               progress: Progress) -> Learned:
         import numpy as np
 
+        from ..data.split import units_of
         from ..evaluate import answers
         from ..evaluate.writing import verdict, writing
 
@@ -125,9 +126,10 @@ class WritingCourse:
         decode = tuned.backbone.tokenizer.decode
         said = [decode([i for i, on in zip(row.ids, row.learned, strict=True) if on], skip_special_tokens=True)
                 for row in lesson.judged]
+        unit = units_of(some(dataset, "test", job.config.seed), None).tolist()
         figures = completed(writing(
             tuned.before.nats, tuned.after.nats, tuned.before.tokens,
-            np.array([len(one.encode()) for one in said]), np.array([len(one.split()) for one in said])))
+            np.array([len(one.encode()) for one in said]), np.array([len(one.split()) for one in said]), unit), unit)
         samples: list[Sample] = []
         assert figures[0].gain is not None
         sentence, done, sizes = verdict(figures[0].gain), tuned.trained, (tuned.parameters, tuned.trained_parameters)
@@ -140,11 +142,11 @@ class WritingCourse:
         return Learned(figures, sentence, done.note, counted(lesson.rows), len(lesson.judged), *sizes, done.history,
                        *times, samples)
 
-    def teach(self, lesson: Any) -> tuple[Tuned, Callable[[list[Figure]], list[Figure]]]:
-        """Train; and what completes the figures, the loss staying the first."""
+    def teach(self, lesson: Any) -> tuple[Tuned, Callable[[list[Figure], list[int]], list[Figure]]]:
+        """Train; and what completes the figures of the judged rows, given each row's unit. The loss stays the first."""
         from ..train.generate import write
 
-        return write(lesson), list
+        return write(lesson), lambda figures, unit: figures
 
 
 def counted(rows: Sequence[Row]) -> dict[str, int]:
