@@ -1,8 +1,8 @@
-"""A figure of many cases before and after training: its interval, its gain on the same cases, and whether it is chance.
+"""A figure of many cases before and after training: its interval, its gain on the same cases, and its test.
 
-A case is what was drawn: a row, or all rows of a document, a file, a conversation, which are alike. Each has counts that
-add up, and a figure is made of their sum; so its value without a case, or with a case's two answers exchanged, is a sum
-away, be it a mean, an F1 or BLEU of a corpus.
+A case is what was drawn: a row, or all rows of a document, a file, a conversation, which are alike. Each has counts
+that add up, and a figure is made of their sum; so its value without a case, or with a case's answers exchanged, is a
+sum away, be it a mean, an F1 or BLEU of a corpus.
 """
 
 from __future__ import annotations
@@ -61,8 +61,8 @@ def figure(name: str, title: str, before: Array, after: Array, baseline: Array |
 
 
 def estimate(counts: Array, of: Of = mean, most: float = 1.0) -> Estimate:
-    """The figure of all cases with its interval (`intervals.bounded`). Cases that count nothing tell nothing: of a label
-    that two of 100 rows have, two cases speak.
+    """The figure of all cases with its interval (`intervals.bounded`). Cases that count nothing tell nothing: of a
+    label that two of 100 rows have, two cases speak.
 
     Args:
         counts: [cases, parts].
@@ -82,9 +82,10 @@ def gain(one: Array, other: Array, of: Of = mean, most: float = 1.0, *, seed: in
     """One minus other on the same cases, with its interval and the p-value of "neither is better".
 
     The interval is `intervals.difference` with the correlation of the jackknife; where no case differs, it is what so
-    many cases leave open. The test is the paired randomization test, two-sided (Yeh 2000; for BLEU Riezler and Maxwell
-    2005, "On some pitfalls in automatic evaluation and significance testing for MT"): were both equally good, each case's
-    two answers could be exchanged. The arrangement that was seen counts as one of the draws (Phipson and Smyth 2010).
+    many cases leave open. The test is the paired randomization test, two-sided (Yeh 2000; for BLEU Riezler and
+    Maxwell 2005, "On some pitfalls in automatic evaluation and significance testing for MT"): were both equally good,
+    each case's two answers could be exchanged. The arrangement that was seen counts as one of the draws (Phipson and
+    Smyth 2010).
 
     Args:
         one, other: [cases, parts] counts.

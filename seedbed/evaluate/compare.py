@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..tasks.classify import Classify, Floats
-from .counts import Array, Patterns, Totals, blocks, known_metric, patterns
+from .counts import Patterns, Totals, blocks, known_metric, patterns
 from .intervals import correlation, difference
 from .result import Comparison
 from .scores import RESAMPLES, estimate, redraw
@@ -45,7 +45,8 @@ def compare_decisions(task: Classify, y: NDArray[Any], best_decided: NDArray[Any
     one, two = (part.metric(metric) for part in redrawn)
     p_value = exchange_test(rows, metric, rng, resamples)
     record = Comparison(
-        best=best, difference=difference(first, second, correlation(one, two)), p_value=p_value, worse=p_value < ALPHA,
+        best=best, difference=difference(first, second, correlation(one, two)), p_value=p_value,
+        worse=p_value < ALPHA,
         test=f"paired randomization test, {resamples:,} exchanges, one-sided at {ALPHA:.0%}; "
              f"interval from a paired bootstrap of {RESAMPLES:,} draws")
     return record, float((one - two).std())

@@ -51,8 +51,8 @@ def figures(task: Entities, before: Array, after: Array, baseline: Array, *, uni
             seed: int = 0) -> list[Figure]:
     """Figures of two taggers of the same rows, and of a third that needs no training.
 
-    F1 of exact spans, all labels together, leads: what seqeval and the CoNLL script call F1. A partial hit is a span of
-    the same label that shares a character; each span counts once. macro-F1 is of the labels that are true or found.
+    F1 of exact spans, all labels together, leads: what seqeval and the CoNLL script call F1. A partial hit is a span
+    of the same label that shares a character; each span counts once. macro-F1 is of the labels true or found.
 
     Args:
         before, after, baseline: [rows, labels, 4] of `count`.
@@ -93,6 +93,6 @@ def _macro(table: Array) -> Estimate:
         return Estimate(value=0.0, low=0.0, high=1.0, n=len(table))
     each = [table[:, label, EXACT] for label in known]
     values, low, high = np.array([(e.value, e.low, e.high) for e in (estimate(one, _f1) for one in each)]).T
-    down, up = mean_interval(values, low, high, correlations(np.stack([without_each(one, _f1) for one in each], axis=1)))
-    value = float(values.mean())
+    moved = np.stack([without_each(one, _f1) for one in each], axis=1)
+    (down, up), value = mean_interval(values, low, high, correlations(moved)), float(values.mean())
     return Estimate(value=value, low=min(value, down), high=max(value, up), n=len(table))

@@ -76,9 +76,10 @@ def ratio(part: Array, whole: NDArray[Any]) -> Estimate:
 def bounded(value: float, without: Array, most: float = 1.0) -> Estimate:
     """A figure that ends at 0 and at `most`, with its interval over cases.
 
-    The spread is the jackknife's, which serves means, ratios and BLEU of a corpus alike. Few cases can all score 0, so
-    the interval is Wilson's with as many cases as that spread speaks for (Korn and Graubard 1998, "Confidence intervals
-    for proportions with small expected number of positive counts estimated from survey data") and Student's t.
+    The spread is the jackknife's, which serves means, ratios and BLEU of a corpus alike. Few cases can all score 0,
+    so the interval is Wilson's with as many cases as that spread speaks for (Korn and Graubard 1998, "Confidence
+    intervals for proportions with small expected number of positive counts estimated from survey data") and Student's
+    t.
     docs/train.md has its coverage beside the bootstrap's.
 
     Args:

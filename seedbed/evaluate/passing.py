@@ -70,5 +70,5 @@ def figures(before: NDArray[np.bool_], after: NDArray[np.bool_], most: Sequence[
         before, after: [rows, samples] of `passed`.
         most: the k.
     """
-    return [figure(f"pass_at_{k}", f"pass@{k}, share of rows", *(means(pass_at_k(each, k)) for each in (before, after)),
-                   seed=seed) for k in most]
+    return [figure(f"pass_at_{k}", f"pass@{k}, share of rows", means(pass_at_k(before, k)),
+                   means(pass_at_k(after, k)), seed=seed) for k in most]

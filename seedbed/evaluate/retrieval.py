@@ -58,7 +58,7 @@ def search(scores: Scores, right: Sequence[Sequence[int]]) -> Found:
         for i, (row, mine) in enumerate(zip(scores(start, start + len(some)), some, strict=True), start):
             own = np.sort(row[list(mine)])[::-1]
             others = np.delete(row, list(mine))
-            rank = np.array([(~(others < one)).sum() for one in own]) + np.arange(1, len(own) + 1)  # [right documents]
+            rank = np.array([(~(others < one)).sum() for one in own]) + np.arange(1, len(own) + 1)  # [right ones]
             for depth in RECALLS:
                 recall[depth][i] = (rank <= depth).mean()
             near = rank[rank <= DEPTH]

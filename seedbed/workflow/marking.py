@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from ..data.dataset import Dataset
     from ..data.marks import Span
     from ..evaluate.figures import Figure, Sample
-    from ..tasks.entities import Entities
     from ..train.entities import EntityLesson
 
 SPLITS, SPLITS_WITH_TEST = (0.7, 0.1, 0.2), (0.9, 0.1, 0.0)

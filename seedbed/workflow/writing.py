@@ -143,7 +143,7 @@ class WritingCourse:
                        *times, samples)
 
     def teach(self, lesson: Any) -> tuple[Tuned, Callable[[list[Figure], list[int]], list[Figure]]]:
-        """Train; and what completes the figures of the judged rows, given each row's unit. The loss stays the first."""
+        """Train; and what completes the figures, given the judged rows' units. The loss stays the first."""
         from ..train.generate import write
 
         return write(lesson), lambda figures, unit: figures

@@ -100,7 +100,7 @@ def test_it_leaves_nothing_in_the_kernel() -> None:
     for call in ("shmget(0, 1 << 20, 0o1600)", "semget(0, 1, 0o1600)", "msgget(0, 0o1600)"):
         code = f"import ctypes\nmade = ctypes.CDLL(None, use_errno=True).{call}\n"
         undo = {"shmget": "shmctl(made, 0, None)", "semget": "semctl(made, 0, 0)", "msgget": "msgctl(made, 0, None)"}
-        code += f"if made >= 0: ctypes.CDLL(None).{undo[call[:6]]}\nelse: raise OSError(ctypes.get_errno(), 'refused')"
+        code += f"if made < 0: raise OSError(ctypes.get_errno(), 'refused')\nctypes.CDLL(None).{undo[call[:6]]}"
         _stopped(code, "[Errno 1] refused", "processes")
 
 
