@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Literal
 
 from ..records import Estimate, Record
+from .result import Run
 from .search import Search
 
 
@@ -49,23 +50,15 @@ class Sample(Record):
     after: str
 
 
-class TuneResult(Record):
+class TuneResult(Run):
     """What `seedbed train` found."""
 
     format: int = 2
-    run: str
-    created: str
-    """UTC, ISO 8601."""
-    command: str
-    config: dict[str, Any]
     task: str
     model: str
     """Card id of the base model."""
     form: str
     """How the rows were read."""
-    data_hash: str
-    rows: dict[str, int]
-    """Rows by split."""
     skipped: dict[str, int]
     """Rows left out when they were read, by reason."""
     judged: int
@@ -85,15 +78,11 @@ class TuneResult(Record):
     history: list[dict[str, float]]
     search: Search | None = None
     """What `--search` tried; the figures are then of its best trial."""
-    seconds: float
-    """All of it, answering included."""
     training_seconds: float
     """Opening the model, judging it as it is, and training, which `predicted_seconds` foretold."""
     predicted_seconds: float
     peak_memory: int
     predicted_memory: int | None
-    environment: dict[str, Any]
-    licences: dict[str, str]
 
     def figure(self, name: str) -> Figure:
         """The figure of that name.
