@@ -40,11 +40,11 @@ def preference(before: Array, after: Array, tokens: Ints, good: NDArray[np.bool_
     ahead = bounded(*_won(gained, pairs, prompt))
     sides: dict[str, NDArray[np.bool_]] = {"good": good, "bad": ~good}
 
-    def mean(of: Array, which: NDArray[np.bool_]) -> Estimate:
-        return ratio(np.bincount(prompt, of).astype(float), np.bincount(prompt, which))
+    def summed(of: NDArray[Any], which: NDArray[np.bool_] | None = None) -> Array:
+        return np.bincount(prompt, of if which is None else np.where(which, of, 0)).astype(float)
 
-    rewards = {"margin": mean(np.where(good, gained, -gained), good)} if paired else {
-        f"{name} reward": mean(np.where(which, gained, 0), which) for name, which in sides.items()}
+    rewards = {"margin": ratio(summed(np.where(good, gained, -gained)), summed(good))} if paired else {
+        f"{name} reward": ratio(summed(gained, which), summed(which)) for name, which in sides.items()}
     return [
         _shares("preferred", f"share of {of} where the better is likelier, a token", *likely),
         Figure(name="gained", title=f"share of {of} where the better gained more", more=True, before=EVEN,
@@ -52,9 +52,8 @@ def preference(before: Array, after: Array, tokens: Ints, good: NDArray[np.bool_
         _shares("preferred_whole", f"share of {of} where the better is likelier as a whole", *whole),
         *(Figure(name=name.replace(" ", "_"), title=f"{name}, nats", more=name != "bad reward", before=NOTHING,
                  after=e, gain=_less(e, 0, -1 if name == "bad reward" else 1)) for name, e in rewards.items()),
-        *(fallen(f"{name}_loss", f"loss of {name} answers, nats a token", *(
-            np.bincount(prompt, np.where(which, x, 0)).astype(float) for x in (before, after, tokens)), name == "bad")
-          for name, which in sides.items())]
+        *(fallen(f"{name}_loss", f"loss of {name} answers, nats a token", summed(before, which), summed(after, which),
+                 summed(tokens, which), more=name == "bad") for name, which in sides.items())]
 
 
 def _won(scores: Array, pairs: tuple[Any, ...], prompt: Ints) -> tuple[float, Array]:

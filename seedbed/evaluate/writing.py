@@ -37,7 +37,7 @@ def writing(before: Sums, after: Sums, tokens: NDArray[np.int64], size: NDArray[
                                 ("word_perplexity", "perplexity, a word", np.maximum(words, 1))))]
 
 
-def fallen(name: str, title: str, before: Sums, after: Sums, whole: NDArray[Any], more: bool = False) -> Figure:
+def fallen(name: str, title: str, before: Sums, after: Sums, whole: NDArray[Any], *, more: bool = False) -> Figure:
     """A figure that shall fall, or rise where more of it is better: sums of cases over what they are of."""
     return Figure(name=name, title=title, more=more, before=ratio(before, whole), after=ratio(after, whole),
                   gain=ratio(after - before if more else before - after, whole))
@@ -50,8 +50,8 @@ def divergence(before: Sums, after: Sums, tokens: NDArray[np.int64], unit: Unit 
         before, after: [rows] in nats, summed over the learned tokens of each row.
         tokens: [rows] learned tokens.
     """
-    return fallen("divergence", "KL from the teacher, nats a token", *(by_unit(one, unit) for one in (
-        before, after, tokens)))
+    return fallen("divergence", "KL from the teacher, nats a token", by_unit(before, unit), by_unit(after, unit),
+                  by_unit(tokens, unit))
 
 
 def with_teacher(figures: list[Figure], nats: Sums, tokens: NDArray[np.int64], unit: Unit = None) -> list[Figure]:

@@ -28,16 +28,16 @@ def made(gain: float, half: float = 0.03, n: int = 120, **more: Any) -> TuneResu
         "licences": {"smollm2": "Apache-2.0"}, "seconds": 600, "task": "summarize", "model": "smollm2-135m-instruct",
         "form": "document and summary", "skipped": {"too_long": 2}, "judged": n,
         "tokens": {"all": 9000, "learned": 900, "cut": 0}, "figures": [lead], "verdict": "A verdict.", "note": "done",
-        "parameters": 1000, "trained_parameters": 10, "history": [], "training_seconds": 500, "predicted_seconds": 480,
-        "peak_memory": 2 << 30, "predicted_memory": None, **more})
+        "parameters": 1000, "trained_parameters": 10, "history": [], "training_seconds": 500,
+        "predicted_seconds": 480, "peak_memory": 2 << 30, "predicted_memory": None, **more})
 
 
 @pytest.mark.parametrize(("result", "head", "sure", "first"), [
     (made(0.06), "It got better: ROUGE‑L 0.200\u00a0→\u00a00.260", "Proven", None),
     (made(0.06, n=20), "It got better", "Tentative", None),
     (made(0.005, 0.002), "It got better", "Proven", "It is no better than what needs no training (no model)"),
-    (made(0.01), "No change is proven", "Not proven", "Do not rely on it yet. To prove a gain as small as this takes "
-                                                      "about 1\u202f080 test rows"),
+    (made(0.01), "No change is proven", "Not proven",
+     "Do not rely on it yet. To prove a gain as small as this takes about 1\u202f080 test rows"),
     (made(-0.01), "No change is proven", "Not proven", "Do not rely on it yet. Train longer"),
     (made(-0.06), "It got worse", "Proven", "Do not use it.")])
 def test_what_is_said_first_follows_the_interval(result: TuneResult, head: str, sure: str, first: str | None) -> None:
@@ -58,6 +58,8 @@ def test_what_else_to_do_and_to_mind() -> None:
     one = one.model_copy(update={"figures": [*one.figures, loss]})
     read, longer, cut = tuned.actions(one)
     assert read.startswith("Read the answers") and "still falling" in longer and cut.startswith("5 tokens")
+    assert tuned.cautions(made(0.02, 0.01)) == [
+        "That it beats what needs no training (no model, 0.210) is not proven."]
     assert tuned.cautions(one) == ["Tentative: the figures rest on 20 cases, fewer than 30.",
                                    "Worse than before: loss, nats a token."]
     assert "2 more answers" in html(one) and ">nothing</span>" in html(one)

@@ -7,6 +7,7 @@ from typing import Any
 
 from ...records import TENTATIVE_BELOW
 from ..figures import Figure, TuneResult
+from ..intervals import difference
 from . import charts
 from . import wording as w
 from .drawing import NARROW, WIDE, Drawing
@@ -56,12 +57,14 @@ def actions(result: TuneResult) -> list[str]:
         done.append("Do not use it. Lower --learning-rate, or give it more rows.")
     elif lead.change == "open" and gain is not None:
         needed = gain.n * ((gain.value - gain.low) / gain.value) ** 2 if gain.value > 0 else math.inf
+        rows = w.count(math.ceil(needed / 10) * 10) if needed < 50 * gain.n else ""
         done.append("Do not rely on it yet. " + (
-            f"To prove a gain as small as this takes about {w.count(math.ceil(needed / 10) * 10)} test rows: give "
-            "more, or train longer (--epochs)." if needed < 50 * gain.n else "Train longer (--epochs), or give it more rows."))
+            f"To prove a gain as small as this takes about {rows} test rows: give "
+            "more, or train longer (--epochs)." if rows else
+            "Train longer (--epochs), or give it more rows."))
     elif lead.needless:
-        done.append(f"It is no better than what needs no training ({sides(result)[0].lower()}): use that, or give the "
-                    "model more rows.")
+        done.append(f"It is no better than what needs no training ({sides(result)[0].lower()}): use that, or give "
+                    "the model more rows.")
     elif result.samples:
         done.append("Read the answers below before you put it to use: a figure does not see everything.")
     losses = [one["validation_loss"] for one in result.history if "validation_loss" in one]
@@ -78,6 +81,11 @@ def cautions(result: TuneResult) -> list[str]:
     lead, said = result.figures[0], []
     if lead.after.tentative:
         said.append(f"Tentative: the figures rest on {w.plural(lead.after.n, 'case')}, fewer than {TENTATIVE_BELOW}.")
+    if (least := lead.baseline) and lead.change == "better" and not lead.needless:
+        apart = difference(lead.after, least, 0.0)  # as if they were of other rows, which asks for more
+        if apart.low <= 0 <= apart.high:
+            name = f"{sides(result)[0].lower()}, {w.number(least.value)}"
+            said.append(f"That it beats what needs no training ({name}) is not proven.")
     said += [f"Worse than before: {one.title}." for one in result.figures[1:] if one.change == "worse"]
     return said
 
