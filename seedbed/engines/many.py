@@ -31,7 +31,7 @@ def answers(writer: Writer, asked: Sequence[Sequence[Turn]], sampling: Sampling 
     Raises:
         UserError: a prompt fills the model's whole context; a value is out of bounds.
     """
-    prompts = [writer.read(writer.template.prompt(turns), special=not writer.template.chats) for turns in asked]
+    prompts = [writer.asked(turns) for turns in asked]
     return continued(writer, prompts, sampling, progress)
 
 

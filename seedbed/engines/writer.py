@@ -64,7 +64,17 @@ class Writer:
         Raises:
             UserError: the prompt fills the model's whole context.
         """
-        return self.go_on(self.template.prompt(messages, tools), sampling, special=not self.template.chats)
+        check(sampling)
+        ids = self.asked(messages, tools)
+        return self._pieces(ids, sampling, min(self.room(ids), sampling.max_tokens))
+
+    def asked(self, messages: Sequence[Turn], tools: Sequence[dict[str, Any]] = ()) -> list[int]:
+        """Tokens of a conversation that leave room for an answer, as in training.
+
+        Raises:
+            UserError: it fills the model's whole context.
+        """
+        return self._fits(self.template.ids(messages, tools))
 
     def go_on(self, text: str, sampling: Sampling = Sampling(), *, special: bool = True) -> Iterator[str]:
         """What follows a text, in pieces as it is written; from an encoder-decoder what it says to the text.

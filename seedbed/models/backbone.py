@@ -144,8 +144,10 @@ class Backbone(nn.Module):
             pack_rest(root, dtype)
         body = root.base_model
         root.config.use_cache = body.config.use_cache = False
-        head = root.get_output_embeddings() if is_paired(config) else None
-        if head is not None and head.weight is not root.get_input_embeddings().weight:
+        head = root.get_output_embeddings()
+        if head is not None:  # of a slice torch makes the product a row at a time, each with a copy of the weights
+            head.register_forward_pre_hook(lambda module, given: (given[0].contiguous(), *given[1:]))
+        if is_paired(config) and head is not None and head.weight is not root.get_input_embeddings().weight:
             root.config.tie_word_embeddings = False  # transformers calls FLAN-T5's tied; older versions believe it
         root.requires_grad_(False)
         for module in body.modules():

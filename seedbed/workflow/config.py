@@ -74,6 +74,10 @@ class TuneConfig:
     language: str | None = option(None, "What to translate into, by name or code; told from the rows when not said.")
     from_language: str | None = option(None, "What to translate from; told from the rows when not said.")
     schema: Path | None = option(None, "File with the JSON schema of what is extracted; derived when not said.")
+    long_rows: str = option("cut", "Rows of tasks that write, when longer than --max-tokens. cut: their end goes, "
+                                   "and rows of whose answer nothing stays are left out; drop: all are; refuse: they "
+                                   "are an error.",
+                            choices=("cut", "drop", "refuse"))
     answered: int = option(100, "Test rows that are answered before and after, to score the answers; 0 is none.",
                            minimum=0)
     fim: float = option(0.5, "Share of the windows of source files that are learned with a gap (fill-in-the-middle), "

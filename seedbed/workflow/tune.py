@@ -17,6 +17,7 @@ from ..settings import settings
 from ..train.config import TextConfig
 from .config import RunFolder, TuneConfig, plain, write, write_config
 from .courses import Course, TuneJob, course_of
+from .lengths import fitting
 from .search import draw, search
 from .stops import begin, go_on, refuse, told
 
@@ -88,6 +89,7 @@ def finetune(source: str | Path, config: TuneConfig | None = None, training: Tex
             job = _preferring(job)
             course = course_of(job.config)
             dataset, said = course.read(str(source), job.config, progress)
+        dataset = fitting(job, course, dataset, said)
         lesson = course.lesson(job, dataset, course.model(job))  # a bad row is told before anything is written
         with hold(folder.path):
             refuse(folder, "train")

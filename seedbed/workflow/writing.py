@@ -152,7 +152,7 @@ class WritingCourse:
 def counted(rows: Sequence[Row]) -> dict[str, int]:
     """Tokens of the rows that are learned from."""
     return {"all": sum(len(row.ids) for row in rows), "learned": sum(row.count for row in rows),
-            "cut": sum(row.cut for row in rows)}
+            "cut": sum(row.cut for row in rows), "cut_rows": sum(row.cut > 0 for row in rows)}
 
 
 def _memory(job: TuneJob, rows: Sequence[Row], together: int) -> int | None:
