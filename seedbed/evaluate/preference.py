@@ -48,10 +48,10 @@ def preference(before: Array, after: Array, tokens: Ints, good: NDArray[np.bool_
     return [
         _shares("preferred", f"share of {of} where the better is likelier, a token", *likely),
         Figure(name="gained", title=f"share of {of} where the better gained more", more=True, before=EVEN,
-               after=ahead, gain=_less(ahead, 0.5)),
+               after=ahead, gain=less(ahead, 0.5)),
         _shares("preferred_whole", f"share of {of} where the better is likelier as a whole", *whole),
         *(Figure(name=name.replace(" ", "_"), title=f"{name}, nats", more=name != "bad reward", before=NOTHING,
-                 after=e, gain=_less(e, 0, -1 if name == "bad reward" else 1)) for name, e in rewards.items()),
+                 after=e, gain=less(e, 0, -1 if name == "bad reward" else 1)) for name, e in rewards.items()),
         *(fallen(f"{name}_loss", f"loss of {name} answers, nats a token", summed(before, which), summed(after, which),
                  summed(tokens, which), more=name == "bad") for name, which in sides.items())]
 
@@ -73,7 +73,7 @@ def _shares(name: str, title: str, before: tuple[float, Array], after: tuple[flo
                   gain=difference(new, old, correlation(after[1], before[1])))
 
 
-def _less(e: Estimate, by: float, sign: int = 1) -> Estimate:
+def less(e: Estimate, by: float, sign: int = 1) -> Estimate:
     """An estimate less a number that is known; its negative with the sign -1."""
     low, high = sorted((sign * (e.low - by), sign * (e.high - by)))
     return Estimate(value=sign * (e.value - by), low=low, high=high, n=e.n)
