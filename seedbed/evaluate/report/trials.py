@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import altair as alt
 
 from ..search import Search, Trial
@@ -26,19 +28,20 @@ def trials(found: Search) -> Drawing:
     names = {found.best: ("best" if found.best else "the defaults are best", 17)}
     if found.best:
         names[0] = ("defaults", -15)
-    rows = []
-    for one, loss, rate in sorted(zip(shown, losses, rates, strict=True), key=lambda row: row[0].number == found.best):
-        color = ACCENT if one.number == found.best else MARK  # the best is drawn last, above the others
+    rows: list[dict[str, Any]] = []
+    for one, loss, rate in zip(shown, losses, rates, strict=True):
+        color = ACCENT if one.number == found.best else MARK
         name, below = names.get(one.number, ("", 0))
-        rows.append({"rate": rate, "loss": loss, "says": _says(one, loss), "name": name, "below": below, "stroke": color,
-                     "fill": color if one.state == "finished" else PAPER, "words": ACCENT if color == ACCENT else INK})
+        rows.append({"rate": rate, "loss": loss, "says": _says(one, loss), "name": name, "below": below,
+                     "stroke": color, "fill": color if one.state == "finished" else PAPER,
+                     "words": ACCENT if color == ACCENT else INK})
     base = alt.Chart(alt.Data(values=rows))
     dots = base.mark_point(opacity=1, size=90, strokeWidth=1.5).encode(
         x=x, y=y, fill=own("fill"), stroke=own("stroke"), description="says:N")
     words = [base.transform_filter(alt.datum.below == below).mark_text(yOffset=below).encode(
         x=x, y=y, text="name:N", color=own("words")) for _, below in names.values()]
     return Drawing("trials", "Validation loss of every trial against its learning rate",
-                   " ".join(_says(one, loss) for one, loss in zip(shown, losses, strict=True)),
+                   " ".join(row["says"] for row in rows),
                    finish(alt.layer(dots, *words), HALF, 220))
 
 
