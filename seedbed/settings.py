@@ -18,6 +18,7 @@ VARIABLES = {
     "SEEDBED_OFFLINE": "1: never open a connection beyond this machine",
     "SEEDBED_MEMORY_LIMIT": "bytes of memory to plan for (default: what is free now)",
     "SEEDBED_TEACHER_KEY": "key of a teacher behind a URL; it is sent there and nowhere kept",
+    "SEEDBED_JUDGE_KEY": "the same for a judge",
 }
 
 
@@ -33,7 +34,7 @@ class Settings:
         offline: no connection beyond loopback.
         memory_limit: bytes to plan for; None means what is free now.
         processes: how many train together, as torchrun and `accelerate launch` say.
-        teacher_key: secret that a teacher behind a URL asks for; never shown.
+        teacher_key, judge_key: secrets that a teacher or judge behind a URL asks for; never shown.
     """
 
     home: Path
@@ -44,6 +45,7 @@ class Settings:
     memory_limit: int | None = None
     processes: int = 1
     teacher_key: str | None = field(default=None, repr=False)
+    judge_key: str | None = field(default=None, repr=False)
 
     @classmethod
     def read(cls, environment: Mapping[str, str]) -> Settings:
@@ -65,6 +67,7 @@ class Settings:
             memory_limit=_whole(environment, "SEEDBED_MEMORY_LIMIT"),
             processes=_whole(environment, "WORLD_SIZE") or 1,
             teacher_key=environment.get("SEEDBED_TEACHER_KEY") or None,
+            judge_key=environment.get("SEEDBED_JUDGE_KEY") or None,
         )
 
 

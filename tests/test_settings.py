@@ -23,11 +23,11 @@ def test_defaults() -> None:
 def test_every_variable_is_read(tmp_path: Path) -> None:
     told = Settings.read({"SEEDBED_HOME": str(tmp_path), "SEEDBED_MODELS": "~/m", "SEEDBED_DATABASE": "sqlite://",
                           "SEEDBED_THREADS": "3", "SEEDBED_OFFLINE": "1", "SEEDBED_MEMORY_LIMIT": "1000",
-                          "SEEDBED_TEACHER_KEY": "secret"})
+                          "SEEDBED_TEACHER_KEY": "secret", "SEEDBED_JUDGE_KEY": "other"})
     assert told == Settings(tmp_path, Path.home() / "m", "sqlite://", 3, True, 1000,
-                            teacher_key="secret")
+                            teacher_key="secret", judge_key="other")
     assert "secret" not in repr(told)
-    assert len(VARIABLES) == 7  # a new one is added above
+    assert len(VARIABLES) == 8  # a new one is added above
 
 
 def test_a_relative_home_becomes_absolute() -> None:

@@ -18,6 +18,7 @@ from . import door, show
 VERBS = {
     "run": "From labelled text to a proven, running small model.",
     "train": "Teach a model to write, to mark entities or to embed texts.",
+    "judge": "Which answers a judge model and people prefer, and whether they agree.",
     "generate": "Answer with a model that writes, word by word.",
     "predict": "Answer with a bundle: a text, a file or standard input.",
     "serve": "Answer over HTTP with a bundle.",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,7 +15,7 @@ from . import recipe, show
 from .options import flags
 
 if TYPE_CHECKING:
-    from ..evaluate.figures import TuneResult
+    from ..evaluate.figures import Figure, TuneResult
     from ..evaluate.search import Search
     from ..records import Estimate
 
@@ -73,6 +74,7 @@ def train(
 
 def tell(result: TuneResult, folder: Path) -> None:
     """Print the verdict, the figures and where everything is."""
+    from ..evaluate.judge import said
     from ..evaluate.report import wording as w
     from ..evaluate.report.tuned import trial
 
@@ -88,17 +90,23 @@ def tell(result: TuneResult, folder: Path) -> None:
               f"{w.size(result.peak_memory)}" + (
                   f" (predicted {w.size(result.predicted_memory)})" if result.predicted_memory else "") + ".")
     show.line()
-    columns = [name for name in ("baseline", "before", "after", "gain")
-               if any(getattr(one, name) for one in result.figures)]
-    show.table(("figure (n)", *columns), [(f"{one.title} ({one.after.n})", *(_estimate(getattr(one, name))
-                                                                           for name in columns))
-                                          for one in result.figures])
+    figures(result.figures)
+    for sentence in said(result, str(folder)):
+        show.line(sentence)
     show.line()
     for what, name in (("report", "report.html"), ("model", "model"), ("adapter", "adapter"),
-                       ("figures", "result.json"), ("search", "search.svg")):
+                       ("figures", "result.json"), ("your opinion, please", "judged.csv"), ("search", "search.svg")):
         if (folder / name).exists():
             show.line(f"{what}: {folder / name}")
     show.line(f"try it: {trial(result.task, str(folder))}")
+
+
+def figures(some: Sequence[Figure]) -> None:
+    """Print a table of them."""
+    columns = [name for name in ("baseline", "before", "after", "gain")
+               if any(getattr(one, name) for one in some)]
+    show.table(("figure (n)", *columns), [
+        (f"{one.title} ({one.after.n})", *(_estimate(getattr(one, name)) for name in columns)) for one in some])
 
 
 def _estimate(e: Estimate | None) -> str:

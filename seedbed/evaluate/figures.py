@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from ..records import Estimate, Record
+from .judge import Judging
 from .result import Run
 from .search import Search
 
@@ -76,6 +77,8 @@ class TuneResult(Run):
     parameters: int
     trained_parameters: int
     history: list[dict[str, float]]
+    judging: Judging | None = None
+    """What a judge model was asked and how far people agree with it; its figure is `judge_wins`."""
     search: Search | None = None
     """What `--search` tried; the figures are then of its best trial."""
     training_seconds: float

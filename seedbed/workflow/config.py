@@ -80,6 +80,11 @@ class TuneConfig:
                             choices=("cut", "drop", "refuse"))
     answered: int = option(100, "Test rows that are answered before and after, to score the answers; 0 is none.",
                            minimum=0)
+    judge: str | None = option(None, "Ask a judge model too which answers are better: the URL of a server with "
+                                     "OpenAI's chat completions. The test rows are sent there.")
+    judge_model: str | None = option(None, "The judge's name on that server; needed if it has several.")
+    judge_tokens: int = option(16, "Most tokens of the judge's reply; one that thinks first needs 1000 or more.",
+                               minimum=1)
     fim: float = option(0.5, "Share of the windows of source files that are learned with a gap (fill-in-the-middle), "
                              "where the model has the tokens; 0 is none.", minimum=0, maximum=1)
     group: str | None = option(None, "Column whose rows with the same value stay in one split.")
@@ -164,6 +169,14 @@ def _tune(run: TuneConfig, training: LoopConfig) -> None:
             if other:
                 raise UserError(f"--search was given together with {name}.", "Leave one of them out.")
         need()
+    if run.judge:
+        from .judging import server
+
+        if run.task in (*USUAL, "prefer", "pretrain") or run.answered < 2:
+            what = f"--task {run.task}" if run.answered > 1 else f"--answered {run.answered}"
+            raise UserError(f"--judge was given together with {what}, and there will be no answers to judge.",
+                            "Leave it out, or take a task that writes and --answered 2 or more.")
+        server(run).close()  # a URL that may not be used is told before the training
     if run.teacher is None:
         if run.distill != TuneConfig.distill:
             raise UserError(f"--distill {run.distill} was given without a teacher.", "Name one: --teacher MODEL")

@@ -37,6 +37,8 @@ class PreferenceCourse(WritingCourse):
                             "label.", "Name the columns prompt, chosen and rejected; or learn with --task chat.")
         if config.search:  # it would judge trials by the loss of both answers
             raise UserError("--search is not there for the task prefer.", "Leave it out.")
+        if config.judge:
+            raise UserError("--judge is not there for the task prefer, which answers no rows.", "Leave it out.")
         return super().read(source, config, progress)
 
     def odd(self, config: TuneConfig, dataset: Dataset) -> list[Finding]:

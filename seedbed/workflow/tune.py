@@ -137,16 +137,25 @@ def _run(job: TuneJob, course: Course[Any], store: Any, dataset: Dataset, lesson
             result = TuneResult.model_validate_json(job.folder.result.read_text(encoding="utf-8"))
         else:
             result = _train(job, course, dataset, counts, lesson)
-        for figure in (one for one in result.figures if one.gain):
-            for name, e in (("base", figure.before), ("tuned", figure.after), ("baseline", figure.baseline)):
-                if e is not None:
-                    store.record_scores(id, name, "test", figure.name, e.value, e.low, e.high, e.n)
-        store.finish_run(id, "finished", "tuned", result.seconds, result.model_dump(mode="json"))
+        if job.config.judge and result.judging is None:
+            from .judging import hear
+
+            result = hear(job, result)
+        record(store, id, result)
     except BaseException as problem:
         with contextlib.suppress(Exception):  # on a full disk this fails too; the first problem is the one to tell
             store.finish_run(id, "interrupted" if isinstance(problem, KeyboardInterrupt) else "failed")
         raise
     return FineTuned(job.folder, result)
+
+
+def record(store: Any, id: int, result: TuneResult) -> None:
+    """Tell the store what a run found."""
+    for figure in (one for one in result.figures if one.gain):
+        for name, e in (("base", figure.before), ("tuned", figure.after), ("baseline", figure.baseline)):
+            if e is not None:
+                store.record_scores(id, name, "test", figure.name, e.value, e.low, e.high, e.n)
+    store.finish_run(id, "finished", "tuned", result.seconds, result.model_dump(mode="json"))
 
 
 def _train(job: TuneJob, course: Course[Any], dataset: Dataset, counts: dict[str, int], lesson: Any) -> TuneResult:

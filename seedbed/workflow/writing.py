@@ -136,7 +136,7 @@ class WritingCourse:
         times = tuned.predicted_seconds, tuned.training_seconds
         del tuned  # memory for the models that answer
         if found := exam(task, job.config, dataset, max(row.count for row in lesson.judged)):
-            scored, samples = found.judge(lesson.base, model, job.config.seed, progress)
+            scored, samples = found.judge(lesson.base, model, job.folder.path, job.config.seed, progress)
             figures = sorted([*figures, *scored], key=lambda one: one.name != self.metric)
             sentence += "" if figures[0].name == "loss" else f" {answers.verdict(figures[0])}"
         return Learned(figures, sentence, done.note, counted(lesson.rows), len(lesson.judged), *sizes, done.history,

@@ -8,6 +8,7 @@ from typing import Any
 from ...records import TENTATIVE_BELOW
 from ..figures import Figure, TuneResult
 from ..intervals import difference
+from ..judge import said as judged
 from . import charts
 from . import wording as w
 from .drawing import NARROW, WIDE, Drawing
@@ -105,7 +106,9 @@ def drawings(result: TuneResult) -> list[Drawing]:
 
 def facts(result: TuneResult) -> dict[str, Any]:
     """Everything the template names."""
-    parts = [("verdict", "Verdict"), ("all", "Figures"), *([("samples", "Answers")] if result.samples else []),
+    judge = judged(result, result.run)
+    parts = [("verdict", "Verdict"), ("all", "Figures"), *([("judge", "Judge")] if judge else []),
+             *([("samples", "Answers")] if result.samples else []),
              ("training", "Training"), ("again", "Run it again"), ("licences", "Licences")]
     lead = result.figures[0]
     return {
@@ -113,7 +116,7 @@ def facts(result: TuneResult) -> dict[str, Any]:
         "headline": headline(result), "sure": sure(lead), "sides": sides(result),
         "actions": actions(result), "cautions": cautions(result),
         "with_baseline": any(one.baseline for one in result.figures),
-        "command": trial(result.task, result.run), "shown": SHOWN,
+        "judge": judge, "command": trial(result.task, result.run), "shown": SHOWN,
         "tokens": [(f"Tokens {name}", w.count(count)) for name, count in result.tokens.items()],
         "facts": [("Run", result.run), ("Made", result.created), ("Read as", result.form),
                   ("Rows", ", ".join(f"{w.count(n)} {name}" for name, n in result.rows.items())),
