@@ -63,7 +63,7 @@ class Preference(Objective):
 
     refers = True
     """The loss compares with the model as it was."""
-    pace = 0.4  # measured with DPO on SmolLM2-135M: docs/train.md
+    pace = 0.1  # measured with DPO on SmolLM2-135M: docs/train.md
 
     def __init__(self, lesson: Preferences) -> None:
         config, self.lesson = lesson.config, lesson
@@ -127,7 +127,7 @@ class Orpo(Preference):
     """Odds ratio preference optimization (Hong et al. 2024): no reference is needed."""
 
     refers = False
-    pace = 1.0
+    pace = 0.25
 
     def each(self, student: Student, places: list[int]) -> Tensor:
         likely = -student.sums(places) / self.tokens[places]

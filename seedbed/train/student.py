@@ -26,8 +26,14 @@ from .lesson import Session
 from .loop import Batches, Trained, train
 from .trainable import Adapted, Trainable, Whole
 
-LORA_RATE, WHOLE_RATE = 5e-4, 5e-5
-"""Peak learning rates when none is given; docs/LOG.md has what was tried."""
+LORA_RATE, WHOLE_RATE, WIDTH = 2e-3, 5e-5, 576
+"""Peak learning rates when none is given, measured on SmolLM2-135M, whose width that is (docs/LOG.md)."""
+
+
+def rate(method: str, width: int) -> float:
+    """The peak learning rate when none is given. Wide models take smaller ones for adapters: width ** -0.775
+    (Schulman et al. 2025, "LoRA without regret")."""
+    return WHOLE_RATE if method == "full" else LORA_RATE * min(1.0, (WIDTH / width) ** 0.775)
 
 
 @dataclass(frozen=True)
@@ -198,9 +204,9 @@ def _whole(backbone: Backbone, rows: Sequence[list[int]], session: Session) -> W
     return Whole(backbone, rows, session, session.config.train_layers)
 
 
-METHODS: dict[str, tuple[Callable[[Backbone, Sequence[list[int]], Session], Trainable], float]] = {
-    "lora": (Adapted, LORA_RATE), "qlora": (Adapted, LORA_RATE), "full": (_whole, WHOLE_RATE)}
-"""By name: what is trained of a model, and the peak learning rate."""
+METHODS: dict[str, Callable[[Backbone, Sequence[list[int]], Session], Trainable]] = {
+    "lora": Adapted, "qlora": Adapted, "full": _whole}
+"""By name: what is trained of a model."""
 
 
 def teach(lesson: Lessons, objective: Objective) -> Tuned:
@@ -219,9 +225,8 @@ def _teach(lesson: Lessons, objective: Objective) -> Tuned:
     torch.manual_seed(lesson.seed)
     backbone = Backbone.open(lesson.base, vocabulary=True, max_tokens=config.max_tokens, nf4=lesson.method == "qlora")
     vocabulary = Vocabulary(backbone)
-    make, rate = METHODS[lesson.method]
     rows = objective.rows
-    body = make(backbone, [row.ids for row in rows], lesson)
+    body = METHODS[lesson.method](backbone, [row.ids for row in rows], lesson)
     student = Student(backbone, body, vocabulary, rows)
     before = student.judge(objective.judged if lesson.compare else (), lesson.progress, "judge the model as it is")
     objective.prepare(student)
@@ -237,9 +242,10 @@ def _teach(lesson: Lessons, objective: Objective) -> Tuned:
         body.parameters, body.boundary, loss, objective.batches, lesson, begun=begun, epochs=config.epochs,
         judged=objective.held)
     body.boundary.fill(progress=lesson.progress)
-    done = train(body.parameters, loss, objective.batches, validate, config, seed=lesson.seed,
-                 learning_rate=config.learning_rate or rate * objective.pace, mode=backbone.train, work="fine-tune",
-                 folder=lesson.checkpoint, deadline=lesson.deadline, progress=lesson.progress)
+    peak = config.learning_rate or rate(lesson.method, backbone.width) * objective.pace
+    done = train(body.parameters, loss, objective.batches, validate, config, seed=lesson.seed, learning_rate=peak,
+                 mode=backbone.train, work="fine-tune", folder=lesson.checkpoint, deadline=lesson.deadline,
+                 progress=lesson.progress)
     spent = time.monotonic() - begun + done.earlier
     after = student.judge(objective.judged, lesson.progress, "judge the tuned model")
     more = objective.finish(student)
