@@ -7,7 +7,6 @@ from typing import Any
 
 from ...records import TENTATIVE_BELOW
 from ..figures import Figure, TuneResult
-from ..intervals import difference
 from ..judge import said as judged
 from . import charts
 from . import wording as w
@@ -79,6 +78,8 @@ def actions(result: TuneResult) -> list[str]:
 
 def cautions(result: TuneResult) -> list[str]:
     """What to know before relying on it."""
+    from ..intervals import difference
+
     lead, said = result.figures[0], []
     if lead.after.tentative:
         said.append(f"Tentative: the figures rest on {w.plural(lead.after.n, 'case')}, fewer than {TENTATIVE_BELOW}.")
