@@ -13,13 +13,11 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
-import numpy as np
-
 from ..records import Estimate, Record
-from .intervals import Array, share
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # the record is read by what must start quickly
     from .figures import Figure, TuneResult
+    from .intervals import Array
 
 Choice = Literal["after", "before", "tie"]
 CHOICES: tuple[Choice, ...] = ("after", "before", "tie")
@@ -110,6 +108,8 @@ def verdict_of(found: str) -> Choice | None:
 
 def judging(model: str, url: str, found: Sequence[str], agreed: Agreement | None) -> Judging:
     """The record of these outcomes, one a row."""
+    from .intervals import share
+
     counts = Counter(found)
     steady = sum(counts[name] for name in CHOICES)
     return Judging(model=model, url=url, rows=dict(sorted(counts.items())), agreement=agreed,
@@ -121,10 +121,12 @@ def wins(name: str, title: str, chosen: Sequence[Choice]) -> Figure | None:
 
     The p-value is the exact sign test's of the rows that are no ties (two-sided, against one half).
     """
+    import numpy as np
     from scipy.stats import binomtest
 
     from .figures import Figure
-    from .preference import EVEN, bounded, less
+    from .intervals import bounded
+    from .preference import EVEN, less
 
     values = np.array([WORTH[one] for one in chosen])
     if len(values) < 2:
@@ -142,6 +144,10 @@ def agreement(judge: Sequence[Choice], person: Sequence[Choice], seed: int = 0) 
     bootstrap's over rows, and no narrower than Wilson's interval of the equal choices carried over, since every
     resample of few rows that all agree agrees as well (docs/judge.md has the coverage).
     """
+    import numpy as np
+
+    from .intervals import share
+
     counts = np.zeros((3, 3))
     np.add.at(counts, ([CHOICES.index(one) for one in judge], [CHOICES.index(one) for one in person]), 1)
     n, equal = len(judge), share(float(np.trace(counts)), len(judge))
@@ -160,6 +166,8 @@ def agreement(judge: Sequence[Choice], person: Sequence[Choice], seed: int = 0) 
 
 def _chance(counts: Array) -> Array:
     """[..., 3, 3] -> [...] share of equal choices where two choose apart, each as often as here."""
+    import numpy as np
+
     return np.asarray((counts.sum(-1) * counts.sum(-2)).sum(-1) / counts.sum((-1, -2)) ** 2)
 
 

@@ -77,6 +77,7 @@ class Exam:
         asked: the turns before each answer.
         inputs, references: what was asked, without the instruction, and what should be written.
         baseline: answers that need no model.
+        unit: number of each row's unit: rows of one document are alike.
         most: tokens of an answer.
     """
 
@@ -86,6 +87,7 @@ class Exam:
     inputs: list[str]
     references: list[str]
     baseline: list[str]
+    unit: list[int]
     most: int
 
     def judge(self, base: Path, tuned: Path, run: Path, seed: int,
@@ -101,7 +103,8 @@ class Exam:
             for i, a, r, b, c in zip(self.ids, self.asked, self.references, before, after, strict=True)))
         samples = [Sample(asked=a[:SHOWN], reference=r[:SHOWN], before=b[:SHOWN], after=c[:SHOWN])
                    for a, r, b, c in list(zip(self.inputs, self.references, before, after, strict=True))[:SAMPLES]]
-        return figures(self.task, before, after, self.references, self.inputs, self.baseline, seed=seed), samples
+        return figures(self.task, before, after, self.references, self.inputs, self.baseline, unit=self.unit,
+                       seed=seed), samples
 
     def _answers(self, folder: Path, progress: Progress, whose: str) -> list[str]:
         from ..engines.many import answers
@@ -123,6 +126,7 @@ def exam(task: Write, config: TuneConfig, dataset: Dataset, longest: int) -> Exa
     import numpy as np
 
     from ..data.conversations import conversations
+    from ..data.split import units_of
     from ..tasks.write import question_and_answer
 
     part = dataset.part("test")
@@ -134,13 +138,14 @@ def exam(task: Write, config: TuneConfig, dataset: Dataset, longest: int) -> Exa
             if one.messages and one.messages[-1]["role"] == "assistant" and not one.tools
             and one.messages[-1]["content"].strip()}
     some = list(kept.values())
+    units = dict(zip(part.column("id"), units_of(part, None).tolist(), strict=True))
     learned = [pair for pair in _pairs(dataset.part("train")) if pair[1]]
     if len(some) < 2 or not learned:
         return None
     inputs, references = ([pair[side] for pair in map(question_and_answer, some)] for side in (0, 1))
     return Exam(task, list(kept), [list(one.messages[:-1]) for one in asked_as(task, config, some)], inputs,
                 references, task.baseline(inputs, [asked for asked, _ in learned], [answer for _, answer in learned]),
-                min(MOST_TOKENS, 8 + round(SPARE * longest)))
+                [units[id] for id in kept], min(MOST_TOKENS, 8 + round(SPARE * longest)))
 
 
 def remember(task: Write, folder: Path) -> None:

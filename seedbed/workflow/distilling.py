@@ -66,16 +66,16 @@ class LogitsCourse(WritingCourse):
         return FromTeacher(**vars(plain), teacher=folder, policy=job.config.distill == "policy", asked=asked,
                            answer_tokens=job.config.answer_tokens)
 
-    def teach(self, lesson: FromTeacher) -> tuple[Tuned, Callable[[list[Figure]], list[Figure]]]:
+    def teach(self, lesson: FromTeacher) -> tuple[Tuned, Callable[[list[Figure], list[int]], list[Figure]]]:
         from ..evaluate.writing import divergence, with_teacher
         from ..train.distill import distill
 
         done = distill(lesson)
         nats, apart, tokens = done.nats, done.tuned.more["divergence"], done.tuned.before.tokens
 
-        def completed(figures: list[Figure]) -> list[Figure]:
-            loss, *others = with_teacher(figures, nats, tokens)
-            return [loss, divergence(*apart, tokens), *others]
+        def completed(figures: list[Figure], unit: list[int]) -> list[Figure]:
+            loss, *others = with_teacher(figures, nats, tokens, unit)
+            return [loss, divergence(*apart, tokens, unit), *others]
         return done.tuned, completed
 
 

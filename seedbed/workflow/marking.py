@@ -14,9 +14,7 @@ from .courses import Course, Learned, Losses, TuneJob, divided, enough, foretold
 if TYPE_CHECKING:
     from ..data.dataset import Dataset
     from ..data.marks import Span
-    from ..evaluate.entities import Counts
     from ..evaluate.figures import Figure, Sample
-    from ..tasks.entities import Entities
     from ..train.entities import EntityLesson, Marker
 
 SHOWN = 5
@@ -59,7 +57,9 @@ class MarkingCourse(Course["EntityLesson"]):
     def learn(self, job: TuneJob, dataset: Dataset, lesson: EntityLesson, model: Path, adapter: Path,
               progress: Progress) -> Learned:
         from ..data.spans import spans_of
+        from ..data.split import units_of
         from ..evaluate.entities import count
+        from ..evaluate.entities import figures as scored
         from ..tasks.spotting import Dictionary, LinearTagger
 
         test, task, own = dataset.part("test"), lesson.task, lesson.texts
@@ -69,8 +69,8 @@ class MarkingCourse(Course["EntityLesson"]):
         done = _teach(job, replace(lesson, progress=progress))
         done.tagger.save(model)
         found, before = done.tagger.spans(test.texts, progress), linear.tag(test.texts)
-        figures = _figures(task, count(task, truth, seen), count(task, truth, before), count(task, truth, found),
-                           job.config.seed)
+        figures = scored(task, *(count(task, truth, some) for some in (before, found, seen)),
+                         unit=units_of(test, None).tolist(), seed=job.config.seed)
         learned = Learned.of(done, figures, _verdict(figures[0]),
                              {"all": done.tokens, "learned": done.tokens, "cut": 0}, len(test),
                              _samples(test.texts, truth, before, found))
@@ -90,24 +90,6 @@ def _teach(job: TuneJob, lesson: EntityLesson) -> Marker:
     from ..train import entities
 
     return (entities.lora if job.config.method == "lora" else entities.whole)(lesson)
-
-
-def _figures(task: Entities, seen: Counts, linear: Counts, found: Counts, seed: int) -> list[Figure]:
-    """Before is the linear tagger, which is what stands without this training; the baseline is the dictionary."""
-    from ..evaluate.entities import gain, score
-    from ..evaluate.figures import Figure
-
-    least, before, after = (score(one, seed) for one in (seen, linear, found))
-
-    def figure(name: str, title: str) -> Figure:
-        return Figure(name=name, title=title, more=True, before=getattr(before, name), after=getattr(after, name),
-                      baseline=getattr(least, name), gain=gain(found, linear, seed) if name == "micro_f1" else None)
-
-    each = [Figure(name=f"f1:{label}", title=f"F1 of {label}, {after.per_label[i].support} entities", more=True,
-                   before=before.per_label[i].f1, after=after.per_label[i].f1, baseline=least.per_label[i].f1)
-            for i, label in enumerate(task.labels)]
-    return [figure("micro_f1", "F1 of exact entities"), figure("precision", "precision"), figure("recall", "recall"),
-            figure("macro_f1", "macro-F1"), figure("partial_f1", "F1, overlap is enough"), *each]
 
 
 def _verdict(figure: Figure) -> str:

@@ -123,6 +123,7 @@ class WritingCourse(Course[Any]):
               progress: Progress) -> Learned:
         import numpy as np
 
+        from ..data.split import units_of
         from ..evaluate import answers
         from ..evaluate.writing import verdict, writing
 
@@ -134,9 +135,10 @@ class WritingCourse(Course[Any]):
         decode = tuned.backbone.tokenizer.decode
         said = [decode([i for i, on in zip(row.ids, row.learned, strict=True) if on], skip_special_tokens=True)
                 for row in lesson.judged]
+        unit = units_of(some(dataset, "test", job.config.seed), None).tolist()
         figures = completed(writing(
             tuned.before.nats, tuned.after.nats, tuned.before.tokens,
-            np.array([len(one.encode()) for one in said]), np.array([len(one.split()) for one in said])))
+            np.array([len(one.encode()) for one in said]), np.array([len(one.split()) for one in said]), unit), unit)
         assert figures[0].gain is not None
         learned = Learned.of(tuned, figures, verdict(figures[0].gain), counted(lesson.rows), len(lesson.judged))
         del tuned  # memory for the models that answer
@@ -147,11 +149,11 @@ class WritingCourse(Course[Any]):
             learned = replace(learned, figures=figures, samples=samples, verdict=learned.verdict + more)
         return learned
 
-    def teach(self, lesson: Any) -> tuple[Tuned, Callable[[list[Figure]], list[Figure]]]:
-        """Train; and what completes the figures, the loss staying the first."""
+    def teach(self, lesson: Any) -> tuple[Tuned, Callable[[list[Figure], list[int]], list[Figure]]]:
+        """Train; and what completes the figures, given the judged rows' units. The loss stays the first."""
         from ..train.generate import write
 
-        return write(lesson), list
+        return write(lesson), lambda figures, unit: figures
 
 
 def counted(rows: Sequence[Row]) -> dict[str, int]:
