@@ -244,8 +244,8 @@ def written(first: Path, second: Path) -> None:
     from seedbed.train.opinions import teacher
     from seedbed.workflow.answering import exam, task_of
     from seedbed.workflow.config import TuneConfig
-    from seedbed.workflow.courses import course_of
     from seedbed.workflow.stops import go_on
+    from seedbed.workflow.tune import course_of
 
     job, rows = go_on(first, TuneConfig, TextConfig, SILENT), open_splits(first)
     if rows.hash != open_splits(second).hash:

@@ -15,10 +15,14 @@ VARIABLES = {
     "SEEDBED_MODELS": "folder for fetched models (default: models in the home folder)",
     "SEEDBED_DATABASE": "database URL (default: SQLite in the home folder)",
     "SEEDBED_THREADS": "processor threads to use (default: every core this process may use)",
+    "SEEDBED_DEVICE": "auto, cpu or cuda: where models run (default auto: the GPU if torch sees one, else the CPU)",
     "SEEDBED_OFFLINE": "1: never open a connection beyond this machine",
     "SEEDBED_MEMORY_LIMIT": "bytes of memory to plan for (default: what is free now)",
     "SEEDBED_TEACHER_KEY": "key of a teacher behind a URL; it is sent there and nowhere kept",
+    "SEEDBED_JUDGE_KEY": "the same for a judge",
 }
+
+DEVICES = ("auto", "cpu", "cuda")
 
 
 @dataclass(frozen=True)
@@ -32,8 +36,10 @@ class Settings:
         threads: processor threads to use.
         offline: no connection beyond loopback.
         memory_limit: bytes to plan for; None means what is free now.
+        device: where models run: `auto`, `cpu` or `cuda`.
         processes: how many train together, as torchrun and `accelerate launch` say.
-        teacher_key: secret that a teacher behind a URL asks for; never shown.
+        local: which of this machine's processes this is, likewise; it takes the GPU of that number.
+        teacher_key, judge_key: secrets that a teacher or judge behind a URL asks for; never shown.
     """
 
     home: Path
@@ -42,8 +48,11 @@ class Settings:
     threads: int
     offline: bool = False
     memory_limit: int | None = None
+    device: str = "auto"
     processes: int = 1
+    local: int = 0
     teacher_key: str | None = field(default=None, repr=False)
+    judge_key: str | None = field(default=None, repr=False)
 
     @classmethod
     def read(cls, environment: Mapping[str, str]) -> Settings:
@@ -63,8 +72,11 @@ class Settings:
             threads=_whole(environment, "SEEDBED_THREADS") or _cores(),
             offline=offline,
             memory_limit=_whole(environment, "SEEDBED_MEMORY_LIMIT"),
+            device=_device(environment),
             processes=_whole(environment, "WORLD_SIZE") or 1,
+            local=int(environment.get("LOCAL_RANK") or 0),
             teacher_key=environment.get("SEEDBED_TEACHER_KEY") or None,
+            judge_key=environment.get("SEEDBED_JUDGE_KEY") or None,
         )
 
 
@@ -78,6 +90,13 @@ def _cores(quota: Path = Path("/sys/fs/cgroup/cpu.max")) -> int:
     return max(1, min(cores, time // period))
 
 
+def _device(environment: Mapping[str, str]) -> str:
+    text = environment.get("SEEDBED_DEVICE") or "auto"
+    if text not in DEVICES:
+        raise UserError(f"SEEDBED_DEVICE is {text!r}, which is no device.", f"Set one of {', '.join(DEVICES)}.")
+    return text
+
+
 def _whole(environment: Mapping[str, str], name: str) -> int | None:
     text = environment.get(name, "")
     if not text:
@@ -85,6 +104,12 @@ def _whole(environment: Mapping[str, str], name: str) -> int | None:
     if not (text.isascii() and text.isdigit()) or int(text) < 1:
         raise UserError(f"{name} is {text!r}, which is not a whole number above 0.", f"Unset {name} or set a number.")
     return int(text)
+
+
+def choose(device: str) -> None:
+    """Say where models run, as `SEEDBED_DEVICE` does, to this process and those that it starts."""
+    os.environ["SEEDBED_DEVICE"] = device
+    settings.cache_clear()
 
 
 def share_processor() -> None:

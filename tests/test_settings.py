@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 
 from seedbed.errors import UserError
-from seedbed.settings import VARIABLES, Settings, _cores, settings
+from seedbed.settings import VARIABLES, Settings, _cores, choose, settings
 
 
 def test_defaults() -> None:
@@ -23,11 +24,12 @@ def test_defaults() -> None:
 def test_every_variable_is_read(tmp_path: Path) -> None:
     told = Settings.read({"SEEDBED_HOME": str(tmp_path), "SEEDBED_MODELS": "~/m", "SEEDBED_DATABASE": "sqlite://",
                           "SEEDBED_THREADS": "3", "SEEDBED_OFFLINE": "1", "SEEDBED_MEMORY_LIMIT": "1000",
-                          "SEEDBED_TEACHER_KEY": "secret"})
-    assert told == Settings(tmp_path, Path.home() / "m", "sqlite://", 3, True, 1000,
-                            teacher_key="secret")
+                          "SEEDBED_DEVICE": "cpu", "LOCAL_RANK": "1",
+                          "SEEDBED_TEACHER_KEY": "secret", "SEEDBED_JUDGE_KEY": "other"})
+    assert told == Settings(tmp_path, Path.home() / "m", "sqlite://", 3, True, 1000, "cpu", local=1,
+                            teacher_key="secret", judge_key="other")
     assert "secret" not in repr(told)
-    assert len(VARIABLES) == 7  # a new one is added above
+    assert len(VARIABLES) == 9  # a new one is added above
 
 
 def test_a_relative_home_becomes_absolute() -> None:
@@ -52,6 +54,18 @@ def test_what_is_not_a_number_is_named(name: str, value: str) -> None:
     assert name in told.value.message
     assert value in told.value.message
     assert name in told.value.hint
+
+
+def test_a_device_that_is_none_is_named() -> None:
+    with pytest.raises(UserError, match="SEEDBED_DEVICE is 'tpu'") as told:
+        Settings.read({"SEEDBED_DEVICE": "tpu"})
+    assert told.value.hint == "Set one of auto, cpu, cuda."
+
+
+def test_a_chosen_device_holds_for_what_is_started_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SEEDBED_DEVICE", "cuda")
+    choose("cpu")
+    assert settings().device == os.environ["SEEDBED_DEVICE"] == "cpu"
 
 
 def test_read_once() -> None:

@@ -18,6 +18,7 @@ from . import door, show
 VERBS = {
     "run": "From labelled text to a proven, running small model.",
     "train": "Teach a model to write, to mark entities or to embed texts.",
+    "judge": "Which answers a judge model and people prefer, and whether they agree.",
     "generate": "Answer with a model that writes, word by word.",
     "predict": "Answer with a bundle: a text, a file or standard input.",
     "serve": "Answer over HTTP with a bundle.",
@@ -88,6 +89,8 @@ def _version(asked: bool) -> None:
 def root(
     debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="Show no progress and no notes.")] = False,
+    device: Annotated[str | None, typer.Option("--device", help="Before the verb: where models run, auto, cpu or "
+                                                                "cuda.")] = None,
     version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True,
                                           help="Show the version.")] = False,
 ) -> None:
@@ -96,6 +99,9 @@ def root(
 
     --debug and --quiet may stand before or after the verb.
     """
+    if device:
+        from ..settings import choose
+        choose(device)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -8,8 +8,11 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from . import show
+from .options import Json
 
 if TYPE_CHECKING:
+    import pyarrow as pa
+
     from ..data.health import Finding, Health
     from ..data.read import Reading
 
@@ -21,8 +24,9 @@ Text = Annotated[str | None, typer.Option(help="Column of the text (default: gue
 Label = Annotated[str | None, typer.Option(help="Column of the label (default: guessed).")]
 Group = Annotated[str | None, typer.Option(help="Column whose equal values are never in different splits.")]
 SplitColumn = Annotated[str | None, typer.Option(help="Column that says train, validation or test.")]
+Encoding = Annotated[str | None, typer.Option(help="Encoding of the file, such as cp1252 (default: found out).")]
+Delimiter = Annotated[str | None, typer.Option(help="Character between columns, or tab (default: found out).")]
 Seed = Annotated[int, typer.Option(help="Seed of samples, folds and splits.")]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 DEFAULT_MODEL = "smollm2-135m-instruct"
 Force = Annotated[bool, typer.Option("--force", help="Replace what is there already.")]
 
@@ -60,17 +64,24 @@ def check(file: File, text: Text = None, label: Label = None, group: Group = Non
 
 
 @app.command()
-def view(file: File, mask: Annotated[bool, typer.Option("--mask", help="Show which tokens are learned: in colour, or "
+def view(file: Annotated[str, typer.Argument(metavar="FILE", help="Conversations, prompts with completions or plain "
+                                             "texts, as `seedbed train` reads them; or a folder of documents or "
+                                             "source files.")],
+         mask: Annotated[bool, typer.Option("--mask", help="Show which tokens are learned: in colour, or "
                                                                        "in brackets ⟦ ⟧ in a pipe.")] = False,
          model: Annotated[str, typer.Option(help="The model that reads them: an id of the catalog.")] = DEFAULT_MODEL,
          rows: Annotated[int, typer.Option(min=0, help="How many rows to show.")] = 3,
          ask: Annotated[str | None, typer.Option(help="Column with the questions; with --answer.")] = None,
          answer: Annotated[str | None, typer.Option(help="Column with what shall be written.")] = None,
+         encoding: Encoding = None, delimiter: Delimiter = None,
          max_tokens: Annotated[int, typer.Option(min=8, help="Where texts are cut.")] = 1024) -> None:
     """Show conversations and texts as a model reads them in training, and what serving would do otherwise."""
+    from ..workflow.config import typed
     from ..workflow.view import view as run_view
 
-    seen = run_view(file, model=model, ask=ask, answer=answer, max_tokens=max_tokens, rows=rows, progress=show.bar())
+    seen = run_view(file, model=model, ask=ask, answer=answer, encoding=encoding,
+                    delimiter=typed(delimiter), max_tokens=max_tokens, rows=rows,
+                    progress=show.bar())
     show.close()
     for where, parts in seen.shown:
         show.line(f"{where}: {sum(part.tokens for part in parts)} tokens, "
@@ -81,6 +92,8 @@ def view(file: File, mask: Annotated[bool, typer.Option("--mask", help="Show whi
         show.line()
     show.line(f"{seen.rows:,} rows as {seen.form}: {seen.tokens:,} tokens, {seen.learned:,} learned, {seen.cut:,} "
               "cut off at --max-tokens" + (f"; {seen.empty:,} rows would teach nothing" if seen.empty else ""))
+    how = [f"{what} {seen.detected[what]}" for what in ("format", "encoding", "delimiter") if what in seen.detected]
+    show.line(f"read as: {', '.join(how)}")
     for sentence in (*seen.problems, *seen.diagnosis):
         show.line(f"mind: {sentence}")
 
@@ -189,15 +202,13 @@ def split(file: File, out: Annotated[Path, typer.Option(help="Folder for the spl
     show.line(f"{out}: {', '.join(files)} to read, {ROWS} and {MANIFEST} frozen (hash {frozen.hash[:12]})")
 
 
-def _write_splits(reading: Reading, table: object, multi_label: bool, out: Path) -> list[str]:
+def _write_splits(reading: Reading, table: pa.Table, multi_label: bool, out: Path) -> list[str]:
     """One file a split with the columns' own names: CSV, or JSON lines where a row has several labels."""
-    import pyarrow as pa
     import pyarrow.compute as pc
 
     from ..data.dataset import SPLITS
     from ..data.write import Writer
 
-    assert isinstance(table, pa.Table)
     named = {"text": reading.detected.get("text column", "text"),
              "target": reading.detected.get("label column", "label"),
              "group": reading.detected.get("group column", "group")}

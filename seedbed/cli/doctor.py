@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
-import typer
-
 from . import show
+from .options import Json
 
 
-def doctor(
-    json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
-) -> None:
+def doctor(json: Json = False) -> None:
     """What this machine and this installation can do."""
     import shutil
 
@@ -30,7 +25,7 @@ def doctor(
     show.table(("what", "found"), [
         ("processor", here.processor), ("cores to use", str(here.cores)),
         ("features", ", ".join(here.features) or "none of those that matter"),
-        ("computes in", runtime().reason),
+        ("device", runtime().where), ("computes in", runtime().reason),
         ("memory", f"{here.memory / GIB:.1f} GiB, {memory_to_plan_for() / GIB:.1f} GiB to plan for"),
         ("system", here.system), ("home", told.home), ("models", told.models),
         ("disk free", f"{shutil.disk_usage(there).free / GIB:.1f} GiB at {there}"),

@@ -29,10 +29,12 @@ def generate(
     from ..engines.writer import Writer
     from ..workflow.answering import prompt as asking
 
-    folder = writer_folder(model, show.bar())
+    if prompt is None and sys.stdin.isatty():
+        raise UserError("There is nothing to answer.", f'Give a prompt: seedbed generate {model} "..."')
     text = prompt if prompt is not None else sys.stdin.read()
     if not text.strip():
         raise UserError("There is nothing to answer: the prompt is empty.", 'seedbed generate MODEL "..."')
+    folder = writer_folder(model, show.bar())
     writer = Writer.open(folder)
     if suffix is not None:
         pieces = writer.fill(text, suffix, sampling)

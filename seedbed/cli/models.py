@@ -8,9 +8,9 @@ from typing import Annotated, Any
 import typer
 
 from . import show
+from .options import Json
 
 app = typer.Typer(invoke_without_command=True, no_args_is_help=False)
-Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 Id = Annotated[str, typer.Argument(help="Id of a model card, or its repository on the hub.")]
 SIZES = {"": 1, "k": 1000, "m": 1000**2, "g": 1000**3, "t": 1000**4,
          "ki": 1024, "mi": 1024**2, "gi": 1024**3, "ti": 1024**4}

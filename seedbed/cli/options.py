@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import types
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import MISSING, Field, fields
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, Union, cast, get_args, get_origin, get_type_hints
@@ -14,9 +14,11 @@ import typer
 from ..options import check, flag_of, help_of
 
 C = TypeVar("C")
+Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 
 
-def flags(config: type[C], into: str = "config") -> Callable[[Callable[..., None]], Callable[..., None]]:
+def flags(config: type[C], into: str = "config",
+          only: Sequence[str] = ()) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Decorate a verb so that each field of a dataclass becomes a flag; the verb is given one instance.
 
     `target_error: float` is `--target-error FLOAT`, a bool is `--x / --no-x`, `tuple[str, ...]` is a comma list.
@@ -24,12 +26,14 @@ def flags(config: type[C], into: str = "config") -> Callable[[Callable[..., None
     Args:
         config: a dataclass made of `seedbed.options.option` fields.
         into: name of the verb's parameter that receives the instance.
+        only: these fields alone become flags; all where none is named.
 
     Raises (when the verb is called):
         UserError: a value is not among the choices or out of bounds.
     """
     hints = get_type_hints(config)
-    known = {one.name: one for one in fields(config) if one.init}  # type: ignore[arg-type]
+    known = {one.name: one for one in fields(config)  # type: ignore[arg-type]
+             if one.init and (not only or one.name in only)}
 
     def decorate(verb: Callable[..., None]) -> Callable[..., None]:
         signature = inspect.signature(verb, eval_str=True)

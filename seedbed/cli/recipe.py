@@ -1,11 +1,11 @@
-"""`--config FILE` and `--explain`: options from a YAML file, and what became of each of its lines."""
+"""What `run` and `train` share: a new job or one to go on with, `--config FILE` and what became of its lines."""
 
 from __future__ import annotations
 
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -19,41 +19,65 @@ if TYPE_CHECKING:
 
 WORDS = {"taken": "", "idle": "not needed", "lacking": "differs", "refused": "REFUSED"}
 
+Out = Annotated[Path | None, typer.Option(help="The run folder, which must be new. [default: runs/NAME-TIME]")]
+ConfigFile = Annotated[Path | None, typer.Option(
+    "--config", help="YAML with these options by name, or a run folder's config.yaml, or a config of "
+                     "LLaMA-Factory or Axolotl; flags win over it.")]
+Explain = Annotated[bool, typer.Option(
+    "--explain", help="With --config: show what becomes of each line of the file, and end.")]
+Resume = Annotated[Path | None, typer.Option(help="Go on with a run folder that was stopped or killed.")]
 
-def fill(file: Path | None, explain: bool, context: typer.Context, config: Main, training: Training,
-         source: str | None, out: Path | None) -> tuple[Main, Training, str | None, Path | None]:
-    """What the command line says, and where it says nothing, what the file says.
+
+def new(context: typer.Context, config: Main, training: Training) -> tuple[
+        str, Main, Training, Path | None] | None:
+    """Source, configs and folder of a new run: what the command line says, and where it says nothing, what the file
+    of `--config` says. None where a run is gone on with.
 
     Args:
-        explain: print what becomes of each line and end.
+        context: of a verb with the options above and the argument `source`.
 
     Raises:
-        UserError: a line of the file is wrong, or asks for what is not there.
+        UserError: nothing or too much was given; a line of the file is wrong, or asks for what is not there.
     """
-    from ..workflow import recipes
-
-    if file is None:
-        if explain:
-            raise UserError("--explain needs a file to explain.", f"{context.command_path} --config FILE --explain")
-        return config, training, source, out
-    recipe = recipes.read(file, type(config), type(training))
+    verb, resume, file = context.command_path, context.params["resume"], context.params["file"]
+    source, out = context.params["source"], context.params["out"]
     given = {name for name in context.params if (how := context.get_parameter_source(name)) is not None
              and how.name == "COMMANDLINE"}
-    if "source" in given and recipe.program != "Seedbed":
-        given |= {"ask", "answer"}  # these were the columns of their rows
-    config = replace(config, **{name: value for name, value in recipe.main.items() if name not in given})
-    training = replace(training, **{name: value for name, value in recipe.training.items() if name not in given})
-    source, out = source or recipe.source, out or recipe.out
-    if explain:
-        _tell(recipe, given, Job(source or "FILE", config, training, RunFolder(out or Path()), 0.0, SILENT))
-        raise typer.Exit
-    recipe.refuse(given)
-    if recipe.program != "Seedbed":
-        show.bar().note(f"{file} is read as {recipe.program}'s: {_counts(recipe)} (--explain shows each).")
-        for one in recipe.lines:
-            if one.kind == "lacking":
-                show.bar().note(f"{file}, line {one.number}, {one.key}: {one.says}.")
-    return config, training, source, out
+    if resume is not None:
+        if given - {"resume", "json"}:
+            raise UserError("--resume was given together with other options, and a run goes on as it began.",
+                            f"{verb} --resume {resume}")
+        return None
+    if context.params["explain"] and file is None:
+        raise UserError("--explain needs a file to explain.", f"{verb} --config FILE --explain")
+    if file is not None:
+        from ..workflow import recipes
+
+        recipe = recipes.read(file, type(config), type(training))
+        if source is not None and recipe.program != "Seedbed":
+            given |= {"ask", "answer"}  # these were the columns of their rows
+        config = replace(config, **{name: value for name, value in recipe.main.items() if name not in given})
+        training = replace(training, **{name: value for name, value in recipe.training.items() if name not in given})
+        source, out = source or recipe.source, out or recipe.out
+        if context.params["explain"]:
+            _tell(recipe, given, Job(source or "FILE", config, training, RunFolder(out or Path()), 0.0, SILENT))
+            raise typer.Exit
+        recipe.refuse(given)
+        _note(recipe)
+    if source is None:
+        raise UserError("Name either a file to learn from or a run to go on with.",
+                        f"{verb} FILE, or {verb} --resume RUN_FOLDER")
+    return source, config, training, out
+
+
+def _note(recipe: Recipe) -> None:
+    if recipe.program == "Seedbed":
+        return
+    bar = show.bar()
+    bar.note(f"{recipe.path} is read as {recipe.program}'s: {_counts(recipe)} (--explain shows each).")
+    for one in recipe.lines:
+        if one.kind == "lacking":
+            bar.note(f"{recipe.path}, line {one.number}, {one.key}: {one.says}.")
 
 
 def _counts(recipe: Recipe) -> str:

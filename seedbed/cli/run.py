@@ -7,12 +7,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ..errors import UserError
 from ..train.config import TrainConfig
 from ..train.ladder import NOT_ASKED
 from ..workflow import RunConfig
 from . import recipe, show
-from .options import flags
+from .options import Json, flags
 
 if TYPE_CHECKING:
     from ..evaluate.result import Result
@@ -27,15 +26,11 @@ def run(
     source: Annotated[str | None, typer.Argument(
         metavar="FILE", help="CSV, TSV, JSON, JSONL, Parquet or Excel file (compressed too), a folder of text "
                              "files by class, or a database URL with a query.")] = None,
-    out: Annotated[Path | None, typer.Option(
-        help="The run folder, which must be new. [default: runs/NAME-TIME]")] = None,
-    file: Annotated[Path | None, typer.Option(
-        "--config", help="YAML with these options by name, or a run folder's config.yaml, or a config of "
-                         "LLaMA-Factory or Axolotl; flags win over it.")] = None,
-    explain: Annotated[bool, typer.Option(
-        "--explain", help="With --config: show what becomes of each line of the file, and end.")] = False,
-    resume: Annotated[Path | None, typer.Option(help="Go on with a run folder that was stopped or killed.")] = None,
-    json: Annotated[bool, typer.Option("--json", help="Print the result as JSON for programs.")] = False,
+    out: recipe.Out = None,
+    file: recipe.ConfigFile = None,
+    explain: recipe.Explain = False,
+    resume: recipe.Resume = None,
+    json: Json = False,
 ) -> None:
     """From labelled text to a proven, running small model.
 
@@ -44,18 +39,12 @@ def run(
     """
     from .. import workflow
 
-    if resume is None:
-        config, training, source, out = recipe.fill(file, explain, context, config, training, source, out)
-    if (source is None) == (resume is None):
-        raise UserError("Name either a file to learn from or a run to go on with.",
-                        "seedbed run FILE, or seedbed run --resume RUN_FOLDER")
-    if resume is not None:
-        if out is not None or file is not None or (config, training) != (RunConfig(), TrainConfig()):
-            raise UserError("--resume was given together with other options, and a run goes on as it began.",
-                            f"seedbed run --resume {resume}")
-        done = workflow.resume(resume, progress=show.bar())
+    asked = recipe.new(context, config, training)
+    if asked is None:
+        done = workflow.resume(str(resume), progress=show.bar())
     else:
-        done = workflow.run(str(source), config, training, out=out, progress=show.bar())
+        source, config, training, out = asked
+        done = workflow.run(source, config, training, out=out, progress=show.bar())
     show.close()
     if json:
         show.json(done.result)
@@ -94,9 +83,7 @@ def tell(result: Result, folder: Path) -> None:
     metric = wording.short_metric(str(result.task.get("metric", "score")))
     show.table(("", "candidate", metric, "on", "training", "texts/s", "size", ""), rows)
     show.line()
-    for what, name in (("report", "report.html"), ("figures", "result.json"), ("bundle", "bundle")):
-        if (folder / name).exists():
-            show.line(f"{what}: {folder / name}")
+    show.places(folder, {"report": "report.html", "figures": "result.json", "bundle": "bundle"})
     if (folder / "bundle").exists():
         answer, serve = story.commands(str(folder / "bundle"))
         show.line(f"answer: {answer}")

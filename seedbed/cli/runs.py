@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from . import show
+from .options import Json
 
 if TYPE_CHECKING:
     from ..store.records import Score
 
 app = typer.Typer(invoke_without_command=True, no_args_is_help=False)
-Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 Limit = Annotated[int, typer.Option("--limit", "-n", min=1, help="Show at most so many runs.")]
 WHEN = "%Y-%m-%d %H:%M"
 

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import sys
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..progress import SILENT, Progress
@@ -28,6 +29,13 @@ def be_quiet(quiet: bool) -> None:
 def line(text: str = "") -> None:
     """One line of a result."""
     _write(text + "\n")
+
+
+def places(folder: Path, names: Mapping[str, str]) -> None:
+    """A line for each of these files and folders that is there, by what it is."""
+    for what, name in names.items():
+        if (folder / name).exists():
+            line(f"{what}: {folder / name}")
 
 
 def json(value: Any) -> None:

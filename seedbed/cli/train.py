@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ..errors import UserError
 from ..train.config import TextConfig
 from ..workflow.config import TuneConfig
 from . import recipe, show
-from .options import flags
+from .options import Json, flags
 
 if TYPE_CHECKING:
-    from ..evaluate.figures import TuneResult
+    from ..evaluate.figures import Figure, TuneResult
     from ..evaluate.search import Search
     from ..records import Estimate
 
@@ -31,15 +31,11 @@ def train(
                              "of documents or source files. For --task entities: doccano, Prodigy, Label Studio, "
                              "CoNLL, texts with lists of spans; for --task embed: pairs of a question and a "
                              "document.")] = None,
-    out: Annotated[Path | None, typer.Option(
-        help="The run folder, which must be new. [default: runs/NAME-TIME]")] = None,
-    file: Annotated[Path | None, typer.Option(
-        "--config", help="YAML with these options by name, or a run folder's config.yaml, or a config of "
-                         "LLaMA-Factory or Axolotl; flags win over it.")] = None,
-    explain: Annotated[bool, typer.Option(
-        "--explain", help="With --config: show what becomes of each line of the file, and end.")] = False,
-    resume: Annotated[Path | None, typer.Option(help="Go on with a run folder that was stopped or killed.")] = None,
-    json: Annotated[bool, typer.Option("--json", help="Print the result as JSON for programs.")] = False,
+    out: recipe.Out = None,
+    file: recipe.ConfigFile = None,
+    explain: recipe.Explain = False,
+    resume: recipe.Resume = None,
+    json: Json = False,
 ) -> None:
     """Teach a model to write, to mark entities or to embed texts.
 
@@ -50,20 +46,15 @@ def train(
     """
     from ..workflow import tune
 
-    if resume is None:
-        config, training, source, out = recipe.fill(file, explain, context, config, training, source, out)
-    if (source is None) == (resume is None):
-        raise UserError("Name either a file to learn from or a run to go on with.",
-                        "seedbed train FILE, or seedbed train --resume RUN_FOLDER")
-    if resume is not None and (out is not None or file is not None
-                               or (config, training) != (TuneConfig(), TextConfig())):
-        raise UserError("--resume was given together with other options, and a run goes on as it began.",
-                        f"seedbed train --resume {resume}")
+    asked = recipe.new(context, config, training)
     with tune.together() as leading:
         if not leading:
             return
-        done = tune.resume(resume, progress=show.bar()) if resume is not None else \
-            tune.finetune(str(source), config, training, out=out, progress=show.bar())
+        if asked is None:
+            done = tune.resume(str(resume), progress=show.bar())
+        else:
+            source, config, training, out = asked
+            done = tune.finetune(source, config, training, out=out, progress=show.bar())
     show.close()
     if json:
         show.json(done.result)
@@ -73,6 +64,7 @@ def train(
 
 def tell(result: TuneResult, folder: Path) -> None:
     """Print the verdict, the figures and where everything is."""
+    from ..evaluate.judge import said
     from ..evaluate.report import wording as w
     from ..evaluate.report.tuned import trial
 
@@ -88,17 +80,21 @@ def tell(result: TuneResult, folder: Path) -> None:
               f"{w.size(result.peak_memory)}" + (
                   f" (predicted {w.size(result.predicted_memory)})" if result.predicted_memory else "") + ".")
     show.line()
-    columns = [name for name in ("baseline", "before", "after", "gain")
-               if any(getattr(one, name) for one in result.figures)]
-    show.table(("figure (n)", *columns), [(f"{one.title} ({one.after.n})", *(_estimate(getattr(one, name))
-                                                                           for name in columns))
-                                          for one in result.figures])
+    figures(result.figures)
+    for sentence in said(result, str(folder)):
+        show.line(sentence)
     show.line()
-    for what, name in (("report", "report.html"), ("model", "model"), ("adapter", "adapter"),
-                       ("figures", "result.json"), ("search", "search.svg")):
-        if (folder / name).exists():
-            show.line(f"{what}: {folder / name}")
+    show.places(folder, {"report": "report.html", "model": "model", "adapter": "adapter", "figures": "result.json",
+                         "your opinion, please": "judged.csv", "search": "search.svg"})
     show.line(f"try it: {trial(result.task, str(folder))}")
+
+
+def figures(some: Sequence[Figure]) -> None:
+    """Print a table of them."""
+    columns = [name for name in ("baseline", "before", "after", "gain")
+               if any(getattr(one, name) for one in some)]
+    show.table(("figure (n)", *columns), [
+        (f"{one.title} ({one.after.n})", *(_estimate(getattr(one, name)) for name in columns)) for one in some])
 
 
 def _estimate(e: Estimate | None) -> str:

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import DataError
 from ..progress import SILENT, Progress
 from .dataset import Dataset, ids
-from .gather import LINE, OURS, SOURCE, Given, found_splits, groups_of, objects
+from .gather import LINE, OURS, SOURCE, Given, named, rows
 from .judged import COLUMNS as JUDGED_COLUMNS
 from .judged import JUDGED, Judged, JudgedAnswers, judged_answers, judged_form
-from .read import LONGEST_CELL, Reading, nothing_left, table_of
+from .read import LONGEST_CELL, Reading, nothing_left, reading, table_of
 from .tally import Tally
 from .targets import as_text
 from .turns import COLUMNS, FORMS, Conversation, Unfit, conversation, form_of, pair, question
@@ -66,7 +66,7 @@ def read_conversations(source: Given | Mapping[str, Given], *, ask: str | None =
             raw.column(SOURCE).unique().to_pylist(), PROMPTS)
         tally.detect("form", ask)
     else:
-        table = _named(raw.select(columns))
+        table = named(raw.select(columns))
         table = _unanswered(table) if asks else table
         forms = _forms(table, raw.column(SOURCE), judged)
         table = table.select([name for name in table.column_names if name in COLUMNS | JUDGED_COLUMNS])
@@ -74,7 +74,7 @@ def read_conversations(source: Given | Mapping[str, Given], *, ask: str | None =
     sources, lines = raw.column(SOURCE).to_pylist(), raw.column(LINE).to_pylist()
     read = judged_answers if judged else conversation
     kept, places = list[Conversation | Judged](), list[int]()
-    for place, row in enumerate(_rows(table)):
+    for place, row in enumerate(rows(table)):
         try:
             if asks:
                 given, form = ({"prompt": row[ask], "completion": row[answer]}, PROMPTS) if ask and answer else (
@@ -97,25 +97,10 @@ def read_conversations(source: Given | Mapping[str, Given], *, ask: str | None =
             raise nothing_left(where, found, tally)
         raise DataError(f"Not one of the {found:,} rows of {where} can be learned from: {why[0]}.",
                         f"They were read as {tally.detected['form']}; see docs/data-formats.md for the forms.")
-    rows = pa.array(places, pa.int64())
     stored = [one.to_json() for one in kept]
-    groups = groups_of(raw, group) if group else pa.nulls(len(lines), pa.string())
-    dataset = Dataset(pa.table({
-        "id": pa.array(ids(stored, [None] * len(stored)), pa.string()), "line": raw.column(LINE).take(rows),
-        "source": raw.column(SOURCE).take(rows), "group": groups.take(rows),
-        "split": found_splits(raw, tally, (ask, answer)).take(rows),
-        "target": pa.nulls(len(stored), pa.string()),
-        "text": pa.array([one.asked if isinstance(one, Judged) else one.plain for one in kept], pa.large_string()),
-        COLUMN: pa.array(stored, pa.large_string())}))
-    return Reading(dataset, where, found, dict(tally.skipped), dict(tally.detected), tally.findings())
-
-
-def _named(table: pa.Table) -> pa.Table:
-    """The columns that forms know, by the names that forms have: `Question` is `question`."""
-    names = [name.strip().lower() for name in table.column_names]
-    if len(set(names)) == len(names):
-        table = table.rename_columns(names)
-    return table
+    return reading(raw, where, found, tally, places, ids(stored, [None] * len(stored)),
+                   [one.asked if isinstance(one, Judged) else one.plain for one in kept], group=group,
+                   used=(ask, answer), **{COLUMN: pa.array(stored, pa.large_string())})
 
 
 def _unanswered(table: pa.Table) -> pa.Table:
@@ -163,19 +148,6 @@ def _forms(table: pa.Table, sources: pa.ChunkedArray, judged: bool) -> dict[str,
                             + "; ".join(" and ".join(needed) for needed, _ in known.values()) + ".")
         forms[source] = form
     return forms
-
-
-def _rows(table: pa.Table) -> Iterator[dict[str, Any]]:
-    """Rows with objects as JSON and bytes as text, some at a time: as Python's values they take much memory."""
-    import pyarrow as pa
-
-    for name in table.column_names:
-        column = objects(table.column(name))
-        if pa.types.is_binary(column.type) or pa.types.is_large_binary(column.type):
-            column = as_text(column)
-        table = table.set_column(table.column_names.index(name), name, column)
-    for batch in table.to_batches(max_chunksize=2_000):
-        yield from batch.to_pylist()
 
 
 def conversations(dataset: Dataset) -> list[Conversation]:

@@ -5,13 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from ..errors import NotFound
 from ..progress import SILENT, Progress
 from .dataset import Dataset, ids
 from .formats.documents import is_code
-from .formats.source import Options
-from .gather import GIVEN, LINE, SOURCE, Given, gather, groups_of, pairs_of
-from .read import LONGEST_CELL, Reading, nothing_left
+from .gather import LINE, SOURCE, Given
+from .read import LONGEST_CELL, Reading, nothing_left, reading, table_of
 from .tally import Tally
 from .targets import as_text
 
@@ -33,20 +31,10 @@ def read_documents(source: Given | Mapping[str, Given], *, group: str | None = N
     Raises:
         NotFound, DataError: the source cannot be read, has no texts, or no row is left.
     """
-    import pyarrow as pa
     import pyarrow.compute as pc
 
     tally = Tally()
-    options = Options(encoding, delimiter, ("text", *([group] if group else [])), documents=True)
-    raw, where = gather(pairs_of(source), options, tally, progress)
-    found = raw.num_rows + sum(tally.skipped.values())
-    if not raw.num_rows:
-        raise nothing_left(where, found, tally)
-    for column in ("text", *([group] if group else [])):
-        if column not in raw.column_names:
-            shown = [name for name in raw.column_names if "\0" not in name]
-            raise NotFound(f"{where} has no column {column!r}.", f"It has: {', '.join(shown[:20])}.")
-    groups = groups_of(raw, group) if group else pa.nulls(raw.num_rows, pa.string())
+    raw, where, found = table_of(source, ("text", group), encoding, delimiter, tally, progress, documents=True)
     texts, lines = pc.fill_null(as_text(raw.column("text")), "").to_pylist(), raw.column(LINE).to_pylist()
     why = ["empty_text" if not text.strip() else "nul_bytes" if "\0" in text else
            "huge_cell" if len(text) > LONGEST_CELL else "" for text in texts]
@@ -56,15 +44,11 @@ def read_documents(source: Given | Mapping[str, Given], *, group: str | None = N
     kept = [row for row, reason in enumerate(why) if not reason]
     if not kept:
         raise nothing_left(where, found, tally)
-    rows, texts = pa.array(kept, pa.int64()), [texts[row] for row in kept]
-    dataset = Dataset(pa.table({
-        "id": pa.array(ids(texts, [None] * len(texts)), pa.string()), "line": raw.column(LINE).take(rows),
-        "source": raw.column(SOURCE).take(rows), "group": groups.take(rows), "split": raw.column(GIVEN).take(rows),
-        "target": pa.nulls(len(texts), pa.string()), "text": pa.array(texts, pa.large_string())}))
-    code = sum(codes(dataset))
+    texts, sources = [texts[row] for row in kept], raw.column(SOURCE).to_pylist()
+    code = sum(is_code(Path(sources[row])) for row in kept)
     tally.detect("form", "source files" if code == len(texts) else "documents" if not code else
                  f"{len(texts) - code:,} documents and {code:,} source files")
-    return Reading(dataset, where, found, dict(tally.skipped), dict(tally.detected), tally.findings())
+    return reading(raw, where, found, tally, kept, ids(texts, [None] * len(texts)), texts, group=group)
 
 
 def codes(dataset: Dataset) -> list[bool]:

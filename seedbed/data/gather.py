@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -135,6 +135,25 @@ def found_splits(raw: pa.Table, tally: Tally, used: Sequence[str | None] = ()) -
                 tally.detect("split", name)
                 return splits_of(raw, name)
     return raw.column(GIVEN)
+
+
+def named(table: pa.Table, given: Collection[str | None] = ()) -> pa.Table:
+    """The columns by the names that forms have: `Question` is `question`, where that is clear and nobody gave it."""
+    names = [name if name in given else name.strip().lower() for name in table.column_names]
+    return table.rename_columns(names) if len(set(names)) == len(names) else table
+
+
+def rows(table: pa.Table) -> Iterator[dict[str, Any]]:
+    """Rows with objects as JSON and bytes as text, some at a time: as Python's values they take much memory."""
+    import pyarrow as pa
+
+    for at, name in enumerate(table.column_names):
+        column = objects(table.column(at))
+        if pa.types.is_binary(column.type) or pa.types.is_large_binary(column.type):
+            column = as_text(column)
+        table = table.set_column(at, name, column)
+    for batch in table.to_batches(max_chunksize=2_000):
+        yield from batch.to_pylist()
 
 
 def objects(column: pa.ChunkedArray) -> pa.ChunkedArray:

@@ -16,8 +16,8 @@ from ..progress import SILENT, Progress
 from . import duplicates
 from .dataset import Dataset, ids
 from .duplicates import Ints
-from .gather import LINE, OURS, SOURCE, Given, found_splits, groups_of, objects
-from .read import LONGEST_CELL, Reading, nothing_left, table_of
+from .gather import LINE, OURS, Given, objects
+from .read import LONGEST_CELL, Reading, nothing_left, reading, table_of
 from .tally import Tally
 
 DOCUMENTS, NEGATIVES, KIN = "documents", "negatives", "kin"
@@ -104,17 +104,12 @@ def read_pairs(source: Given | Mapping[str, Given], *, ask: str | None = None, a
             raise nothing_left(where, found, tally)
         raise DataError(f"Not one of the {found:,} rows of {where} is a pair: {why[0]}.",
                         "A row needs a question and a document that answers it; name them with --ask and --answer.")
-    rows = pa.array([place for place, _ in kept.values()], pa.int64())
-    groups = groups_of(raw, group) if group else pa.nulls(len(lines), pa.string())
     words, lists = [question for question, _ in kept], pa.list_(pa.large_string())
-    dataset = Dataset(pa.table({
-        "id": pa.array(ids(words, ["\x1e".join(documents) for _, documents in kept]), pa.string()),
-        "line": raw.column(LINE).take(rows), "source": raw.column(SOURCE).take(rows), "group": groups.take(rows),
-        "split": found_splits(raw, tally, (ask, answer)).take(rows), "target": pa.nulls(len(words), pa.string()),
-        "text": pa.array(words, pa.large_string()),
-        DOCUMENTS: pa.array([list(documents) for _, documents in kept], lists),
-        NEGATIVES: pa.array([list(dict.fromkeys(wrong)) for _, wrong in kept.values()], lists)}))
-    return Reading(dataset, where, found, dict(tally.skipped), dict(tally.detected), tally.findings())
+    names = ids(words, ["\x1e".join(documents) for _, documents in kept])
+    return reading(raw, where, found, tally, [place for place, _ in kept.values()], names, words, group=group,
+                   used=(ask, answer), **{
+                       DOCUMENTS: pa.array([list(documents) for _, documents in kept], lists),
+                       NEGATIVES: pa.array([list(dict.fromkeys(wrong)) for _, wrong in kept.values()], lists)})
 
 
 def with_kin(dataset: Dataset, seed: int = 0, progress: Progress = SILENT) -> tuple[Dataset, list[str]]:

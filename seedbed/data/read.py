@@ -12,7 +12,7 @@ from ..progress import SILENT, Progress
 from .columns import Columns, choose
 from .dataset import Dataset, ids
 from .formats.source import Options
-from .gather import LINE, OURS, SOURCE, Given, gather, groups_of, pairs_of, splits_of
+from .gather import LINE, OURS, SOURCE, Given, found_splits, gather, groups_of, pairs_of, splits_of
 from .health import Finding
 from .tally import LINES_SHOWN, REASONS, Tally
 from .targets import as_text, read_targets
@@ -178,25 +178,54 @@ def _say(columns: Columns, tally: Tally) -> Iterator[str]:
 
 
 def table_of(source: Given | Mapping[str, Given], named: Sequence[str | None], encoding: str | None,
-             delimiter: str | None, tally: Tally, progress: Progress) -> tuple[pa.Table, str, int]:
+             delimiter: str | None, tally: Tally, progress: Progress, *, documents: bool = False,
+             inside: str | None = None) -> tuple[pa.Table, str, int]:
     """All rows of all sources as one table, their names for people, and how many rows were found.
 
     Args:
         named: columns that must be there.
+        documents: a folder holds documents or source files.
+        inside: a column in whose objects the first of `named` may be instead.
 
     Raises:
         NotFound, DataError: the source cannot be read, lacks a column, or no row is left.
     """
     names = [name for name in named if name]
-    raw, where = gather(pairs_of(source), Options(encoding, delimiter, tuple(names)), tally, progress)
+    raw, where = gather(pairs_of(source), Options(encoding, delimiter, tuple(names), documents=documents), tally,
+                        progress)
     found = raw.num_rows + sum(tally.skipped.values())
     if not raw.num_rows:
         raise nothing_left(where, found, tally)
     columns = [name for name in raw.column_names if name not in OURS]
     for column in names:
-        if column not in columns:
+        if column not in columns and not (inside in columns and column == named[0]):
             raise NotFound(f"{where} has no column {column!r}.", f"It has: {', '.join(columns[:20]) or 'none'}.")
     return raw, where, found
+
+
+def reading(raw: pa.Table, where: str, found: int, tally: Tally, places: Sequence[int], names: Sequence[str],
+            texts: Sequence[str], *, group: str | None, used: Sequence[str | None] = (), targets: Any = None,
+            **more: Any) -> Reading:
+    """What was read, of the rows at these places.
+
+    Args:
+        raw, where, found: of `table_of`.
+        names, texts: the id and the words of each row.
+        group: name of a column.
+        used: columns that say no split.
+        targets, more: further columns, as Arrow has them; without targets they are null.
+    """
+    import pyarrow as pa
+
+    rows = pa.array(places, pa.int64())
+    groups = groups_of(raw, group) if group else pa.nulls(raw.num_rows, pa.string())
+    dataset = Dataset(pa.table({
+        "id": pa.array(names, pa.string()), "line": raw.column(LINE).take(rows),
+        "source": raw.column(SOURCE).take(rows), "group": groups.take(rows),
+        "split": found_splits(raw, tally, used).take(rows),
+        "target": pa.nulls(len(places), pa.string()) if targets is None else targets,
+        "text": pa.array(texts, pa.large_string()), **more}))
+    return Reading(dataset, where, found, dict(tally.skipped), dict(tally.detected), tally.findings())
 
 
 def nothing_left(where: str, found: int, tally: Tally) -> DataError:

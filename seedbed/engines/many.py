@@ -4,23 +4,20 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Sequence
-from itertools import count
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from ..data.turns import Turn
-from ..models.runtime import give_back_memory
 from ..options import check
 from ..progress import SILENT, Progress
+from .cache import cache_of, read_once
 from .sampling import Sampling
-from .writer import Writer, draw, read_once
+from .writer import Writer, draw
 
 ROWS, TOKENS = 16, 4096
 """Rows and prompt tokens of one batch, at most."""
-TRIM = 16
-"""Steps after which holes in the heap are given back: what is kept of the rows grows with each token and never fits
-where it was."""
 
 
 def answers(writer: Writer, asked: Sequence[Sequence[Turn]], sampling: Sampling = Sampling(),
@@ -35,7 +32,7 @@ def answers(writer: Writer, asked: Sequence[Sequence[Turn]], sampling: Sampling 
     Raises:
         UserError: a prompt fills the model's whole context; a value is out of bounds.
     """
-    prompts = [writer.read(writer.template.prompt(turns), special=not writer.template.chats) for turns in asked]
+    prompts = [writer.asked(turns) for turns in asked]
     return continued(writer, prompts, sampling, progress)
 
 
@@ -68,16 +65,12 @@ def _batch(writer: Writer, prompts: list[list[int]], places: list[int], sampling
     generators = [torch.Generator().manual_seed(sampling.seed + 1_000_003 * place) for place in places]
     left, alive = list(range(len(prompts))), [True] * len(prompts)
     steps = (_Decoder if writer.backbone.paired else _Steps)(writer, prompts)
-    for step in count():
-        if not any(alive):
-            break
-        if step % TRIM == TRIM - 1:
-            give_back_memory()
-        scores = steps.scores()
+    while any(alive):
+        scores = steps.scores().float().cpu()  # the same draw on every device
         for at, row in enumerate(left):
             if not alive[row]:
                 continue
-            token = draw(scores[at].float(), sampling, generators[row])
+            token = draw(scores[at], sampling, generators[row])
             alive[row] = token not in writer.ends
             if alive[row]:
                 made[row].append(token)
@@ -100,14 +93,17 @@ class _Steps:
     """Prompts padded on the left, so that all rows go on at the same place, and what the model keeps of them."""
 
     def __init__(self, writer: Writer, prompts: list[list[int]]) -> None:
-        from transformers import DynamicCache
-
-        self.root, wide = writer.backbone.root, writer.backbone.width_of(max(map(len, prompts)))
+        self.root, self.device = writer.backbone.root, writer.backbone.device
+        wide = writer.backbone.width_of(max(map(len, prompts)))
         pad = writer.backbone.tokenizer.pad_token_id or 0
-        self.ids = torch.tensor([[pad] * (wide - len(ids)) + ids for ids in prompts])         # [rows, tokens]
-        self.mask = torch.tensor([[0] * (wide - len(ids)) + [1] * len(ids) for ids in prompts])
-        self.cache = DynamicCache(config=self.root.config)
+        self.ids = self.put([[pad] * (wide - len(ids)) + ids for ids in prompts])             # [rows, tokens]
+        self.mask = self.put([[0] * (wide - len(ids)) + [1] * len(ids) for ids in prompts])
+        self.cache = cache_of(self.root.config)
         self.placed = "position_ids" in inspect.signature(self.root.forward).parameters
+
+    def put(self, values: list[Any]) -> Tensor:
+        """Numbers where the model is."""
+        return torch.tensor(values, device=self.device)
 
     def scores(self) -> Tensor:
         """Of the next token of each row. [rows, words]"""
@@ -120,20 +116,21 @@ class _Steps:
     def add(self, tokens: list[int], alive: list[bool], kept: list[int]) -> None:
         """Go on with these rows alone, each with its token; the token of one that has ended does not count."""
         if len(kept) < len(self.mask):
-            chosen = torch.tensor(kept)
+            chosen = self.put(kept)
             self.cache.reorder_cache(chosen)
             self.mask = self.mask[chosen]
-        self.ids = torch.tensor(tokens)[:, None]
-        self.mask = torch.cat((self.mask, torch.tensor(alive).long()[:, None]), 1)
+        self.ids = self.put(tokens)[:, None]
+        self.mask = torch.cat((self.mask, self.put(alive).long()[:, None]), 1)
 
 
 class _Decoder(_Steps):
     """Sources that an encoder read once, padded on the right; what is written begins at the same place for all."""
 
     def __init__(self, writer: Writer, prompts: list[list[int]]) -> None:
-        self.root, source = writer.backbone.root, writer.backbone.padded(prompts)
+        self.root, self.device = writer.backbone.root, writer.backbone.device
+        source = writer.backbone.padded(prompts)
         self.given = read_once(self.root, source.ids, source.mask)
-        self.ids = torch.tensor([[writer.template.start]] * len(prompts))
+        self.ids = self.put([[writer.template.start]] * len(prompts))
 
     def scores(self) -> Tensor:
         out: Tensor = self.root(decoder_input_ids=self.ids, use_cache=True, **self.given).logits
@@ -141,9 +138,9 @@ class _Decoder(_Steps):
 
     def add(self, tokens: list[int], alive: list[bool], kept: list[int]) -> None:
         if len(kept) < len(self.ids):
-            chosen, read = torch.tensor(kept), self.given["encoder_outputs"]
+            chosen, read = self.put(kept), self.given["encoder_outputs"]
             read.last_hidden_state = read.last_hidden_state[chosen]
             if self.given["attention_mask"] is not None:
                 self.given["attention_mask"] = self.given["attention_mask"][chosen]
             self.given["past_key_values"].reorder_cache(chosen)
-        self.ids = torch.tensor(tokens)[:, None]
+        self.ids = self.put(tokens)[:, None]

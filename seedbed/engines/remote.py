@@ -57,14 +57,17 @@ class Remote:
         model: its name there; None takes the only one that the server has.
         key: sent as a bearer token, and nowhere else; it is in no message.
         offline: only this machine may be spoken to.
+        role: what it is here, `teacher` or `judge`, for messages; its options are `--ROLE-model` and so on.
 
     Raises:
         UserError: the URL carries a password, or is none. Offline: it leads away from this machine and may not.
     """
 
-    def __init__(self, url: str, model: str | None = None, *, key: str | None = None, offline: bool = False) -> None:
+    def __init__(self, url: str, model: str | None = None, *, key: str | None = None, offline: bool = False,
+                 role: str = "teacher") -> None:
         import httpx
 
+        self._role, self._key_in = role, f"SEEDBED_{role.upper()}_KEY"
         try:
             place = httpx.URL(url)
         except httpx.InvalidURL:
@@ -72,12 +75,12 @@ class Remote:
         if place.scheme not in ("http", "https") or not place.host:
             raise UserError(f"{public(url)} is not the address of a server.", "Write it as http://127.0.0.1:8080/v1")
         if place.userinfo or place.query:
-            raise UserError("The teacher's URL carries a name, a key or a password, which would be written down.",
-                            "Leave it out, and put the key into the variable SEEDBED_TEACHER_KEY.")
+            raise UserError(f"The {role}'s URL carries a name, a key or a password, which would be written down.",
+                            f"Leave it out, and put the key into the variable {self._key_in}.")
         here = _here(place.host)
         if offline and not here:
-            raise Offline(f"The teacher is at {place.host}, and this process may not leave the machine.",
-                          "Unset SEEDBED_OFFLINE, or name a teacher on this machine.")
+            raise Offline(f"The {role} is at {place.host}, and this process may not leave the machine.",
+                          f"Unset SEEDBED_OFFLINE, or name a {role} on this machine.")
         self.url, self._asked_for, self._over = str(place).rstrip("/"), model, threading.Event()
         self._client = httpx.Client(
             headers={"Authorization": f"Bearer {key}"} if key else {}, timeout=httpx.Timeout(SECONDS, connect=10.0),
@@ -106,7 +109,8 @@ class Remote:
                 if isinstance(given, list) else []
             if len(names) != 1:
                 listed = f": {', '.join(names[:8])}" if names else ""
-                raise UserError(f"{self.url} has {len(names)} models{listed}.", "Name one with --teacher-model.")
+                raise UserError(f"{self.url} has {len(names)} models{listed}.",
+                                f"Name one with --{self._role}-model.")
             self._asked_for = names[0]
         return self._asked_for
 
@@ -132,7 +136,7 @@ class Remote:
         """Each request's position and answer, as they come; a few are under way at once."""
         self.model()
         self._over.clear()
-        with ThreadPoolExecutor(AT_ONCE, "teacher") as pool:
+        with ThreadPoolExecutor(AT_ONCE, self._role) as pool:
             under_way, left = dict[Future[Said], int](), iter(range(len(wanted)))
             try:
                 while True:
@@ -173,17 +177,17 @@ class Remote:
                 why = "its answer is not one of chat completions"
             if count < TRIES - 1 and self._over.wait(min(pause, LONGEST_WAIT)):
                 break
-        raise Offline(f"The teacher at {self.url} gave no answer in {TRIES} tries: {why}.",
+        raise Offline(f"The {self._role} at {self.url} gave no answer in {TRIES} tries: {why}.",
                       "See that it runs and how much it allows.")
 
     def _problem(self, status: int, why: str) -> Exception:
         if status in REFUSED:
             return _Refused(why)
         if status in (401, 403):
-            return UserError(f"The teacher at {self.url} does not let us in: {why}.",
-                             "Put its key into the variable SEEDBED_TEACHER_KEY.")
-        return NotFound(f"The teacher at {self.url} does not know the address or the model: {why}.",
-                        "The URL ends in /v1; name the model with --teacher-model.")
+            return UserError(f"The {self._role} at {self.url} does not let us in: {why}.",
+                             f"Put its key into the variable {self._key_in}.")
+        return NotFound(f"The {self._role} at {self.url} does not know the address or the model: {why}.",
+                        f"The URL ends in /v1; name the model with --{self._role}-model.")
 
 
 class _Refused(Exception):

@@ -9,15 +9,17 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
+from ..data.marks import Span
 from ..errors import CorruptFile, NotFound, UserError, lacking
 from ..models.backbone import DESCRIPTION, TOKENS_PER_BATCH, Backbone, by_length
 from ..models.folder import quietly
 from ..models.windows import windows
 from ..progress import SILENT, Progress
 from ..records import Record
-from ..tasks.entities import Entities, Found
+from ..tasks.entities import IGNORED, Entities, Found, Offsets
 
 TAGGER = "tagger.json"
 FORMAT = 1
@@ -52,9 +54,24 @@ class Tagger:
                         confidence=one.confidence) for one in found]
                 for text, found in zip(texts, self.spans(texts, progress), strict=True)]
 
-    @torch.inference_mode()
     def spans(self, texts: Sequence[str], progress: Progress = SILENT) -> list[list[Found]]:
         """The same as spans of the task."""
+        return [self.task.decode(text, log, offsets)
+                for text, (log, offsets) in zip(texts, self._logs(texts, progress), strict=True)]
+
+    def losses(self, texts: Sequence[str], spans: Sequence[Sequence[Span]]) -> tuple[
+            NDArray[np.float64], NDArray[np.int64]]:
+        """Cross-entropy of each text in nats, summed over its tokens, and how many those are. [texts] each"""
+        nats, tokens = np.zeros(len(texts)), np.zeros(len(texts), np.int64)
+        for row, (log, offsets) in enumerate(self._logs(texts)):
+            tags = self.task.encode(texts[row], spans[row], offsets).tags
+            told = np.flatnonzero(tags != IGNORED)
+            nats[row], tokens[row] = -log[told, tags[told]].sum(dtype=np.float64), len(told)
+        return nats, tokens
+
+    @torch.inference_mode()
+    def _logs(self, texts: Sequence[str], progress: Progress = SILENT) -> list[tuple[NDArray[np.float32], Offsets]]:
+        """Of each text the log-probabilities of its tokens' tags [tokens, tags], and where the tokens stand."""
         cuts = windows(self.backbone.tokenizer, texts, self.backbone.max_tokens, self.backbone.causal)
         logs = [np.zeros((len(cut.offsets), len(self.task.tags)), np.float32) for cut in cuts]
         rows = [(text, one) for text, cut in enumerate(cuts) for one in cut.windows if len(one.places)]
@@ -62,13 +79,13 @@ class Tagger:
         progress.start("tag", len(rows), "windows")
         for some in by_length([len(one.ids) for _, one in rows], TOKENS_PER_BATCH):
             hidden = self.backbone(self.backbone.batch([rows[i][1].ids for i in some]), pool=False)
-            scores = (hidden.float() @ self.weight.T + self.bias).log_softmax(-1).numpy()
+            scores = (hidden.float().cpu() @ self.weight.T + self.bias).log_softmax(-1).numpy()
             for each, i in zip(scores, some, strict=True):
                 text, one = rows[i]
                 logs[text][one.tokens] = each[one.places]
             progress.advance("tag", len(some))
         progress.done("tag")
-        return [self.task.decode(text, log, cut.offsets) for text, log, cut in zip(texts, logs, cuts, strict=True)]
+        return [(log, cut.offsets) for log, cut in zip(logs, cuts, strict=True)]
 
     def save(self, folder: Path) -> None:
         """Write a folder that `AutoModelForTokenClassification` opens, with `tagger.json` beside it.

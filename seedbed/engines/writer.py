@@ -18,6 +18,7 @@ from ..models.fim import fim_of
 from ..models.template import Template
 from ..models.texts import Texts
 from ..options import check
+from .cache import cache_of, read_once
 from .sampling import Sampling
 
 HALF = "\ufffd"
@@ -63,7 +64,17 @@ class Writer:
         Raises:
             UserError: the prompt fills the model's whole context.
         """
-        return self.go_on(self.template.prompt(messages, tools), sampling, special=not self.template.chats)
+        check(sampling)
+        ids = self.asked(messages, tools)
+        return self._pieces(ids, sampling, min(self.room(ids), sampling.max_tokens))
+
+    def asked(self, messages: Sequence[Turn], tools: Sequence[dict[str, Any]] = ()) -> list[int]:
+        """Tokens of a conversation that leave room for an answer, as in training.
+
+        Raises:
+            UserError: it fills the model's whole context.
+        """
+        return self._fits(self.template.ids(messages, tools))
 
     def go_on(self, text: str, sampling: Sampling = Sampling(), *, special: bool = True) -> Iterator[str]:
         """What follows a text, in pieces as it is written; from an encoder-decoder what it says to the text.
@@ -128,31 +139,21 @@ class Writer:
 
     @torch.inference_mode()
     def _tokens(self, ids: list[int], sampling: Sampling, most: int) -> Iterator[int]:
-        from transformers import DynamicCache
         generator = torch.Generator().manual_seed(sampling.seed)
-        root, new, name = self.backbone.root, torch.tensor([ids]), "input_ids"
+        root, device = self.backbone.root, self.backbone.device
+        new, name = torch.tensor([ids], device=device), "input_ids"
         if self.backbone.paired:
-            given, new, name = read_once(root, new), torch.tensor([[self.template.start]]), "decoder_input_ids"
+            given, name = read_once(root, new), "decoder_input_ids"
+            new = torch.tensor([[self.template.start]], device=device)
         else:
-            given = {"past_key_values": DynamicCache(config=root.config), "logits_to_keep": 1}
+            given = {"past_key_values": cache_of(root.config), "logits_to_keep": 1}
         for _ in range(most):
             scores = root(**{name: new}, use_cache=True, **given).logits
-            token = draw(scores[0, -1].float(), sampling, generator)
+            token = draw(scores[0, -1].float().cpu(), sampling, generator)  # the same draw on every device
             if token in self.ends:
                 return
             yield token
-            new = torch.tensor([[token]])
-
-
-def read_once(root: Any, ids: Tensor, mask: Tensor | None = None) -> dict[str, Any]:
-    """What each pass of a decoder is given besides its tokens: what the encoder read, and a place for what is kept.
-
-    Args:
-        ids, mask: of the sources. [rows, tokens]
-    """
-    from transformers import DynamicCache, EncoderDecoderCache
-    return {"encoder_outputs": root.get_encoder()(input_ids=ids, attention_mask=mask), "attention_mask": mask,
-            "past_key_values": EncoderDecoderCache(DynamicCache(), DynamicCache())}
+            new = torch.tensor([[token]], device=device)
 
 
 def draw(scores: Tensor, sampling: Sampling, generator: torch.Generator) -> int:

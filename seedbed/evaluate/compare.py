@@ -7,10 +7,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..records import Estimate
 from ..tasks.classify import Classify, Floats
-from .counts import Array, Patterns, Totals, blocks, known_metric, patterns
-from .intervals import difference_interval
+from .counts import Patterns, Totals, blocks, known_metric, patterns
+from .intervals import correlation, difference
 from .result import Comparison
 from .scores import RESAMPLES, estimate, redraw
 
@@ -26,7 +25,7 @@ def compare_decisions(task: Classify, y: NDArray[Any], best_decided: NDArray[Any
     The test is the paired randomization test (Fisher 1935; for F1, Yeh 2000, "More accurate tests for the
     statistical significance of result differences"): were the two equally good, each row's two answers could be
     exchanged. One-sided, because the question is only whether the candidate is worse. The interval of the
-    difference is that of `difference_interval`, with the correlation of a paired bootstrap. The test is one-sided
+    difference is that of `intervals.difference`, with the correlation of a paired bootstrap. The test is one-sided
     at 5 % and the interval two-sided at 95 %, so a candidate can be worse while its interval just reaches 0.
 
     Args:
@@ -44,21 +43,13 @@ def compare_decisions(task: Classify, y: NDArray[Any], best_decided: NDArray[Any
     redrawn = redraw(rows, RESAMPLES, rng)
     first, second = (estimate(metric, rows.totals(i), redrawn[i]) for i in (0, 1))
     one, two = (part.metric(metric) for part in redrawn)
-    low, high = difference_interval(first, second, correlation(one, two))
     p_value = exchange_test(rows, metric, rng, resamples)
     record = Comparison(
-        best=best, difference=Estimate(value=first.value - second.value, low=low, high=high, n=rows.rows),
-        p_value=p_value, worse=p_value < ALPHA,
+        best=best, difference=difference(first, second, correlation(one, two)), p_value=p_value,
+        worse=p_value < ALPHA,
         test=f"paired randomization test, {resamples:,} exchanges, one-sided at {ALPHA:.0%}; "
              f"interval from a paired bootstrap of {RESAMPLES:,} draws")
     return record, float((one - two).std())
-
-
-def correlation(one: Array, two: Array) -> float:
-    """Of two figures over the same draws; 0 where one never moves."""
-    if one.std() < 1e-9 or two.std() < 1e-9:
-        return 0.0
-    return float(np.corrcoef(one, two)[0, 1])
 
 
 def exchange_test(rows: Patterns, metric: str, rng: np.random.Generator, resamples: int = EXCHANGES) -> float:

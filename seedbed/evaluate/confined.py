@@ -3,7 +3,8 @@
 Started by `sandbox.py` as `python -I confined.py FOLDER REPORT SECONDS MEMORY FILE`. It imports nothing of Seedbed.
 
 Landlock (Linux 5.13, ABI 1) takes all files but Python's own and the folder; a seccomp filter takes new processes,
-signals to others, sockets and changes of owners and modes. Both need no privilege and cannot be undone.
+signals to others, sockets, changes of owners and modes, and what would outlive the process. Neither needs a
+privilege, and neither can be undone.
 """
 
 from __future__ import annotations
@@ -22,12 +23,14 @@ from pathlib import Path
 MACHINES: dict[str, tuple[int, int, int, int, tuple[int, ...]]] = {
     # audit number; clone, tgkill, prlimit64; and by number what is refused:
     # fork vfork socket kill tkill ptrace rt_(tg)sigqueueinfo process_vm_writev (l|f)chown fchownat (f)chmod fchmodat
-    # (l|f)setxattr mount unshare setns bpf io_uring_setup pidfd_send_signal pidfd_getfd fchmodat2
+    # (l|f)setxattr mount unshare setns bpf io_uring_setup pidfd_send_signal pidfd_getfd fchmodat2 process_vm_readv,
+    # and what would outlive the process: shmget semget msgget mq_open add_key request_key keyctl
     "x86_64": (0xC000003E, 56, 234, 302, (
         57, 58, 41, 62, 200, 101, 129, 297, 311, 92, 93, 94, 260, 90, 91, 268, 188, 189, 190, 165, 272, 308, 321, 425,
-        424, 438, 452)),
+        424, 438, 452, 310, 29, 64, 68, 240, 248, 249, 250)),
     "aarch64": (0xC00000B7, 220, 131, 261, (
-        198, 129, 130, 117, 138, 240, 271, 54, 55, 52, 53, 5, 6, 7, 40, 97, 268, 280, 425, 424, 438, 452))}
+        198, 129, 130, 117, 138, 240, 271, 54, 55, 52, 53, 5, 6, 7, 40, 97, 268, 280, 425, 424, 438, 452, 270, 194,
+        190, 186, 180, 217, 218, 219))}
 """System calls by the kernel's name of the machine."""
 CLONE3, CLONE_THREAD = 435, 0x10000
 KILL, ALLOW, ERROR, EPERM, ENOSYS = 0x80000000, 0x7FFF0000, 0x00050000, 1, 38

@@ -7,7 +7,7 @@ thousand times faster than indexing rows.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Sized
 from dataclasses import dataclass
 from typing import Any
 
@@ -133,13 +133,16 @@ def decisions(task: Classify, logits: Floats) -> NDArray[np.int64]:
     return task.decide(task.probabilities(logits))
 
 
-def checked(task: Classify, y: NDArray[Any], candidates: Sequence[tuple[str, Floats]]) -> None:
+def checked(task: Classify, y: NDArray[Any], candidates: Sequence[tuple[str, Floats]],
+            dataset: Sized | None = None) -> None:
     """Refuse what no score can be made of.
 
     Raises:
         DataError: no rows; logits that are not finite numbers.
         ValueError: shapes that do not belong together, a fault of the caller.
     """
+    if dataset is not None and len(dataset) != len(y):
+        raise ValueError(f"{len(dataset)} rows of data, {len(y)} targets")
     if not len(y):
         raise DataError("There are no rows to score.", "Give the split more rows, or ask for fewer splits.")
     for name, logits in candidates:

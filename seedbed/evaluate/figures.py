@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Literal
 
 from ..records import Estimate, Record
+from .judge import Judging
+from .result import Run
 from .search import Search
 
 
@@ -27,6 +29,18 @@ class Figure(Record):
     baseline: Estimate | None = None
     """What is reached on these rows without this training: by a rule that needs no model, or by the teacher."""
 
+    @property
+    def change(self) -> Literal["better", "worse", "open"]:
+        """What the gain's interval proves; `open` where both could be."""
+        gain = self.gain
+        return "open" if gain is None or gain.low <= 0 <= gain.high else "better" if gain.value > 0 else "worse"
+
+    @property
+    def needless(self) -> bool:
+        """The baseline is as good as what was trained."""
+        least, value = self.baseline, self.after.value
+        return least is not None and (value <= least.value if self.more else value >= least.value)
+
 
 class Sample(Record):
     """One row of the test split, as it was answered."""
@@ -37,23 +51,15 @@ class Sample(Record):
     after: str
 
 
-class TuneResult(Record):
+class TuneResult(Run):
     """What `seedbed train` found."""
 
     format: int = 2
-    run: str
-    created: str
-    """UTC, ISO 8601."""
-    command: str
-    config: dict[str, Any]
     task: str
     model: str
     """Card id of the base model."""
     form: str
     """How the rows were read."""
-    data_hash: str
-    rows: dict[str, int]
-    """Rows by split."""
     skipped: dict[str, int]
     """Rows left out when they were read, by reason."""
     judged: int
@@ -71,17 +77,15 @@ class TuneResult(Record):
     parameters: int
     trained_parameters: int
     history: list[dict[str, float]]
+    judging: Judging | None = None
+    """What a judge model was asked and how far people agree with it; its figure is `judge_wins`."""
     search: Search | None = None
     """What `--search` tried; the figures are then of its best trial."""
-    seconds: float
-    """All of it, answering included."""
     training_seconds: float
     """Opening the model, judging it as it is, and training, which `predicted_seconds` foretold."""
     predicted_seconds: float
     peak_memory: int
     predicted_memory: int | None
-    environment: dict[str, Any]
-    licences: dict[str, str]
 
     def figure(self, name: str) -> Figure:
         """The figure of that name.

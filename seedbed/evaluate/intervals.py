@@ -46,29 +46,59 @@ def share(part: float, whole: float) -> Estimate:
     return Estimate(value=float(part / whole) if whole else 0.0, low=float(low), high=float(high), n=round(whole))
 
 
-def ratio(part: Array, whole: NDArray[Any]) -> Estimate:
-    """Sum over sum, with its interval over rows.
+def jackknife(without: Array) -> float:
+    """Variance of a figure from its values without each of the cases (Tukey 1958)."""
+    n = len(without)
+    return (n - 1) / n * float(((without - without.mean()) ** 2).sum())
 
-    Rows are what was drawn, not what they hold: the tokens of one row are alike. The spread is the jackknife's
-    (Tukey 1958; for ratios Cochran 1977, "Sampling Techniques", section 6.17), which is not too small for few rows as
-    the linearized one is, with Student's t.
+
+def ratio(part: Array, whole: NDArray[Any]) -> Estimate:
+    """Sum over sum, with its interval over cases.
+
+    Cases are what was drawn, not what they hold: the tokens of one row are alike. The spread is the jackknife's (for
+    ratios Cochran 1977, "Sampling Techniques", section 6.17), which is not too small for few cases as the linearized
+    one is, with Student's t.
 
     Args:
-        part, whole: [rows], two at the least.
+        part, whole: [cases], two at the least.
 
     Raises:
-        ValueError: fewer rows.
+        ValueError: fewer cases.
     """
+    cases = len(part)
+    if cases < 2:
+        raise ValueError("one case has no spread")
+    value = float(part.sum() / max(1, whole.sum()))
+    reach = students(cases) * math.sqrt(jackknife((part.sum() - part) / np.maximum(whole.sum() - whole, 1)))
+    return Estimate(value=value, low=value - reach, high=value + reach, n=cases)
+
+
+def bounded(value: float, without: Array, most: float = 1.0) -> Estimate:
+    """A figure that ends at 0 and at `most`, with its interval over cases.
+
+    The spread is the jackknife's, which serves means, ratios and BLEU of a corpus alike. Few cases can all score 0,
+    so the interval is Wilson's with as many cases as that spread speaks for (Korn and Graubard 1998, "Confidence
+    intervals for proportions with small expected number of positive counts estimated from survey data") and Student's
+    t.
+    docs/train.md has its coverage beside the bootstrap's.
+
+    Args:
+        without: [cases] the figure without each of them.
+    """
+    cases, share = len(without), value / most
+    if cases < 2:
+        return Estimate(value=value, low=0.0, high=most, n=cases)
+    variance = jackknife(without / most)
+    effective = share * (1 - share) / variance if variance > 1e-18 and 0 < share < 1 else cases
+    low, high = wilson(share * effective, effective, students(cases))
+    return Estimate(value=value, low=float(low) * most, high=float(high) * most, n=cases)
+
+
+def students(cases: int) -> float:
+    """How many standard errors an interval reaches, when so many cases told the spread (Student's t)."""
     from scipy.stats import t
 
-    rows = len(part)
-    value = float(part.sum() / max(1, whole.sum()))
-    if rows < 2:
-        raise ValueError("one row has no spread")
-    without = (part.sum() - part) / np.maximum(whole.sum() - whole, 1)
-    error = math.sqrt((rows - 1) / rows * float(((without - without.mean()) ** 2).sum()))
-    reach = error * float(t.ppf(0.5 + LEVEL / 2, rows - 1))
-    return Estimate(value=value, low=value - reach, high=value + reach, n=rows)
+    return float(t.ppf(0.5 + LEVEL / 2, cases - 1))
 
 
 def f1_interval(hits: Any, given: Any, has: Any) -> tuple[Array, Array]:
@@ -97,8 +127,8 @@ def mean_interval(values: Array, low: Array, high: Array, correlation: Array) ->
     return max(float(low.mean()), middle - reach[0]), min(float(high.mean()), middle + reach[1])
 
 
-def difference_interval(first: Estimate, second: Estimate, correlation: float) -> tuple[float, float]:
-    """Interval of first minus second, measured on the same rows.
+def difference(first: Estimate, second: Estimate, correlation: float) -> Estimate:
+    """First minus second, measured on the same rows.
 
     MOVER for paired estimates: Newcombe (1998), "Improved confidence intervals for the difference between binomial
     proportions based on paired data", method 10, carried to any estimates by Zou and Donner (2008).
@@ -106,9 +136,23 @@ def difference_interval(first: Estimate, second: Estimate, correlation: float) -
     def reach(a: float, b: float) -> float:
         return math.sqrt(max(0.0, a * a - 2 * correlation * a * b + b * b))
 
-    difference = first.value - second.value
-    return (difference - reach(first.value - first.low, second.high - second.value),
-            difference + reach(first.high - first.value, second.value - second.low))
+    value = first.value - second.value
+    return Estimate(value=value, low=value - reach(first.value - first.low, second.high - second.value),
+                    high=value + reach(first.high - first.value, second.value - second.low), n=first.n)
+
+
+def correlations(drawn: Array) -> Array:
+    """[parts, parts] of figures over draws [draws, parts]; one that never moves is correlated with none."""
+    moving = drawn.std(axis=0) > 1e-9
+    out: Array = np.eye(drawn.shape[1])
+    if moving.sum() > 1:
+        out[np.ix_(moving, moving)] = np.corrcoef(drawn[:, moving], rowvar=False)
+    return out
+
+
+def correlation(one: Array, other: Array) -> float:
+    """Of two figures over the same draws; 0 where one never moves."""
+    return float(correlations(np.stack([one, other], axis=1))[0, 1])
 
 
 def clopper_pearson_upper(wrong: int, n: int, delta: float) -> float:

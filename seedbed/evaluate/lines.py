@@ -10,8 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..tasks.complete import line_of, similarity
-from ..tasks.metrics import Array, Metric, mean
-from .answers import figure
+from .cases import figure, means
 from .figures import Figure
 
 KINDS = {"line": ("next_line", "next line"), "rest": ("rest_of_line", "rest of the line"),
@@ -92,11 +91,12 @@ def figures(places: Sequence[Cut], before: Sequence[str], after: Sequence[str], 
             files, references = [places[i].file for i in mine], [places[i].reference.strip() for i in mine]
             said = [[places[i].said(answers[i]).strip() for i in mine] for answers in (before, after)]
             for what, how, score in (("exact", "equal", _equal), ("similarity", "edit similarity", similarity)):
-                found.append(_figure(f"{name}_{what}", f"{title}, {how}", files, *(
-                    list(map(score, answers, references)) for answers in said), seed=seed))
+                found.append(figure(f"{name}_{what}", f"{title}, {how}", *(
+                    means(list(map(score, answers, references)), files) for answers in said), seed=seed))
     if mine := [i for i, cut in enumerate(places) if sound[cut.file]]:
-        found.append(_figure("parses", "Python files that still parse", [places[i].file for i in mine], *(
-            [float(parses(places[i].whole(answers[i]))) for i in mine] for answers in (before, after)), seed=seed))
+        found.append(figure("parses", "Python files that still parse", *(
+            means([parses(places[i].whole(answers[i])) for i in mine], [places[i].file for i in mine])
+            for answers in (before, after)), seed=seed))
     return found
 
 
@@ -113,19 +113,3 @@ def parses(text: str) -> bool:
 
 def _equal(one: str, other: str) -> float:
     return float(one == other)
-
-
-def _figure(name: str, title: str, files: Sequence[int], before: Sequence[float], after: Sequence[float], *,
-            seed: int) -> Figure:
-    numbers = {file: i for i, file in enumerate(dict.fromkeys(files))}
-    owners = [numbers[file] for file in files]
-
-    def sums(scores: Sequence[float]) -> Array:
-        out = np.zeros((len(numbers), 2))  # [files, score and count]
-        np.add.at(out, owners, np.stack([np.asarray(scores), np.ones(len(scores))], axis=1))
-        return out
-    return figure(Metric(name, title, _counted, mean), sums(before), sums(after), seed=seed)
-
-
-def _counted(answers: Sequence[str], references: Sequence[str]) -> Array:
-    raise TypeError("lines are counted by file")

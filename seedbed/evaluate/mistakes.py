@@ -32,9 +32,7 @@ def mistakes(task: Classify, dataset: Dataset, y: NDArray[Any], logits: Floats, 
     Raises:
         DataError: no rows, or logits that are not numbers.
     """
-    checked(task, y, [("The candidate", logits)])
-    if len(dataset) != len(y):
-        raise ValueError(f"{len(dataset)} rows of data, {len(y)} targets")
+    checked(task, y, [("The candidate", logits)], dataset)
     probabilities = task.probabilities(logits, temperature)
     decided, confidence = task.decide(probabilities), task.confidence(probabilities)
     wrong = (decided != y).any(axis=1) if task.multi_label else decided != y

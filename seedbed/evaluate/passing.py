@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..progress import SILENT, Progress
-from ..tasks.metrics import Array, Metric, mean
-from .answers import figure
+from .cases import figure, means
 from .figures import Figure
+from .intervals import Array
 from .sandbox import Limits, run
 
 
@@ -42,7 +42,7 @@ def passed(samples: Sequence[Sequence[str]], tests: Sequence[str], limits: Limit
     progress.done(work)
     if told:
         progress.note(f"The code that was run was not kept from: {', '.join(sorted(told))}.")
-    return np.array(found, bool).reshape(len(tests), -1)
+    return np.array(found, bool).reshape(len(tests), len(samples[0]) if samples else 0)
 
 
 def pass_at_k(passing: NDArray[np.bool_], k: int) -> Array:
@@ -70,12 +70,5 @@ def figures(before: NDArray[np.bool_], after: NDArray[np.bool_], most: Sequence[
         before, after: [rows, samples] of `passed`.
         most: the k.
     """
-    found = []
-    for k in most:
-        one, two = (np.stack([pass_at_k(each, k), np.ones(len(each))], axis=1) for each in (before, after))
-        found.append(figure(Metric(f"pass_at_{k}", f"pass@{k}, share of rows", _counted, mean), one, two, seed=seed))
-    return found
-
-
-def _counted(answers: Sequence[str], references: Sequence[str]) -> Array:
-    raise TypeError("pass@k is counted by running tests")
+    return [figure(f"pass_at_{k}", f"pass@{k}, share of rows", means(pass_at_k(before, k)),
+                   means(pass_at_k(after, k)), seed=seed) for k in most]

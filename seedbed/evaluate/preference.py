@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..records import Estimate
-from .compare import correlation
 from .figures import Figure
-from .intervals import LEVEL, Array, difference_interval, ratio, wilson
+from .intervals import Array, bounded, correlation, difference, ratio
+from .writing import fallen
 
 Ints = NDArray[np.int64]
 EVEN = Estimate(value=0.5, low=0.5, high=0.5, n=0)
@@ -37,30 +37,23 @@ def preference(before: Array, after: Array, tokens: Ints, good: NDArray[np.bool_
     of = "pairs" if paired else "comparisons of a good answer with a bad one"
     likely, whole = ([_won(-nats / size, pairs, prompt) for nats in (before, after)] for size in (tokens, 1))
     gained = before - after
-    ahead = _bounded(*_won(gained, pairs, prompt))
+    ahead = bounded(*_won(gained, pairs, prompt))
     sides: dict[str, NDArray[np.bool_]] = {"good": good, "bad": ~good}
 
-    def mean(of: Array, which: NDArray[np.bool_]) -> Estimate:
-        return ratio(np.bincount(prompt, of).astype(float), np.bincount(prompt, which))
+    def summed(of: NDArray[Any], which: NDArray[np.bool_] | None = None) -> Array:
+        return np.bincount(prompt, of if which is None else np.where(which, of, 0)).astype(float)
 
-    rewards = {"margin": mean(np.where(good, gained, -gained), good)} if paired else {
-        f"{name} reward": mean(np.where(which, gained, 0), which) for name, which in sides.items()}
+    rewards = {"margin": ratio(summed(np.where(good, gained, -gained)), summed(good))} if paired else {
+        f"{name} reward": ratio(summed(gained, which), summed(which)) for name, which in sides.items()}
     return [
         _shares("preferred", f"share of {of} where the better is likelier, a token", *likely),
         Figure(name="gained", title=f"share of {of} where the better gained more", more=True, before=EVEN,
-               after=ahead, gain=_less(ahead, 0.5)),
+               after=ahead, gain=less(ahead, 0.5)),
         _shares("preferred_whole", f"share of {of} where the better is likelier as a whole", *whole),
         *(Figure(name=name.replace(" ", "_"), title=f"{name}, nats", more=name != "bad reward", before=NOTHING,
-                 after=e, gain=_less(e, 0, -1 if name == "bad reward" else 1)) for name, e in rewards.items()),
-        *(_loss(name, *(np.bincount(prompt, np.where(which, x, 0)).astype(float) for x in (before, after, tokens)))
-          for name, which in sides.items())]
-
-
-def _loss(name: str, before: Array, after: Array, tokens: Array) -> Figure:
-    better = 1 if name == "good" else -1
-    return Figure(name=f"{name}_loss", title=f"loss of {name} answers, nats a token", more=better < 0,
-                  before=ratio(before, tokens), after=ratio(after, tokens),
-                  gain=ratio(better * (before - after), tokens))
+                 after=e, gain=less(e, 0, -1 if name == "bad reward" else 1)) for name, e in rewards.items()),
+        *(fallen(f"{name}_loss", f"loss of {name} answers, nats a token", summed(before, which), summed(after, which),
+                 summed(tokens, which), more=name == "bad") for name, which in sides.items())]
 
 
 def _won(scores: Array, pairs: tuple[Any, ...], prompt: Ints) -> tuple[float, Array]:
@@ -74,25 +67,13 @@ def _won(scores: Array, pairs: tuple[Any, ...], prompt: Ints) -> tuple[float, Ar
     return float(won.mean()), (won.sum() - lost) / np.maximum(1, len(won) - gone)
 
 
-def _bounded(share: float, without: Array) -> Estimate:
-    """A share with its interval, from the shares without each prompt."""
-    from scipy.stats import t
-
-    n = len(without)
-    variance = (n - 1) / n * float(((without - without.mean()) ** 2).sum())
-    cases = share * (1 - share) / variance if variance > 1e-18 and 0 < share < 1 else n
-    low, high = wilson(share * cases, cases, float(t.ppf(0.5 + LEVEL / 2, n - 1)))
-    return Estimate(value=share, low=float(low), high=float(high), n=n)
-
-
 def _shares(name: str, title: str, before: tuple[float, Array], after: tuple[float, Array]) -> Figure:
-    old, new = _bounded(*before), _bounded(*after)
-    low, high = difference_interval(new, old, correlation(after[1], before[1]))
-    gain = Estimate(value=new.value - old.value, low=low, high=high, n=new.n)
-    return Figure(name=name, title=title, more=True, before=old, after=new, gain=gain)
+    old, new = bounded(*before), bounded(*after)
+    return Figure(name=name, title=title, more=True, before=old, after=new,
+                  gain=difference(new, old, correlation(after[1], before[1])))
 
 
-def _less(e: Estimate, by: float, sign: int = 1) -> Estimate:
+def less(e: Estimate, by: float, sign: int = 1) -> Estimate:
     """An estimate less a number that is known; its negative with the sign -1."""
     low, high = sorted((sign * (e.low - by), sign * (e.high - by)))
     return Estimate(value=sign * (e.value - by), low=low, high=high, n=e.n)

@@ -188,10 +188,9 @@ class Verdict(Record):
     """What to know before relying on it: tentative figures, slices that are worse, drift of classes."""
 
 
-class Result(Record):
-    """All that a run found."""
+class Run(Record):
+    """What every run writes down, so that it can be told from others and made again."""
 
-    format: int = 1
     run: str
     """Name of the run folder."""
     created: str
@@ -199,11 +198,23 @@ class Result(Record):
     command: str
     """The line that repeats the run."""
     config: dict[str, Any]
-    task: dict[str, Any]
     data_hash: str
-    protocol: Literal["holdout", "cross-validation"]
     rows: dict[str, int]
-    """Rows per split."""
+    """Rows by split."""
+    environment: dict[str, Any]
+    """Versions, processor, features, threads, seed, precision, self-test."""
+    licences: dict[str, str] = {}
+    """Of the base model and the data, as far as known."""
+    seconds: float = 0.0
+    """All of it, answering included."""
+
+
+class Result(Run):
+    """All that a run of `seedbed run` found."""
+
+    format: int = 1
+    task: dict[str, Any]
+    protocol: Literal["holdout", "cross-validation"]
     health: Health
     candidates: list[Candidate]
     verdict: Verdict
@@ -213,11 +224,6 @@ class Result(Record):
     slices: list[SliceScore] = []
     mistakes: list[Mistake] = []
     baseline_note: str = ""
-    environment: dict[str, Any]
-    """Versions, processor, features, threads, seed, precision, self-test."""
-    licences: dict[str, str] = {}
-    """Base model and data, as far as known."""
-    seconds: float = 0.0
 
     @model_validator(mode="after")
     def _names_a_candidate(self) -> Result:

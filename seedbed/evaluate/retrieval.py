@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -10,9 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..records import Estimate
+from .cases import figure, means
 from .figures import Figure
-from .intervals import LEVEL, Array, difference_interval, wilson
+from .intervals import Array
 
 DEPTH = 10
 """Documents that a person looks at: MRR and nDCG count no further."""
@@ -44,7 +43,8 @@ class Found:
 def search(scores: Scores, right: Sequence[Sequence[int]]) -> Found:
     """Rank all documents for each question.
 
-    A document that scores the same as a right one counts as before it: what tells nothing apart finds nothing.
+    A document that scores the same as a right one counts as before it, and so does every one where scores are no
+    numbers: what tells nothing apart finds nothing.
 
     Args:
         scores: of all documents.
@@ -58,7 +58,7 @@ def search(scores: Scores, right: Sequence[Sequence[int]]) -> Found:
         for i, (row, mine) in enumerate(zip(scores(start, start + len(some)), some, strict=True), start):
             own = np.sort(row[list(mine)])[::-1]
             others = np.delete(row, list(mine))
-            rank = np.array([(others >= one).sum() for one in own]) + np.arange(1, len(own) + 1)  # [right documents]
+            rank = np.array([(~(others < one)).sum() for one in own]) + np.arange(1, len(own) + 1)  # [right ones]
             for depth in RECALLS:
                 recall[depth][i] = (rank <= depth).mean()
             near = rank[rank <= DEPTH]
@@ -95,22 +95,20 @@ def by_words(questions: Sequence[str], documents: Sequence[str], k1: float = 1.2
     return lambda start, stop: (asked[start:stop] @ weighted).toarray()
 
 
-def retrieval(before: Found, after: Found, words: Found, unit: Sequence[int]) -> list[Figure]:
+def retrieval(before: Found, after: Found, words: Found, unit: Sequence[int], seed: int = 0) -> list[Figure]:
     """Figures of a model before and after training, beside BM25, on the same questions. nDCG@10 leads.
 
     Args:
         unit: [questions] number of the question's unit: questions that share a document stand or fall together, so
             intervals are over units.
+        seed: of the test of the gain.
     """
     kinds: list[tuple[str, str, Callable[[Found], Array]]] = [
         ("ndcg_at_10", "nDCG@10", lambda found: found.ndcg),
         *((f"recall_at_{depth}", f"recall@{depth}", lambda found, depth=depth: found.recall[depth])
           for depth in RECALLS),
         ("mrr_at_10", "MRR@10", lambda found: found.reciprocal)]
-    number = np.unique(np.asarray(unit), return_inverse=True)[1]
-    return [Figure(name=name, title=title, more=True, before=_mean(of(before), number),
-                   after=_mean(of(after), number), gain=_gain(of(after), of(before), number),
-                   baseline=_mean(of(words), number))
+    return [figure(name, title, *(means(of(found), unit) for found in (before, after, words)), seed=seed)
             for name, title, of in kinds]
 
 
@@ -132,35 +130,8 @@ def verdict(figures: list[Figure], documents: int) -> str:
     beside = f" A search by words (BM25) has {words.value:.3f} ({words.low:.3f} to {words.high:.3f})."
     how = f"{lead.title} {lead.before.value:.3f} before, {lead.after.value:.3f} after, gain {gain.value:+.3f} " \
           f"({gain.low:+.3f} to {gain.high:+.3f}, n {gain.n}) among {documents:,} documents."
-    if gain.low > 0:
+    if lead.change == "better":
         return f"It finds more: {how}{beside}"
-    if gain.high < 0:
+    if lead.change == "worse":
         return f"It has become worse on questions that it has not seen: {how} Lower the learning rate."
     return f"Nothing is proven: on questions that it has not seen the difference could be chance. {how}{beside}"
-
-
-def _mean(values: Array, unit: NDArray[Any]) -> Estimate:
-    """Mean of values from 0 to 1, with Wilson's interval at the effective number of cases that the spread over units
-    tells (Korn and Graubard 1998, "Confidence intervals for proportions with small expected number of positive counts
-    estimated from survey data") and Student's t. Without any spread the units are the cases."""
-    from scipy.stats import t
-
-    mean, units = float(values.mean()), int(unit.max()) + 1
-    spread = float((_residuals(values, unit) ** 2).sum()) / len(values) ** 2 * units / max(1, units - 1)
-    cases = mean * (1 - mean) / spread if spread > 0 else units
-    low, high = wilson(mean * cases, cases, float(t.ppf(0.5 + LEVEL / 2, max(1, units - 1))))
-    return Estimate(value=mean, low=float(low), high=float(high), n=len(values))
-
-
-def _gain(after: Array, before: Array, unit: NDArray[Any]) -> Estimate:
-    """Difference of two means on the same questions; the correlation is that over units."""
-    one, two = _mean(after, unit), _mean(before, unit)
-    first, second = _residuals(after, unit), _residuals(before, unit)
-    both = math.sqrt(float((first ** 2).sum() * (second ** 2).sum()))
-    low, high = difference_interval(one, two, float((first * second).sum()) / both if both else 0.0)
-    return Estimate(value=one.value - two.value, low=low, high=high, n=len(after))
-
-
-def _residuals(values: Array, unit: NDArray[Any]) -> Array:
-    """[units] how far each unit's sum is from what its number of questions would give."""
-    return np.asarray(np.bincount(unit, values) - values.mean() * np.bincount(unit), np.float64)

@@ -56,7 +56,8 @@ def run(code: str, tests: str, limits: Limits = Limits()) -> Outcome:
     """Run Python code and then its tests in the same namespace: a new process, an empty folder, no input.
 
     On Linux of a kernel with Landlock and seccomp (x86-64 and aarch64) the code can read Python's own files alone and
-    write to its folder alone; it cannot start processes, signal others or open sockets. What could not be set up is
+    write to its folder alone; it cannot start processes, signal others, open sockets or
+    leave anything in the kernel. What could not be set up is
     in `Outcome.unguarded`; elsewhere that is all three, and only limits of time, memory and file size hold.
 
     It is no prison for an attacker. It does not protect from bugs of the kernel or of Python, from a disk filled with

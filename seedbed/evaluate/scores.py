@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from ..records import Estimate
 from ..tasks.classify import Classify, Floats
 from .counts import Array, Patterns, Totals, checked, decisions, known_metric, patterns
-from .intervals import f1_interval, mean_interval, share, wilson
+from .intervals import correlations, f1_interval, mean_interval, share, wilson
 from .result import ClassScore, Scores
 
 RESAMPLES = 1000
@@ -91,15 +91,6 @@ def macro_f1(totals: Totals, redrawn: Totals) -> Estimate:
     down, up = mean_interval(f1[known], low, high, correlations(drawn))
     return Estimate(value=value, low=max(0.0, min(value, down - BIAS * max(0.0, shift))),
                     high=min(1.0, max(value, up + BIAS * max(0.0, -shift))), n=int(totals.rows))
-
-
-def correlations(drawn: Array) -> Array:
-    """[parts, parts] of figures over draws [draws, parts]; one that never moves is correlated with none."""
-    moving = drawn.std(axis=0) > 1e-9
-    out: Array = np.eye(drawn.shape[1])
-    if moving.sum() > 1:
-        out[np.ix_(moving, moving)] = np.corrcoef(drawn[:, moving], rowvar=False)
-    return out
 
 
 def micro_f1(totals: Totals, redrawn: Totals) -> Estimate:

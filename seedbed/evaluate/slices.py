@@ -46,9 +46,7 @@ def slices(task: Classify, dataset: Dataset, y: NDArray[Any], logits: Floats, *,
         UserError: unknown metric.
     """
     metric = known_metric(metric or task.metric)
-    checked(task, y, [("The candidate", logits)])
-    if len(dataset) != len(y):
-        raise ValueError(f"{len(dataset)} rows of data, {len(y)} targets")
+    checked(task, y, [("The candidate", logits)], dataset)
     found = [(dimension, value, mask) for dimension, values in _dimensions(dataset)
              for value, mask in _parts(dimension, values) if FEWEST <= mask.sum() < len(y)]
     if not found:

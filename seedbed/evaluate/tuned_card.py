@@ -9,6 +9,7 @@ import yaml
 
 from .card import base_of, bullets, code, licence_id, machine, plain
 from .figures import Figure, TuneResult
+from .judge import said
 from .report import wording as w
 
 PIPELINES = {"embed": "sentence-similarity", "entities": "token-classification", "summarize": "summarization",
@@ -50,6 +51,7 @@ def _body(result: TuneResult) -> str:
         f"{w.plural(result.rows['train'], 'row')}.",
         "## How good it is", f"Judged on {w.plural(result.judged, 'row')} that it had not seen.",
         f"| Figure | Before | After | Gain |\n| --- | --- | --- | --- |\n{cells}",
+        *map(plain, said(result, result.run)),
         "## What it learned from",
         f"Read as {plain(result.form)}; "
         f"{', '.join(f'{w.count(n)} {name}' for name, n in result.rows.items())}. "

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..records import Estimate
+from .cases import by_unit
 from .figures import Figure
 from .intervals import ratio
 
 Sums = NDArray[np.float64]
+Unit = Sequence[int] | NDArray[Any] | None
 
 
 def writing(before: Sums, after: Sums, tokens: NDArray[np.int64], size: NDArray[np.int64],
-            words: NDArray[np.int64]) -> list[Figure]:
+            words: NDArray[np.int64], unit: Unit = None) -> list[Figure]:
     """Figures of a model before and after training. Less is better in all of them; the loss leads.
 
     Args:
@@ -23,35 +27,40 @@ def writing(before: Sums, after: Sums, tokens: NDArray[np.int64], size: NDArray[
         tokens: [rows] learned tokens.
         size: [rows] bytes of the text that these tokens are. Bits a byte compare models with different tokenizers.
         words: [rows] words of that text, for the perplexity a word that papers on language models give.
+        unit: [rows] number of the row's unit: rows of one document are alike, so intervals are over units.
     """
-    loss = Figure(name="loss", title="loss, nats a token", more=False, before=ratio(before, tokens),
-                  after=ratio(after, tokens), gain=ratio(before - after, tokens))
-    bits = Figure(name="bits_per_byte", title="bits a byte", more=False, before=ratio(before / math.log(2), size),
-                  after=ratio(after / math.log(2), size), gain=ratio((before - after) / math.log(2), size))
-    return [loss, bits, *(
+    before, after, tokens, size, words = (by_unit(one, unit) for one in (before, after, tokens, size, words))
+    return [fallen("loss", "loss, nats a token", before, after, tokens),
+            fallen("bits_per_byte", "bits a byte", before / math.log(2), after / math.log(2), size), *(
         Figure(name=name, title=title, more=False, before=_exp(ratio(before, of)), after=_exp(ratio(after, of)))
         for name, title, of in (("perplexity", "perplexity, a token", tokens),
                                 ("word_perplexity", "perplexity, a word", np.maximum(words, 1))))]
 
 
-def divergence(before: Sums, after: Sums, tokens: NDArray[np.int64]) -> Figure:
+def fallen(name: str, title: str, before: Sums, after: Sums, whole: NDArray[Any], *, more: bool = False) -> Figure:
+    """A figure that shall fall, or rise where more of it is better: sums of cases over what they are of."""
+    return Figure(name=name, title=title, more=more, before=ratio(before, whole), after=ratio(after, whole),
+                  gain=ratio(after - before if more else before - after, whole))
+
+
+def divergence(before: Sums, after: Sums, tokens: NDArray[np.int64], unit: Unit = None) -> Figure:
     """How far a student is from its teacher: KL(teacher || student).
 
     Args:
         before, after: [rows] in nats, summed over the learned tokens of each row.
         tokens: [rows] learned tokens.
     """
-    return Figure(name="divergence", title="KL from the teacher, nats a token", more=False,
-                  before=ratio(before, tokens), after=ratio(after, tokens), gain=ratio(before - after, tokens))
+    return fallen("divergence", "KL from the teacher, nats a token", by_unit(before, unit), by_unit(after, unit),
+                  by_unit(tokens, unit))
 
 
-def with_teacher(figures: list[Figure], nats: Sums, tokens: NDArray[np.int64]) -> list[Figure]:
+def with_teacher(figures: list[Figure], nats: Sums, tokens: NDArray[np.int64], unit: Unit = None) -> list[Figure]:
     """The figures with the teacher's own loss on the same rows as the baseline of the student's.
 
     Args:
         nats: [rows] the teacher's cross-entropy, summed over the learned tokens of each row.
     """
-    own = ratio(nats, tokens)
+    own = ratio(by_unit(nats, unit), by_unit(tokens, unit))
     return [one.model_copy(update={"baseline": own}) if one.name == "loss" else one for one in figures]
 
 

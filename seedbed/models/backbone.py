@@ -54,7 +54,7 @@ class Batch:
         """[rows, tokens] of 0 and 1; None when nothing is padded."""
         if bool((self.lengths == self.ids.shape[1]).all()):
             return None
-        return (torch.arange(self.ids.shape[1]) < self.lengths[:, None]).long()
+        return (torch.arange(self.ids.shape[1], device=self.ids.device) < self.lengths[:, None]).long()
 
 
 class _Replay(nn.Module):
@@ -134,18 +134,22 @@ class Backbone(nn.Module):
             if getattr(config, name, 0.0):  # `Attend` keeps no mask of dropped ones: five times the time
                 setattr(config, name, 0.0)
         writer = AutoModelForSeq2SeqLM if is_paired(config) else AutoModelForCausalLM
-        dtype = dtype or runtime().dtype
-        packed = {"quantization_config": packing(dtype)} if nf4 else {}
+        dtype, device = dtype or runtime().dtype, runtime().device
+        packed = {"quantization_config": packing(dtype), "device_map": {"": device}} if nf4 else {}
         with quietly():
             root = (writer if vocabulary else AutoModel).from_pretrained(
-                folder, config=config, dtype=dtype, attn_implementation=kernels.suits(config), local_files_only=True,
-                **packed)
+                folder, config=config, dtype=dtype, attn_implementation=kernels.suits(config, device),
+                local_files_only=True, **packed)
         if nf4:
             pack_rest(root, dtype)
+        else:
+            root.to(device)
         body = root.base_model
         root.config.use_cache = body.config.use_cache = False
-        head = root.get_output_embeddings() if is_paired(config) else None
-        if head is not None and head.weight is not root.get_input_embeddings().weight:
+        head = root.get_output_embeddings()
+        if head is not None:  # of a slice torch makes the product a row at a time, each with a copy of the weights
+            head.register_forward_pre_hook(lambda module, given: (given[0].contiguous(), *given[1:]))
+        if is_paired(config) and head is not None and head.weight is not root.get_input_embeddings().weight:
             root.config.tie_word_embeddings = False  # transformers calls FLAN-T5's tied; older versions believe it
         root.requires_grad_(False)
         for module in body.modules():
@@ -219,6 +223,12 @@ class Backbone(nn.Module):
         return first.dtype
 
     @property
+    def device(self) -> torch.device:
+        """Where the model is, and what is given to it."""
+        first: Tensor = next(self.body.parameters())
+        return first.device
+
+    @property
     def layers(self) -> nn.ModuleList:
         """The stack of layers, whatever the family calls it."""
         return _stack(self.body)[2]
@@ -251,7 +261,7 @@ class Backbone(nn.Module):
 
     def width_of(self, longest: int) -> int:
         """To how many tokens a batch is padded whose longest row has so many."""
-        if self.dtype != torch.bfloat16:
+        if self.dtype != torch.bfloat16 or self.device.type != "cpu":
             return longest
         return max(longest, min(-(-longest // FEW_LENGTHS) * FEW_LENGTHS, self.max_tokens))
 
@@ -263,7 +273,7 @@ class Backbone(nn.Module):
         ids = torch.full((len(rows), wide), pad)
         for i, row in enumerate(rows):
             ids[i, : len(row)] = torch.tensor(row)
-        return Batch(ids, torch.tensor(lengths))
+        return Batch(ids.to(self.device), torch.tensor(lengths, device=self.device))
 
     def packed(self, rows: Sequence[Sequence[int]], bins: Sequence[Sequence[int]]) -> Batch:
         """Several texts in each row. transformers keeps texts apart whose positions begin anew.
@@ -279,7 +289,7 @@ class Backbone(nn.Module):
             for length in [*(len(rows[i]) for i in some), made.ids.shape[1]]:  # what is padded is a text as well
                 positions[row, at:at + length] = torch.arange(len(positions[row, at:at + length]))
                 at += length
-        return Batch(made.ids, made.lengths, positions=positions)
+        return Batch(made.ids, made.lengths, positions=positions.to(self.device))
 
     @torch.inference_mode()
     def packs(self) -> bool:
@@ -314,21 +324,21 @@ class Backbone(nn.Module):
         said = self.root.get_decoder()(input_ids=batch.ids, encoder_hidden_states=read, encoder_attention_mask=mask,
                                        use_cache=False).last_hidden_state
         wide, lengths = source.ids.shape[1], source.lengths[:, None]
-        at = torch.arange(int((source.lengths + batch.lengths).max()))[None]                      # [1, tokens]
+        at = torch.arange(int((source.lengths + batch.lengths).max()), device=lengths.device)[None]     # [1, tokens]
         places = torch.where(at < lengths, at, at + wide - lengths).clamp_(max=wide + batch.ids.shape[1] - 1)
         return torch.cat([read, said], 1).gather(1, places[..., None].expand(-1, -1, read.shape[2]))
 
     def pool(self, hidden: Tensor, lengths: Tensor) -> Tensor:
-        """[rows, tokens, width] -> [rows, width], fp32."""
-        rows = torch.arange(hidden.shape[0])
+        """[rows, tokens, width] -> [rows, width], fp32, on the CPU: heads are small and stand there."""
+        rows = torch.arange(hidden.shape[0], device=hidden.device)
         if self.pooling == "last":
             pooled = hidden[rows, lengths - 1].float()
         elif self.pooling == "cls":
             pooled = hidden[:, 0].float()
         else:
-            real = (torch.arange(hidden.shape[1]) < lengths[:, None]).to(hidden.dtype)
+            real = (torch.arange(hidden.shape[1], device=hidden.device) < lengths[:, None]).to(hidden.dtype)
             pooled = torch.bmm(real[:, None], hidden)[:, 0].float() / lengths[:, None]
-        return nn.functional.normalize(pooled, dim=-1) if self.normalized else pooled
+        return (nn.functional.normalize(pooled, dim=-1) if self.normalized else pooled).cpu()
 
     def forward(self, batch: Batch, pool: bool = True) -> Tensor:
         """One vector a text -> [rows, width], fp32; or without pooling -> [rows, tokens, width]."""
@@ -358,7 +368,7 @@ class Backbone(nn.Module):
             self._tuples = isinstance(output, tuple)
         layers = self.layers
         hooks = [layers[0].register_forward_hook(look),
-                 layers[first].register_forward_pre_hook(stop, with_kwargs=True)]
+                 layers[first].register_forward_pre_hook(stop, prepend=True, with_kwargs=True)]
         try:
             self.hidden(batch)
         except _Reached as reached:

@@ -50,8 +50,8 @@ def diagnose(template: Template, some: Sequence[Conversation], stops: set[int]) 
                                     "tuned model would not learn to stop: check eos_token of the tokenizer.")
         words = "\n".join(turn["content"] for turn in one.messages)
         if mark := next((token for token in template.tokenizer.all_special_tokens if token in words), ""):
-            found.setdefault("marks", f"Some turns hold the text {mark!r}, which this model reads as a mark of its "
-                                      "own (the end of a turn, for instance), in training and in serving.")
+            found.setdefault("marks", f"Some turns hold the text {mark!r}, a mark of this model: there it is read as "
+                                      "letters, in training and in serving. A mark must come from the template.")
         if template.chats and template.start is None:  # of a source nothing is learned
             for kind, sentence in _rendered(template, one, row):
                 found.setdefault(kind, sentence)
@@ -92,7 +92,7 @@ def _rendered(template: Template, one: Conversation, row: Row) -> Iterator[tuple
     if lead.strip():
         yield "lead", (f"Serving does not write {lead!r}, which stands before the answers in training: the model "
                        "learns to write it, and answers will begin with it.")
-    ids = template.tokenizer(opening, add_special_tokens=False)["input_ids"]
+    ids = template.ids(one.messages[:last], one.tools)
     if row.ids[:len(ids)] != ids[:len(row.ids)]:
         yield "tokens", (f"Serving ends an opening with {opening[-20:]!r}, which training cuts into other tokens, as "
                          "the answer's first words grow together with it.")

@@ -43,7 +43,7 @@ def pack_rest(root: Any, dtype: torch.dtype) -> None:
         made = Linear4bit(layer.in_features, layer.out_features, layer.bias is not None, dtype, True, "nf4")
         made.weight = Params4bit(layer.weight.data, requires_grad=False, quant_type="nf4", module=made)
         made.bias = layer.bias
-        made.to("cpu")  # this packs it
+        made.to(layer.weight.device)  # this packs it
         owner, _, own = name.rpartition(".")
         setattr(root.get_submodule(owner), own, made)
 

@@ -127,8 +127,9 @@ PAIRED = ("t5", "mt5", "bart", "mbart", "marian", "pegasus")
 """Encoder-decoders that take an attention from outside and do not say so."""
 
 
-def suits(config: Any) -> str:
-    """The attention to ask transformers for: ours, where the family takes one from outside and does no more.
+def suits(config: Any, device: torch.device) -> str:
+    """The attention to ask transformers for: on a CPU ours, where the family takes one from outside and does no more;
+    on a GPU torch's own, which picks a fused kernel.
 
     A family that does not say so has attention of its own and would drop the causal mask without a word (BLOOM) or
     not open (Falcon); one that bends the scores (Gemma 2) keeps its own as well.
@@ -137,7 +138,8 @@ def suits(config: Any) -> str:
     family = AutoModel._model_mapping.get(type(config), None)
     if getattr(config, "attn_logit_softcapping", None):
         return "eager"
-    if getattr(family, "_supports_attention_backend", False) or config.model_type in PAIRED:
+    outside = getattr(family, "_supports_attention_backend", False) or config.model_type in PAIRED
+    if outside and device.type == "cpu":
         return ATTENTION
     return "sdpa" if getattr(family, "_supports_sdpa", False) else "eager"
 

@@ -45,7 +45,8 @@ class Soft:
         Returns:
             [some] the divergence, and [some, words] its gradient to the scores (empty if it is not wanted).
         """
-        words, q = self.words[at], self.logs[at].clamp(min=FLOOR)
+        words, q = (one[at].to(scores.device) for one in (self.words, self.logs))
+        q = q.clamp(min=FLOOR)
         logs = (scores / self.temperature).log_softmax(-1)
         mine = logs.gather(1, words)
         others = logs.exp_().scatter_(1, words, 0.0)                          # [some, words] outside the k

@@ -12,6 +12,7 @@ from typing import Any, Self
 
 from ..data.turns import Conversation, Turn
 from ..errors import DataError, UserError
+from .literal import SIGN, Literal
 
 MARKS = ("\ue000seedbed-a\ue000", "\ue000seedbed-b\ue000")
 """Two texts that no template and no data hold, to see where a turn lands."""
@@ -84,6 +85,11 @@ class Template:
         return bool(self.tokenizer.chat_template)
 
     @cached_property
+    def literal(self) -> Literal:
+        """Keeps apart the marks that the template writes and those that somebody says."""
+        return Literal(self.tokenizer)
+
+    @cached_property
     def folds(self) -> bool:
         """The template refuses or leaves out what the system says: it is put before the first question then."""
         system, asked = {"role": "system", "content": MARKS[0]}, {"role": "user", "content": MARKS[1]}
@@ -103,7 +109,21 @@ class Template:
             return "\n".join(turn["content"] for turn in messages)
         if not self.chats:
             return "".join(f"{turn['content']}\n" for turn in messages)
-        return self._render(messages, tools, True)
+        return self._render(messages, tools, True).replace(SIGN, "")
+
+    def ids(self, messages: Sequence[Turn], tools: Sequence[dict[str, Any]] = ()) -> list[int]:
+        """Tokens of `prompt`, as training and serving both read them. What is said never gives a special token."""
+        if self.chats:
+            return self._read(self._render(messages, tools, True))[0]
+        return list(self.tokenizer(self.prompt(messages), split_special_tokens=True, verbose=False)["input_ids"])
+
+    def _read(self, text: str) -> tuple[list[int], list[tuple[int, int]]]:
+        """Tokens of a rendered text and where they stand in it, `SIGN` aside."""
+        if SIGN in text:
+            return self.literal.read(text)
+        fast = bool(getattr(self.tokenizer, "is_fast", False))  # a slow one cannot say
+        made = self.tokenizer(text, add_special_tokens=False, return_offsets_mapping=fast, verbose=False)
+        return list(made["input_ids"]), list(made["offset_mapping"] if fast else ())
 
     def row(self, one: Conversation) -> Row:
         """Tokens of a conversation or text, and which are learned.
@@ -120,11 +140,13 @@ class Template:
         if not getattr(self.tokenizer, "is_fast", False):
             raise UserError("The model's tokenizer is a slow one: it does not say where in a text its tokens stand, "
                             "so the assistant's cannot be told.", "Take a model whose folder has a tokenizer.json.")
-        bare = not (one.messages and self.chats)
-        text, spans = self._unformed(one) if bare else self.written(one)
-        made = self.tokenizer(text, add_special_tokens=bare, return_offsets_mapping=True, return_attention_mask=False)
-        ids, offsets = list(made["input_ids"]), list(made["offset_mapping"])
-        if bare:
+        if one.messages and self.chats:
+            text, spans = self._written(one)
+            (ids, offsets), spans = self._read(text), _without_signs(text, spans)
+        else:
+            text, spans = self._unformed(one)  # a plain text may be a conversation that was rendered before
+            made = self.tokenizer(text, split_special_tokens=bool(one.messages), return_offsets_mapping=True)
+            ids, offsets = list(made["input_ids"]), list(made["offset_mapping"])
             twice = ids[:2] == [self.tokenizer.bos_token_id] * 2  # the text itself began with it
             ids, offsets = ids[twice:], offsets[twice:]
             ids, offsets = self._ended(ids, offsets, len(text))
@@ -147,10 +169,9 @@ class Template:
             raise DataError("A plain text was given, and this model learns to answer: it reads one text and writes "
                             "another.", "Give questions or documents with their answers (--ask, --answer), or take a "
                             "causal model.")
-        asked = self.prompt(one.messages[:last], one.tools)
-        answered = one.messages[last]["content"]
-        source = list(self.tokenizer(asked, add_special_tokens=not self.chats, verbose=False)["input_ids"])
-        target = [start, *self.tokenizer(text_target=answered, verbose=False)["input_ids"]]
+        source = self.ids(one.messages[:last], one.tools)
+        target = [start, *self.tokenizer(text_target=one.messages[last]["content"], split_special_tokens=True,
+                                         verbose=False)["input_ids"]]
         end = [] if self.tokenizer.eos_token_id is None else [self.tokenizer.eos_token_id]
         closed = end if source[-1:] == end else []  # the encoder sees the end of a text that is cut too
         kept = [*source[:len(source) - len(closed)][:self.max_tokens - len(closed)], *closed]
@@ -190,6 +211,11 @@ class Template:
         Raises:
             DataError: the template refuses the conversation, or a turn of the assistant is not in the text.
         """
+        text, spans = self._written(one)
+        return text.replace(SIGN, ""), _without_signs(text, spans)
+
+    def _written(self, one: Conversation) -> tuple[str, list[tuple[int, int]]]:
+        """The same with `SIGN` in what is said."""
         if GENERATION.search(self._source(one.tools)):
             return self._marked(one)
         whole = self._render(one.messages, one.tools, False)
@@ -202,7 +228,7 @@ class Template:
                 raise DataError(f"The template writes turn {place + 1} of the assistant over an earlier one.",
                                 "Report this template: its mask cannot be made.")
             for call in turn.get("tool_calls", ()):
-                if call["function"]["name"] not in whole[span[0]:span[1]]:
+                if call["function"]["name"] not in whole[span[0]:span[1]].replace(SIGN, ""):
                     raise DataError(f"The model's chat template does not write the tool call of turn {place + 1}.",
                                     "Take a model that calls tools, or leave these conversations out.")
             spans.append(span)
@@ -265,8 +291,9 @@ class Template:
 
         self._render(one.messages, one.tools, False)  # says it in two lines if the template refuses
         texts, found = render_jinja_template(
-            [self._given(one.messages)], tools=list(one.tools) or None, chat_template=self._source(one.tools),
-            return_assistant_tokens_mask=True, **self.tokenizer.special_tokens_map)
+            [self._given(one.messages)], tools=self.literal.said(list(one.tools)) or None,
+            chat_template=self._source(one.tools), return_assistant_tokens_mask=True,
+            **self.tokenizer.special_tokens_map)
         spans, said = [(int(a), int(b)) for a, b in found[0]], [m for m in one.messages if m["role"] == "assistant"]
         if not all(map(taught, said)):
             if len(spans) != len(said):
@@ -277,7 +304,8 @@ class Template:
 
     def _given(self, messages: Sequence[Turn]) -> list[Turn]:
         """The turns as the template gets them."""
-        turns = [{name: value for name, value in turn.items() if name != "weight"} for turn in messages]
+        turns = [self.literal.said({name: value for name, value in turn.items() if name != "weight"})
+                 for turn in messages]
         if not turns or turns[0]["role"] != "system" or not self.folds:
             return turns
         count = next((at for at, turn in enumerate(turns) if turn["role"] != "system"), len(turns))
@@ -292,11 +320,16 @@ class Template:
     def _as_is(self, turns: list[Turn], tools: Sequence[dict[str, Any]], opening: bool) -> str:
         try:
             return str(self.tokenizer.apply_chat_template(
-                turns, tools=list(tools) or None, tokenize=False, add_generation_prompt=opening))
+                turns, tools=self.literal.said(list(tools)) or None, tokenize=False, add_generation_prompt=opening))
         except Exception as problem:  # Jinja's errors, and what templates raise themselves
             said = (str(problem) or type(problem).__name__).splitlines()[0].rstrip(".")
             raise DataError(f"The model's chat template refuses the conversation: {said}.",
                             "Mend the turns (roles must alternate for many models), or take another model.") from None
+
+
+def _without_signs(text: str, spans: list[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Where the same pieces stand in the text without `SIGN`."""
+    return [(begin - text.count(SIGN, 0, begin), end - text.count(SIGN, 0, end)) for begin, end in spans]
 
 
 def alike(one: str, other: str) -> int:

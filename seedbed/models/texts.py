@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from functools import cached_property
 from typing import Any
@@ -10,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from ..errors import UserError
-from .fim import KNOWN, fim_of
+from .fim import fim_of
+from .literal import Literal
 from .template import Row
 
 CONTEXT = 16
@@ -41,20 +41,7 @@ class Texts:
             raise UserError("The model's tokenizer is a slow one: it does not say where in a text its tokens stand.",
                             "Take a model whose folder has a tokenizer.json.")
         self.tokenizer, self.max_tokens, self.fim = tokenizer, max_tokens, fim_of(tokenizer)
-
-    @cached_property
-    def _literal(self) -> Any:
-        """The tokenizer, without special tokens in texts. Some families list those of fill-in-the-middle as plain."""
-        from tokenizers import Tokenizer
-
-        values = json.loads(self.tokenizer.backend_tokenizer.to_str())
-        for token in values["added_tokens"]:
-            token["special"] = token["special"] or token["content"] in KNOWN
-        made = Tokenizer.from_str(json.dumps(values))
-        made.encode_special_tokens = True
-        made.no_truncation()
-        made.no_padding()
-        return made
+        self._literal = Literal(tokenizer).letters
 
     @cached_property
     def head(self) -> list[int]:

@@ -13,18 +13,24 @@ from ..errors import UserError
 from .backbone import Backbone, Batch
 from .teacher import Soft
 
-TOKENS = 64
-"""Tokens whose scores are in memory at once: 64 x 49,152 words in fp32 are 12.6 MB, which stay in the cache."""
+TOKENS, ON_GPU = 64, 1024
+"""Tokens whose scores are in memory at once: 64 x 49,152 words in fp32 are 12.6 MB, which stay in the cache of a
+processor; a GPU has no use for so few."""
 TOLERANCE = 0.02
 """Largest difference from the model's own logits that the self-test allows, relative to their spread: one rounding of
 bf16. Another kind of head is off by its factor or its bend, which is much more."""
+
+
+def at_once(device: torch.device) -> int:
+    """Tokens whose scores are in memory at once."""
+    return TOKENS if device.type == "cpu" else ON_GPU
 
 
 class TokenLoss(torch.autograd.Function):
     """Cross-entropy of each token over a frozen vocabulary, with the gradient made in the same pass; where there is a
     teacher, mixed with the divergence from it.
 
-    Neither logits nor probabilities of more than `TOKENS` tokens are ever held: the gradient of the hidden state
+    Neither logits nor probabilities of more than `at_once` tokens are ever held: the gradient of the hidden state
     needs only softmax(logits) - target, times the weights (as in Hsu et al. 2024, "Liger Kernel", section 3.2).
     """
 
@@ -32,19 +38,20 @@ class TokenLoss(torch.autograd.Function):
     def forward(ctx: Any, hidden: Tensor, weight: Tensor, bias: Tensor | None, targets: Tensor, scale: float,
                 cap: float, smoothing: float, soft: Soft | None = None) -> Tensor:
         # hidden: [tokens, width]; weight: [words, width]; targets: [tokens] -> [tokens], fp32
-        losses = torch.empty(len(hidden), dtype=torch.float32)
+        losses = torch.empty(len(hidden), dtype=torch.float32, device=hidden.device)
+        some = at_once(hidden.device)
         wanted = ctx.needs_input_grad[0]
         grad = torch.empty_like(hidden) if wanted else None
-        for at in range(0, len(hidden), TOKENS):
-            h, t = hidden[at:at + TOKENS], targets[at:at + TOKENS, None]
+        for at in range(0, len(hidden), some):
+            h, t = hidden[at:at + some], targets[at:at + some, None]
             scores = logits(h, weight, bias, scale, cap)
-            taught = None if soft is None else soft.divergence(scores, slice(at, at + TOKENS), wanted)
+            taught = None if soft is None else soft.divergence(scores, slice(at, at + some), wanted)
             sums = scores.logsumexp(-1, keepdim=True)
-            losses[at:at + TOKENS] = (sums - scores.gather(1, t))[:, 0]
+            losses[at:at + some] = (sums - scores.gather(1, t))[:, 0]
             if smoothing:
-                losses[at:at + TOKENS].mul_(1 - smoothing).add_(sums[:, 0] - scores.mean(-1), alpha=smoothing)
+                losses[at:at + some].mul_(1 - smoothing).add_(sums[:, 0] - scores.mean(-1), alpha=smoothing)
             if soft is not None and taught is not None:
-                losses[at:at + TOKENS].mul_(1 - soft.share).add_(taught[0], alpha=soft.share)
+                losses[at:at + some].mul_(1 - soft.share).add_(taught[0], alpha=soft.share)
             if grad is not None:
                 bent = None if not cap else 1 - (scores / cap).square_()
                 p = scores.sub_(sums).exp_()
@@ -55,7 +62,7 @@ class TokenLoss(torch.autograd.Function):
                     p.mul_(1 - soft.share).add_(taught[1], alpha=soft.share)
                 if bent is not None:
                     p.mul_(bent)
-                torch.mm(p.mul_(scale).to(h.dtype), weight, out=grad[at:at + TOKENS])
+                torch.mm(p.mul_(scale).to(h.dtype), weight, out=grad[at:at + some])
         ctx.save_for_backward(grad)
         return losses
 
@@ -124,8 +131,8 @@ class Vocabulary:
 
     @torch.inference_mode()
     def _prove(self) -> None:
-        ids = torch.arange(5, 13)[None] % len(self.weight)
-        given, batch = {"input_ids": ids}, Batch(ids, torch.tensor([8]))
+        ids = torch.arange(5, 13, device=self.weight.device)[None] % len(self.weight)
+        given, batch = {"input_ids": ids}, Batch(ids, torch.tensor([8], device=ids.device))
         if self.backbone.paired:
             given["decoder_input_ids"], batch = ids, replace(batch, source=batch)
         training = self.backbone.root.training

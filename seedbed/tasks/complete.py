@@ -40,6 +40,8 @@ class Complete(Write):
     (`seedbed.evaluate.passing`)."""
 
     name = "complete"
+    better = ("The better continuation fits what stands before it: code that runs and does what it should, or a "
+              "text of one piece.")
 
     @property
     def metrics(self) -> tuple[Metric, ...]:

@@ -46,6 +46,7 @@ class Extract(Write):
     schema: str = ""
 
     name = "extract"
+    better = "The better answer has more fields right and invents none; how its JSON is laid out does not count."
 
     @classmethod
     def of(cls, inputs: Sequence[str], answers: Sequence[str], **given: str) -> Write:

@@ -35,6 +35,7 @@ class Summarize(Write):
     words: str = ""
 
     name = "summarize"
+    better = "The better summary says what matters most in the text, and nothing that is not in it."
 
     @classmethod
     def of(cls, inputs: Sequence[str], answers: Sequence[str], **given: str) -> Write:

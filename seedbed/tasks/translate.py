@@ -57,6 +57,7 @@ class Translate(Write):
     from_language: str = ""
 
     name = "translate"
+    better = "The better translation keeps the whole meaning and adds nothing, in words that a native would use."
 
     @classmethod
     def of(cls, inputs: Sequence[str], answers: Sequence[str], **given: str) -> Write:

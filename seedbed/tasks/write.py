@@ -32,6 +32,8 @@ class Write(ABC):
     """
 
     name: ClassVar[str]
+    better: ClassVar[str] = "The better answer is correct and does what was asked, in full and in few words."
+    """What makes an answer the better one, as a judge is told."""
 
     @classmethod
     def of(cls, inputs: Sequence[str], answers: Sequence[str], **given: str) -> Write:

@@ -1,4 +1,7 @@
-"""Activations that enter the first trained layer, computed once: later epochs skip the frozen layers below."""
+"""Activations that enter the first trained layer, computed once: later epochs skip the frozen layers below.
+
+They are kept in memory or on disk, also where the model is on a GPU: a batch of them is soon there.
+"""
 
 from __future__ import annotations
 
@@ -98,7 +101,8 @@ class Boundary:
         if not packed:
             return out
         apart = _apart(out, [len(row) for row in rows], together)
-        return self.backbone.pool(apart, torch.tensor([len(row) for row in rows])) if pool else apart
+        lengths = torch.tensor([len(row) for row in rows], device=out.device)
+        return self.backbone.pool(apart, lengths) if pool else apart
 
     def _padded(self, together: list[list[int]], batch: Batch) -> Tensor:
         out = torch.zeros(*batch.ids.shape, self.backbone.width, dtype=self.backbone.dtype)
@@ -107,7 +111,7 @@ class Boundary:
             for i in some:
                 out[row, at:at + len(self.rows[i])] = self._mine(i)
                 at += len(self.rows[i])
-        return out
+        return out.to(batch.ids.device)
 
     def _mine(self, place: int) -> Tensor:
         return self.stored[self.starts[place]:self.starts[place] + len(self.rows[place])]
@@ -124,7 +128,7 @@ def _apart(hidden: Tensor, lengths: Sequence[int], together: list[list[int]]) ->
             rows[i] = row
             at[i, : lengths[i]] = torch.arange(begin, begin + lengths[i])
             begin += lengths[i]
-    return hidden[rows[:, None], at]
+    return hidden[rows[:, None].to(hidden.device), at.to(hidden.device)]
 
 
 def reserve(file: Path, size: int) -> None:

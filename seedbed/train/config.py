@@ -69,6 +69,8 @@ class TextConfig(LoopConfig):
     beta: float = option(0.1, "Preferences: how soon a difference from the base model is enough (DPO, KTO); "
                               "weight of the odds (ORPO).", minimum=0)
     chosen_weight: float = option(0.0, "DPO: weight of the chosen answers' own loss, against drift.", minimum=0)
+    shard: bool = option(False, "Several processes (torchrun) share the frozen layers out, each holding its part "
+                                "alone: less memory in each, more traffic.")
     batch_pairs: int = option(32, "Pairs in one step of --task embed: the others' documents are the wrong ones of "
                                   "each.", minimum=2)
     pair_temperature: float = option(0.05, "By which cosines of pairs are divided: less looks at the nearest wrong "

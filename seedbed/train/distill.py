@@ -99,8 +99,7 @@ class FromItself(FromLogits):
     """
 
     def __init__(self, lesson: FromTeacher, opinions: Opinions, template: Template) -> None:
-        prompts = [template.tokenizer(template.prompt(turns), add_special_tokens=not template.chats)["input_ids"]
-                   for turns in lesson.asked]
+        prompts = [template.ids(turns) for turns in lesson.asked]
         most = lesson.config.max_tokens
         closed = lesson.answer_tokens + 8                                     # the template closes an answer too
         room = [min(most, len(ids) + closed) for ids in prompts]

@@ -22,7 +22,7 @@ from ..models.backbone import Backbone
 from ..progress import SILENT, Progress
 from .forecast import forecast
 from .loop import Trained, train
-from .student import METHODS, Lessons
+from .student import METHODS, WHOLE_RATE, Lessons
 from .trainable import Adapted, Trainable
 
 STEP = 4
@@ -34,6 +34,8 @@ TOGETHER = 16
 products are few, for each of which oneDNN builds a kernel (with passes of 2,048 tokens, 0.6 times the speed)."""
 BLOCK = 256
 """Questions whose scores are held at once."""
+RATES = {"lora": 5e-4, "qlora": 5e-4, "full": WHOLE_RATE}
+"""Peak learning rates when none is given: contrast asks for smaller ones than writing."""
 NEVER = -1e4
 """A score that no cosine has; a finite one, so that a question without wrong documents has a gradient of 0."""
 
@@ -138,14 +140,13 @@ def embed(lesson: PairLesson) -> Embedder:
         Late: the time budget does not allow a training that is worth its name.
     """
     config, begun, texts = lesson.config, time.monotonic(), Texts(lesson)
-    make, rate = METHODS[lesson.method]
     torch.manual_seed(lesson.seed)
     backbone = Backbone.open(lesson.base)
     backbone.max_tokens = min(backbone.max_tokens, config.max_tokens)
     backbone.normalized = True  # cosines are learned: the saved model gives vectors whose products they are
     rows = backbone.tokens(texts.all)
     lengths = [len(row) for row in rows]
-    body = make(backbone, rows, lesson)
+    body = METHODS[lesson.method](backbone, rows, lesson)
 
     def judged(work: str) -> Vectors:
         with torch.no_grad():
@@ -184,7 +185,7 @@ def embed(lesson: PairLesson) -> Embedder:
     said = forecast(body.parameters, body.boundary, loss, batches, lesson, begun=begun, epochs=config.epochs,
                     judged=sum(lengths[i] for i in held), read=sum(lengths[i] for i in (*texts.asked, *texts.told)))
     done = train(body.parameters, loss, batches, validate, config, seed=lesson.seed,
-                 learning_rate=config.learning_rate or rate, mode=backbone.train, work="fine-tune",
+                 learning_rate=config.learning_rate or RATES[lesson.method], mode=backbone.train, work="fine-tune",
                  folder=lesson.checkpoint, deadline=lesson.deadline, progress=lesson.progress)
     if lesson.adapter is not None and isinstance(body, Adapted):
         save_adapter(body.model, lesson.adapter)
@@ -255,11 +256,36 @@ def mine(texts: Texts, places: Sequence[int], vectors: Tensor, margin: float) ->
     return out
 
 
+def losses(found: Vectors, pairs: Sequence[Pair], temperature: float) -> tuple[
+        NDArray[np.float64], NDArray[np.int64], NDArray[np.int64]]:
+    """The loss of each question summed over its documents, how many these are, and its kin. [questions] each
+
+    Args:
+        found: of every question and document of the pairs, once each, in their order.
+    """
+    kin = {pair.question: pair.kin for pair in pairs}
+    told = {text: pair.kin for pair in pairs for text in pair.documents}
+    question, document = ({text: place for place, text in enumerate(some)} for some in (kin, told))
+    right = torch.zeros(len(kin), len(told), dtype=torch.bool)
+    for pair in pairs:
+        right[question[pair.question], [document[text] for text in pair.documents]] = True
+    wrong = torch.tensor([*kin.values()])[:, None] != torch.tensor([*told.values()])
+    scores = torch.from_numpy(found.questions @ found.documents.T) / temperature
+    wrong &= ~right
+    each = (_cells(scores, right, wrong) + _cells(scores.t(), right.t(), wrong.t()).t()).double() / 2
+    return each.sum(1).numpy(), right.sum(1).numpy(), np.array([*kin.values()])
+
+
 def _apart(scores: Tensor, right: Tensor, wrong: Tensor) -> Tensor:
     """Mean over the right cells of -log(e^right / (e^right + sum of e^wrong in its row)); cells that are neither are
     left out. [rows, columns] each"""
+    return _cells(scores, right, wrong).sum() / right.sum()
+
+
+def _cells(scores: Tensor, right: Tensor, wrong: Tensor) -> Tensor:
+    """The same of each right cell; 0 elsewhere. [rows, columns]"""
     against = scores.masked_fill(~wrong, NEVER).logsumexp(1, keepdim=True)
-    return ((torch.logaddexp(against, scores) - scores) * right).sum() / right.sum()
+    return (torch.logaddexp(against, scores) - scores) * right
 
 
 def _vectors(body: Trainable, lengths: Sequence[int], places: Sequence[int], progress: Progress = SILENT,

@@ -122,7 +122,7 @@ def _fit(lesson: EntityLesson, make: Callable[[Backbone, Sequence[list[int]], Se
     body = make(backbone, rows, lesson)
     with torch.no_grad():  # tokens share a large mean, and sizes differ from place to place by a factor of a thousand
         few = range(min(LOOKED_AT, count))
-        some = body.vectors(few, pool=False).float()
+        some = body.vectors(few, pool=False).float().cpu()
         some = some[_padded([tags[i] for i in few], some.shape[1]) != IGNORED]  # [tokens, width]
         middle, scale = some.mean(0), some.std(0).clamp(min=1e-6)
     head, drop = nn.Linear(backbone.width, len(task.tags)), nn.Dropout(DROPOUT)
@@ -131,7 +131,7 @@ def _fit(lesson: EntityLesson, make: Callable[[Backbone, Sequence[list[int]], Se
 
     def losses(places: list[int], smoothing: float = 0.0) -> tuple[Tensor, int]:
         """Sum over the tokens that count, and how many those are."""
-        hidden = body.vectors(places, pool=False)                              # [rows, tokens, width]
+        hidden = body.vectors(places, pool=False).cpu()                        # [rows, tokens, width]
         truth = _padded([tags[i] for i in places], hidden.shape[1])
         told = truth != IGNORED
         logits = head(drop((hidden[told].float() - middle) / scale))           # [told tokens, tags]

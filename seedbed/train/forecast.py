@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
+from ..models.runtime import settle
 from .boundary import Boundary
 from .lesson import Late, Session
 from .loop import Batches
@@ -60,15 +61,18 @@ def forecast(parameters: dict[str, Tensor], boundary: Boundary, loss: Callable[[
     order = sorted(batches.epoch(0), key=tokens)
     middle = len(order) // 2
     boundary.backbone.train(True)
+    device = boundary.backbone.device
     frozen, step = 0.0, 0.0  # seconds a token
     for places in (order[middle - 1], order[middle]):  # the first warms up: kernels are built, pages are taken
         missing, at = boundary.missing, time.monotonic()
         boundary.fill(places)
         if missing > boundary.missing:
+            settle(device)
             frozen = (time.monotonic() - at) / (missing - boundary.missing)
         for _ in range(2):
             at = time.monotonic()
             loss(places).backward()  # type: ignore[no-untyped-call]
+            settle(device)
             step = (time.monotonic() - at) / tokens(places)
     boundary.backbone.train(False)
     for parameter in parameters.values():

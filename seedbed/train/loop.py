@@ -105,7 +105,9 @@ def train(parameters: dict[str, Tensor], loss: Callable[[list[int]], Tensor], ba
         NoResources: the disk is full; the checkpoint before stays whole.
         UserError: the loss is not a number; the batch is saved beside the checkpoint and named.
     """
-    optimizer = torch.optim.AdamW(_groups(parameters, config.weight_decay), lr=learning_rate, foreach=True)
+    away = any(p.device.type != "cpu" for p in parameters.values())
+    optimizer = torch.optim.AdamW(_groups(parameters, config.weight_decay), lr=learning_rate, foreach=not away,
+                                  fused=away)
     accumulate = max(config.accumulate, team.size())
     per_epoch = max(1, -(-len(batches.epoch(0)) // accumulate))
     total = per_epoch * config.epochs
@@ -148,9 +150,9 @@ def train(parameters: dict[str, Tensor], loss: Callable[[list[int]], Tensor], ba
                     torch.manual_seed((seed * 1_000_003 + state.step) * accumulate + at)
                     value = loss(rows) / len(parts)
                     numbers.append((float(value.detach()), rows))
-                    if not math.isfinite(numbers[-1][0]):
-                        break
                     value.backward()  # type: ignore[no-untyped-call]
+                if team.parted() and len(numbers) < -(-len(parts) // team.size()):  # the others need its part
+                    (0 * loss(parts[0])).backward()  # type: ignore[no-untyped-call]
                 found = [one for some in team.all_told(numbers) for one in some]
                 if bad := next((one for one in found if not math.isfinite(one[0])), None):
                     raise _broken(*bad, state, folder)
@@ -175,7 +177,7 @@ def train(parameters: dict[str, Tensor], loss: Callable[[list[int]], Tensor], ba
             mode(False)
             give_back_memory()  # batches of ever other lengths leave holes in the heap
             with average.shown():
-                figure, others = team.told(validate() if team.leads() else (None, {}))
+                figure, others = team.told(validate() if team.leads() or team.parted() else (None, {}))
             if figure is not None:
                 progress.metric(work, validation=figure)
             with held_back():
@@ -214,7 +216,10 @@ def _handed_on(state: State, average: Average, best: dict[str, Tensor],
     if not team.leads():
         copy(values, average.parameters)
         copy(averaged, average.values)
-        optimizer.state.update({average.parameters[name]: kept for name, kept in slots.items() if kept})
+        for name, kept in slots.items():
+            if kept:
+                p = average.parameters[name]
+                optimizer.state[p] = {kind: value.to(p.device) for kind, value in kept.items()}
     return state, best
 
 
@@ -275,14 +280,14 @@ def _write(temporary: Path, state: State, average: Average, best: dict[str, Tens
            optimizer: torch.optim.Optimizer) -> None:
     temporary.mkdir(parents=True)
     names = {id(p): name for name, p in average.parameters.items()}
-    tensors = {f"weight/{name}": p.detach().contiguous() for name, p in average.parameters.items()}
+    tensors = {f"weight/{name}": p.detach().cpu().contiguous() for name, p in average.parameters.items()}
     if average.decay:
-        tensors |= {f"{AVERAGE}/{name}": p.contiguous() for name, p in average.values.items()}
+        tensors |= {f"{AVERAGE}/{name}": p.cpu().contiguous() for name, p in average.values.items()}
     for parameter, slots in optimizer.state.items():
         for kind in SLOTS:
-            tensors[f"{kind}/{names[id(parameter)]}"] = slots[kind].contiguous()
+            tensors[f"{kind}/{names[id(parameter)]}"] = slots[kind].cpu().contiguous()
     save_file(tensors, temporary / WEIGHTS)
-    save_file({k: v.contiguous() for k, v in best.items()}, temporary / BEST)
+    save_file({k: v.cpu().contiguous() for k, v in best.items()}, temporary / BEST)
     (temporary / STATE).write_text(json.dumps(asdict(state)))
     for file in temporary.iterdir():
         with file.open("rb") as opened:
@@ -299,7 +304,7 @@ def _load(folder: Path, average: Average,
                 parameter.copy_(tensors[f"weight/{name}"])
                 if average.decay:
                     average.values[name].copy_(tensors[f"{AVERAGE}/{name}"])
-                slots = {kind: value for kind, value in (
+                slots = {kind: value.to(parameter.device) for kind, value in (
                     (kind, tensors.get(f"{kind}/{name}")) for kind in SLOTS) if value is not None}
                 if slots:
                     optimizer.state[parameter] = slots

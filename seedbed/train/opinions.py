@@ -20,7 +20,7 @@ from ..models.backbone import TOKENS_PER_BATCH, Backbone, by_length
 from ..models.folder import open_folder
 from ..models.teacher import Soft
 from ..models.template import Row
-from ..models.vocabulary import TOKENS, Vocabulary
+from ..models.vocabulary import Vocabulary, at_once
 from ..progress import SILENT, Progress
 from .boundary import reserve
 from .student import Student
@@ -91,19 +91,21 @@ def ask(model: Student, opinions: Opinions, words: int, progress: Progress = SIL
     for some in by_length([len(model.rows[place].ids) for place in places], TOKENS_PER_BATCH):
         mine = [places[i] for i in some]
         read = model.words(mine)
-        to = np.array([opinions.spans[place][0] for place in mine])[read.owners.numpy()] + read.places.numpy()
-        nats = torch.zeros(len(mine), dtype=torch.float64)
-        for at in range(0, len(to), TOKENS):
-            part = slice(at, at + TOKENS)
+        owners, order = read.owners.cpu().numpy(), read.places.cpu().numpy()
+        to = np.array([opinions.spans[place][0] for place in mine])[owners] + order
+        nats = read.vectors.new_zeros(len(mine), dtype=torch.float64)
+        block = at_once(read.vectors.device)
+        for at in range(0, len(to), block):
+            part = slice(at, at + block)
             logs = model.vocabulary.logits(read.vectors[part])[:, :words].log_softmax(-1)
             own = logs.gather(1, read.targets[part, None])[:, 0]
             nats.index_add_(0, read.owners[part], -own.double())
             best = logs.topk(k)
             logs.scatter_(1, best.indices, -torch.inf)
             rest = torch.stack((logs.logsumexp(-1), (logs / opinions.temperature).logsumexp(-1)), 1)
-            opinions.table["words"][to[part]] = best.indices.numpy()
-            opinions.table["logs"][to[part]] = best.values.numpy()
-            opinions.table["rest"][to[part]] = rest.clamp(min=-60_000).numpy()  # fp16 ends there; none is left
+            opinions.table["words"][to[part]] = best.indices.cpu().numpy()
+            opinions.table["logs"][to[part]] = best.values.cpu().numpy()
+            opinions.table["rest"][to[part]] = rest.clamp(min=-60_000).cpu().numpy()  # fp16 ends there; none is left
         opinions.nats.update(zip(mine, nats.tolist(), strict=True))
         progress.advance(work, len(mine))
     progress.done(work)

@@ -13,21 +13,30 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from ..errors import UserError
 from ..models.adapters import save_adapter
 from ..models.backbone import TOKENS_PER_BATCH, Backbone, by_length
 from ..models.teacher import Soft
 from ..models.template import Row
 from ..models.vocabulary import Vocabulary
 from ..progress import SILENT, Progress
+from ..settings import settings
 from . import team
+from .average import copy
 from .config import TextConfig
 from .forecast import Forecast, forecast
 from .lesson import Session
 from .loop import Batches, Trained, train
 from .trainable import Adapted, Trainable, Whole
 
-LORA_RATE, WHOLE_RATE = 5e-4, 5e-5
-"""Peak learning rates when none is given; docs/LOG.md has what was tried."""
+LORA_RATE, WHOLE_RATE, WIDTH = 2e-3, 5e-5, 576
+"""Peak learning rates when none is given, measured on SmolLM2-135M, whose width that is (docs/LOG.md)."""
+
+
+def rate(method: str, width: int) -> float:
+    """The peak learning rate when none is given. Wide models take smaller ones for adapters: width ** -0.775
+    (Schulman et al. 2025, "LoRA without regret")."""
+    return WHOLE_RATE if method == "full" else LORA_RATE * min(1.0, (WIDTH / width) ** 0.775)
 
 
 @dataclass(frozen=True)
@@ -78,11 +87,10 @@ class Student:
         """The learned tokens of the rows at these positions."""
         hidden = self.body.vectors(places, pool=False)                        # [rows, tokens, width]
         found = [[i for i, learned in enumerate(self.rows[place].learned) if learned and i] for place in places]
-        owners = torch.tensor([number for number, mine in enumerate(found) for _ in mine], dtype=torch.long)
-        at = torch.tensor([i for mine in found for i in mine], dtype=torch.long)
-        targets = torch.tensor([self.rows[place].ids[i] for place, mine in zip(places, found, strict=True)
-                                for i in mine], dtype=torch.long)
-        order = torch.tensor([number for mine in found for number in range(len(mine))], dtype=torch.long)
+        owners, at, targets, order = (torch.tensor(one, dtype=torch.long, device=hidden.device) for one in (
+            [number for number, mine in enumerate(found) for _ in mine], [i for mine in found for i in mine],
+            [self.rows[place].ids[i] for place, mine in zip(places, found, strict=True) for i in mine],
+            [number for mine in found for number in range(len(mine))]))
         return Words(hidden[owners, at - 1], targets, owners, order)          # a token is told by the one before it
 
     def losses(self, places: Sequence[int], smoothing: float = 0.0,
@@ -96,9 +104,9 @@ class Student:
         return self.vocabulary.losses(words.vectors, words.targets, smoothing, soft), words.owners
 
     def sums(self, places: Sequence[int]) -> Tensor:
-        """Cross-entropy of each row in nats, summed over its learned tokens. [rows]"""
+        """Cross-entropy of each row in nats, summed over its learned tokens. [rows], on the CPU"""
         each, owners = self.losses(places)
-        return each.new_zeros(len(places)).index_add(0, owners, each)
+        return each.new_zeros(len(places)).index_add(0, owners, each).cpu()
 
     @torch.no_grad()
     def judge(self, places: Sequence[int], progress: Progress = SILENT, work: str = "",
@@ -113,7 +121,8 @@ class Student:
         for some in by_length([len(self.rows[i].ids) for i in places], TOKENS_PER_BATCH):
             mine = [places[i] for i in some]
             each, owners = self.losses(mine, soft=soft(mine) if soft else None)
-            nats[some] = torch.zeros(len(some), dtype=torch.float64).index_add_(0, owners, each.double()).numpy()
+            sums = each.new_zeros(len(some), dtype=torch.float64).index_add_(0, owners, each.double())
+            nats[some] = sums.cpu().numpy()
             progress.advance(work, len(some))
         progress.done(work)
         return Losses(nats, np.array([self.rows[i].count for i in places], np.int64))
@@ -198,9 +207,9 @@ def _whole(backbone: Backbone, rows: Sequence[list[int]], session: Session) -> W
     return Whole(backbone, rows, session, session.config.train_layers)
 
 
-METHODS: dict[str, tuple[Callable[[Backbone, Sequence[list[int]], Session], Trainable], float]] = {
-    "lora": (Adapted, LORA_RATE), "qlora": (Adapted, LORA_RATE), "full": (_whole, WHOLE_RATE)}
-"""By name: what is trained of a model, and the peak learning rate."""
+METHODS: dict[str, Callable[[Backbone, Sequence[list[int]], Session], Trainable]] = {
+    "lora": Adapted, "qlora": Adapted, "full": _whole}
+"""By name: what is trained of a model."""
 
 
 def teach(lesson: Lessons, objective: Objective) -> Tuned:
@@ -210,6 +219,10 @@ def teach(lesson: Lessons, objective: Objective) -> Tuned:
         Late: the time budget does not allow a training that is worth its name.
     """
     # what other processes learn, which train along, is thrown away
+    if lesson.config.shard and (lesson.method != "lora" or settings().processes == 1):
+        raise UserError("--shard shares the frozen layers out among several processes" + (
+            ", and there is one." if lesson.method == "lora" else f", which --method {lesson.method} does not do."),
+            "Leave it out, or start several with torchrun and take --method lora.")
     with team.sharing(replace(lesson, progress=SILENT, folder=None, adapter=None), objective):
         return _teach(lesson, objective)
 
@@ -219,10 +232,11 @@ def _teach(lesson: Lessons, objective: Objective) -> Tuned:
     torch.manual_seed(lesson.seed)
     backbone = Backbone.open(lesson.base, vocabulary=True, max_tokens=config.max_tokens, nf4=lesson.method == "qlora")
     vocabulary = Vocabulary(backbone)
-    make, rate = METHODS[lesson.method]
     rows = objective.rows
-    body = make(backbone, [row.ids for row in rows], lesson)
+    body = METHODS[lesson.method](backbone, [row.ids for row in rows], lesson)
     student = Student(backbone, body, vocabulary, rows)
+    if config.shard:
+        team.part(backbone.layers, body.parameters.values())
     before = student.judge(objective.judged if lesson.compare else (), lesson.progress, "judge the model as it is")
     objective.prepare(student)
 
@@ -233,19 +247,26 @@ def _teach(lesson: Lessons, objective: Objective) -> Tuned:
     def validate() -> tuple[float | None, dict[str, float]]:
         return objective.validate(student)
 
-    said = Forecast(0.0, 0.0) if not team.leads() else forecast(
+    said = Forecast(0.0, 0.0) if not (team.leads() or config.shard) else forecast(
         body.parameters, body.boundary, loss, objective.batches, lesson, begun=begun, epochs=config.epochs,
         judged=objective.held)
     body.boundary.fill(progress=lesson.progress)
-    done = train(body.parameters, loss, objective.batches, validate, config, seed=lesson.seed,
-                 learning_rate=config.learning_rate or rate * objective.pace, mode=backbone.train, work="fine-tune",
-                 folder=lesson.checkpoint, deadline=lesson.deadline, progress=lesson.progress)
+    peak = config.learning_rate or rate(lesson.method, backbone.width) * objective.pace
+    done = train(body.parameters, loss, objective.batches, validate, config, seed=lesson.seed, learning_rate=peak,
+                 mode=backbone.train, work="fine-tune", folder=lesson.checkpoint, deadline=lesson.deadline,
+                 progress=lesson.progress)
     spent = time.monotonic() - begun + done.earlier
     after = student.judge(objective.judged, lesson.progress, "judge the tuned model")
     more = objective.finish(student)
     if lesson.adapter is not None and isinstance(body, Adapted):
         save_adapter(body.model, lesson.adapter)
     trained = sum(p.numel() for p in body.parameters.values())
-    body.finish()
+    if config.shard and team.leads():  # a merged model is whole
+        values = {name: p.detach() for name, p in body.parameters.items()}
+        backbone = Backbone.open(lesson.base, vocabulary=True, max_tokens=config.max_tokens)
+        body = METHODS[lesson.method](backbone, [], lesson)
+        copy(values, body.parameters)
+    if team.leads():
+        body.finish()
     return Tuned(backbone, before, after, sum(p.numel() for p in backbone.root.parameters()), trained, done,
                  said.seconds(done.epochs), spent, more)

@@ -14,9 +14,10 @@ from typing import Any, TypeVar, cast
 
 import torch
 import torch.distributed as dist
-from torch import Tensor
+from torch import Tensor, nn
 
 from ..errors import UserError
+from ..models.runtime import runtime
 from ..settings import settings
 
 T = TypeVar("T")
@@ -32,7 +33,8 @@ def join() -> bool:
         return False
     if not dist.is_initialized():
         try:
-            dist.init_process_group("gloo", timeout=timedelta(days=7))  # the leader may read and answer for long
+            backend = "gloo" if runtime().device.type == "cpu" else "cpu:gloo,cuda:nccl"  # a GPU for each process
+            dist.init_process_group(backend, timeout=timedelta(days=7))  # the leader may read and answer for long
         except (RuntimeError, ValueError) as problem:
             raise UserError(f"The other processes cannot be reached: {str(problem).splitlines()[0]}.",
                             "Check --main_process_ip and --main_process_port on every machine.") from problem
@@ -42,6 +44,8 @@ def join() -> bool:
 class _Work:
     shared = False
     """What is being done now is done by all."""
+    parted = False
+    """Each holds a part of the layers alone."""
 
 
 def size() -> int:
@@ -67,7 +71,30 @@ def sharing(*order: Any) -> Iterator[None]:
     try:
         yield
     finally:
-        _Work.shared = False
+        _Work.shared = _Work.parted = False
+
+
+def part(layers: Iterable[nn.Module], trained: Iterable[Tensor]) -> None:
+    """Share the frozen weights of layers out: each process keeps its part, and has the others' only while a layer is
+    passed through. From then on all must make the same passes, forward and backward.
+
+    That is stage 3 of Rajbhandari et al. 2020, "ZeRO", for what is frozen (torch calls it FSDP); what is trained
+    stays whole in every process.
+    """
+    from torch.distributed.device_mesh import init_device_mesh
+    from torch.distributed.fsdp import fully_shard
+
+    own = {id(p) for p in trained}
+    for layer in layers:
+        mesh = init_device_mesh(next(layer.parameters()).device.type, (size(),))
+        fully_shard(layer, mesh=mesh, reshard_after_forward=True,
+                    ignored_params={p for p in layer.parameters() if id(p) in own})
+    _Work.parted = True
+
+
+def parted() -> bool:
+    """Whether each process holds a part of the layers alone, so that all must pass through them together."""
+    return _Work.parted
 
 
 def _sent(value: Any) -> Any:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..progress import Progress
-from .config import TuneConfig
+from .config import TuneConfig, write
 
 if TYPE_CHECKING:
     from ..data.dataset import Dataset
@@ -22,6 +22,8 @@ TASK = "task.json"
 """The file in a model's folder that says how it wants to be asked."""
 MOST_TOKENS, SPARE = 1024, 1.5
 """An answer ends at so many tokens, and at so many times the longest reference's."""
+TESTED = "tested.jsonl"
+"""The file in a run folder with the test rows that were answered, and the answers before and after."""
 SAMPLES, SHOWN = 20, 2_000
 """Rows that are kept with their answers, and characters of each text."""
 
@@ -71,29 +73,38 @@ class Exam:
 
     Args:
         task: asks and scores.
+        ids: of the rows.
         asked: the turns before each answer.
         inputs, references: what was asked, without the instruction, and what should be written.
         baseline: answers that need no model.
+        unit: number of each row's unit: rows of one document are alike.
         most: tokens of an answer.
     """
 
     task: Write
+    ids: list[str]
     asked: list[list[dict[str, Any]]]
     inputs: list[str]
     references: list[str]
     baseline: list[str]
+    unit: list[int]
     most: int
 
-    def judge(self, base: Path, tuned: Path, seed: int, progress: Progress) -> tuple[list[Figure], list[Sample]]:
-        """Figures and some rows with their answers, of two model folders."""
+    def judge(self, base: Path, tuned: Path, run: Path, seed: int,
+              progress: Progress) -> tuple[list[Figure], list[Sample]]:
+        """Figures and some rows with their answers, of two model folders; the run's folder gets all of them."""
         from ..evaluate.answers import figures
         from ..evaluate.figures import Sample
 
         before, after = (self._answers(folder, progress, whose) for folder, whose in (
             (base, "the model as it was"), (tuned, "the tuned model")))
+        write(run / TESTED, "".join(json.dumps(
+            {"id": i, "asked": a, "reference": r, "before": b, "after": c}, ensure_ascii=False) + "\n"
+            for i, a, r, b, c in zip(self.ids, self.asked, self.references, before, after, strict=True)))
         samples = [Sample(asked=a[:SHOWN], reference=r[:SHOWN], before=b[:SHOWN], after=c[:SHOWN])
                    for a, r, b, c in list(zip(self.inputs, self.references, before, after, strict=True))[:SAMPLES]]
-        return figures(self.task, before, after, self.references, self.inputs, self.baseline, seed=seed), samples
+        return figures(self.task, before, after, self.references, self.inputs, self.baseline, unit=self.unit,
+                       seed=seed), samples
 
     def _answers(self, folder: Path, progress: Progress, whose: str) -> list[str]:
         from ..engines.many import answers
@@ -115,6 +126,7 @@ def exam(task: Write, config: TuneConfig, dataset: Dataset, longest: int) -> Exa
     import numpy as np
 
     from ..data.conversations import conversations
+    from ..data.split import units_of
     from ..tasks.write import question_and_answer
 
     part = dataset.part("test")
@@ -122,15 +134,18 @@ def exam(task: Write, config: TuneConfig, dataset: Dataset, longest: int) -> Exa
         rng = np.random.default_rng(config.seed)
         part = part.take(sorted(rng.choice(len(part), config.answered, replace=False).tolist()))
     # An answer that calls a tool is no text, and one after which others follow would be judged twice.
-    some = [one for one in conversations(part) if one.messages and one.messages[-1]["role"] == "assistant"
-            and not one.tools and one.messages[-1]["content"].strip()]
+    kept = {id: one for id, one in zip(part.column("id"), conversations(part), strict=True)
+            if one.messages and one.messages[-1]["role"] == "assistant" and not one.tools
+            and one.messages[-1]["content"].strip()}
+    some = list(kept.values())
+    units = dict(zip(part.column("id"), units_of(part, None).tolist(), strict=True))
     learned = [pair for pair in _pairs(dataset.part("train")) if pair[1]]
     if len(some) < 2 or not learned:
         return None
     inputs, references = ([pair[side] for pair in map(question_and_answer, some)] for side in (0, 1))
-    return Exam(task, [list(one.messages[:-1]) for one in asked_as(task, config, some)], inputs, references,
-                task.baseline(inputs, [asked for asked, _ in learned], [answer for _, answer in learned]),
-                min(MOST_TOKENS, 8 + round(SPARE * longest)))
+    return Exam(task, list(kept), [list(one.messages[:-1]) for one in asked_as(task, config, some)], inputs,
+                references, task.baseline(inputs, [asked for asked, _ in learned], [answer for _, answer in learned]),
+                [units[id] for id in kept], min(MOST_TOKENS, 8 + round(SPARE * longest)))
 
 
 def remember(task: Write, folder: Path) -> None:

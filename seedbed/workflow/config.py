@@ -74,8 +74,17 @@ class TuneConfig:
     language: str | None = option(None, "What to translate into, by name or code; told from the rows when not said.")
     from_language: str | None = option(None, "What to translate from; told from the rows when not said.")
     schema: Path | None = option(None, "File with the JSON schema of what is extracted; derived when not said.")
+    long_rows: str = option("cut", "Rows of tasks that write, when longer than --max-tokens. cut: their end goes, "
+                                   "and rows of whose answer nothing stays are left out; drop: all are; refuse: they "
+                                   "are an error.",
+                            choices=("cut", "drop", "refuse"))
     answered: int = option(100, "Test rows that are answered before and after, to score the answers; 0 is none.",
                            minimum=0)
+    judge: str | None = option(None, "Ask a judge model too which answers are better: the URL of a server with "
+                                     "OpenAI's chat completions. The test rows are sent there.")
+    judge_model: str | None = option(None, "The judge's name on that server; needed if it has several.")
+    judge_tokens: int = option(16, "Most tokens of the judge's reply; one that thinks first needs 1000 or more.",
+                               minimum=1)
     fim: float = option(0.5, "Share of the windows of source files that are learned with a gap (fill-in-the-middle), "
                              "where the model has the tokens; 0 is none.", minimum=0, maximum=1)
     group: str | None = option(None, "Column whose rows with the same value stay in one split.")
@@ -92,6 +101,9 @@ class TuneConfig:
 WRITER = "smollm2-135m-instruct"
 USUAL = {"entities": "all-minilm-l6-v2", "embed": "all-minilm-l6-v2"}
 """The base model of each task that does not write, when none is named; all others have `WRITER`."""
+ELSEWHERE = {"ask": ("pretrain",), "answer": ("pretrain",), **dict.fromkeys(
+    ("schema", "language", "from_language"), (*USUAL, "prefer", "pretrain"))}
+"""Options that these tasks do not have."""
 Config = TypeVar("Config", RunConfig, TuneConfig, TrainConfig, TextConfig)
 Main = TypeVar("Main", RunConfig, TuneConfig)
 Training = TypeVar("Training", TrainConfig, TextConfig)
@@ -130,6 +142,8 @@ def check(run: Main, training: Training) -> tuple[Main, Training]:
     run, training = checked(type(run), vars(run)), checked(type(training), vars(training))
     seconds(run.budget)
     if isinstance(run, TuneConfig):
+        if run.prefer and run.task == "chat":
+            run = dataclasses.replace(run, task="prefer")
         run = dataclasses.replace(run, model=run.model or USUAL.get(run.task, WRITER))
         _tune(run, training)
     else:
@@ -152,6 +166,14 @@ def _tune(run: TuneConfig, training: LoopConfig) -> None:
     if run.method == "qlora" and training.adapter == "dora":
         raise UserError("--method qlora and --adapter dora do not go together: DoRA scales weights as wholes, and "
                         "there they are at 4 bits.", "Take --adapter rslora, or --method lora.")
+    if run.prefer and run.task != "prefer":
+        raise UserError(f"--prefer was given together with --task {run.task}.",
+                        "Leave one of them out: what is preferred is a task of its own.")
+    if run.method == "qlora" and run.task in USUAL:
+        raise UserError(f"--task {run.task} is not trained on weights at 4 bits.", "Take --method lora or full.")
+    for name, tasks in ELSEWHERE.items():
+        if getattr(run, name) is not None and run.task in tasks:
+            raise UserError(f"--task {run.task} takes no --{name.replace('_', '-')}.", "Leave it out.")
     if run.search is not None:
         from .search import limit, need
 
@@ -160,12 +182,22 @@ def _tune(run: TuneConfig, training: LoopConfig) -> None:
             if other:
                 raise UserError(f"--search was given together with {name}.", "Leave one of them out.")
         need()
+    if run.judge:
+        from .judging import server
+
+        if run.task in (*USUAL, "prefer", "pretrain") or run.answered < 2:
+            what = f"--task {run.task}" if run.answered > 1 else f"--answered {run.answered}"
+            raise UserError(f"--judge was given together with {what}, and there will be no answers to judge.",
+                            "Leave it out, or take a task that writes and --answered 2 or more.")
+        server(run).close()  # a URL that may not be used is told before the training
     if run.teacher is None:
-        if run.distill != TuneConfig.distill:
-            raise UserError(f"--distill {run.distill} was given without a teacher.", "Name one: --teacher MODEL")
-    elif run.task in (*USUAL, "prefer"):
+        for name in ("distill", "teacher_model", "draws", "agreement", "answer_tokens"):
+            if (value := getattr(run, name)) != getattr(TuneConfig, name):
+                raise UserError(f"--{name.replace('_', '-')} {value} was given without a teacher.",
+                                "Name one: --teacher MODEL")
+    elif run.task in (*USUAL, "prefer", "pretrain"):
         raise UserError(f"--teacher was given together with --task {run.task}, which no teacher helps with here.",
-                        "Leave it out, or take a task that writes.")
+                        "Leave it out, or take a task that answers.")
     elif "://" in run.teacher and run.distill != "text":
         raise UserError(f"A teacher behind a URL gives text, and --distill {run.distill} needs its probabilities of "
                         "each word.", "Learn from its text: --distill text")
@@ -200,45 +232,33 @@ def seconds(text: str | None) -> float | None:
     return float(match[1]) * {"": 1, "s": 1, "m": 60, "h": 3600}[match[2]]
 
 
+def typed(delimiter: str | None) -> str | None:
+    """What stands between columns, as it may be typed: a tab by its name."""
+    return "\t" if delimiter in ("tab", "\\t") else delimiter
+
+
+class At:
+    """A file or folder in a run folder."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def __get__(self, folder: RunFolder, kind: type) -> Path:
+        return folder.path / self.name
+
+
 @dataclass(frozen=True)
 class RunFolder:
     """The layout of a run folder. With `config.yaml` it is a run: that file is written when the splits are frozen."""
 
     path: Path
 
-    @property
-    def config(self) -> Path:
-        return self.path / "config.yaml"
-
-    @property
-    def result(self) -> Path:
-        return self.path / "result.json"
-
-    @property
-    def health(self) -> Path:
-        return self.path / "health.json"
-
-    @property
-    def metrics(self) -> Path:
-        return self.path / "metrics.jsonl"
-
-    @property
-    def report(self) -> Path:
-        return self.path / "report.html"
-
-    @property
-    def bundle(self) -> Path:
-        return self.path / "bundle"
-
-    @property
-    def model(self) -> Path:
-        """A model that writes, as transformers opens it."""
-        return self.path / "model"
-
-    @property
-    def adapter(self) -> Path:
-        """The same as what it adds to its base, as PEFT opens it."""
-        return self.path / "adapter"
+    config, result, health = At("config.yaml"), At("result.json"), At("health.json")
+    metrics, report, bundle = At("metrics.jsonl"), At("report.html"), At("bundle")
+    model = At("model")
+    """A model that writes, as transformers opens it."""
+    adapter = At("adapter")
+    """The same as what it adds to its base, as PEFT opens it."""
 
     def candidate(self, name: str) -> Path:
         return self.path / "candidates" / name

@@ -3,25 +3,32 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
-from ..errors import DataError, NoResources
-from ..machine import memory_to_plan_for
+from ..errors import DataError, UserError
 from ..progress import Progress
 from ..train.config import TextConfig
-from .config import Job, TuneConfig, seconds
-from .prepare import TAB
+from .config import Job, TuneConfig, seconds, typed
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from ..data.dataset import Dataset
     from ..data.read import Reading
     from ..evaluate.figures import Figure, Sample
+    from ..train.embed import Embedder
+    from ..train.entities import Marker
+    from ..train.student import Tuned
 
 TuneJob = Job[TuneConfig, TextConfig]
 L = TypeVar("L")
+Losses = tuple["NDArray[np.float64]", "NDArray[Any]"]
+"""Of each independent unit of the validation rows the summed loss, and what the sum is divided by. [units] each"""
 
 
 @dataclass(frozen=True)
@@ -41,16 +48,30 @@ class Learned:
     samples: list[Sample] = field(default_factory=list)
     answers: dict[str, int] = field(default_factory=dict)
 
+    @classmethod
+    def of(cls, done: Tuned | Marker | Embedder, figures: list[Figure], verdict: str, tokens: dict[str, int],
+           judged: int, samples: Sequence[Sample] = ()) -> Learned:
+        """The same from what a training gave back, which holds the model and may be forgotten then."""
+        return cls(figures, verdict, done.trained.note, tokens, judged, done.parameters, done.trained_parameters,
+                   done.trained.history, done.predicted_seconds, done.training_seconds, list(samples))
 
-class Course(Protocol[L]):
+
+class Course(ABC, Generic[L]):
     """One kind of task, from rows to a tuned model.
 
     Args:
         metric: name of the figure that leads.
+        tried: values of options that `--search` tries beside learning rate, rank and layers. The validation loss
+            must mean the same whatever they are.
     """
 
     metric: str
+    tried: Mapping[str, Sequence[int]] = {}
 
+    def __init__(self, task: str) -> None:
+        self.task = task
+
+    @abstractmethod
     def read(self, source: str, config: TuneConfig, progress: Progress) -> tuple[Dataset, dict[str, Any]]:
         """The rows with their splits; and what was said of them: `form`, `read`, `skipped`."""
 
@@ -60,17 +81,28 @@ class Course(Protocol[L]):
         Raises:
             UserError: the model cannot do the task.
         """
+        from ..catalog.cards import card
+        from ..catalog.fetch import pull
 
+        base = card(job.config.model)
+        if base.architecture is not None and base.architecture.family == "t5":
+            raise UserError(f"{base.id} is an encoder-decoder, which --task {self.task} does not take.",
+                            "Take an encoder, such as all-minilm-l6-v2.")
+        return pull(base, job.progress)
+
+    @abstractmethod
     def lesson(self, job: TuneJob, dataset: Dataset, model: Path) -> L:
         """The rows as the model reads them.
 
         Raises:
-            DataError: a row cannot be learned from. NoResources: training on them will not fit the memory.
+            DataError: a row cannot be learned from.
         """
 
+    @abstractmethod
     def memory(self, job: TuneJob, lesson: L) -> int | None:
         """Bytes predicted for the training; None where the card does not state the model's shape."""
 
+    @abstractmethod
     def learn(self, job: TuneJob, dataset: Dataset, lesson: L, model: Path, adapter: Path,
               progress: Progress) -> Learned:
         """Train, judge, and save to these two folders (the second only where there is an adapter).
@@ -79,13 +111,21 @@ class Course(Protocol[L]):
             Late: the time budget does not allow a training that is worth its name.
         """
 
+    @abstractmethod
+    def trial(self, job: TuneJob, dataset: Dataset, lesson: L) -> Losses:
+        """Train, and judge by the validation rows alone: the loss that training is stopped by."""
+
+    @abstractmethod
+    def rate(self, job: TuneJob, lesson: L) -> float:
+        """Peak learning rate when none is given."""
+
 
 def sources(source: str, config: TuneConfig) -> dict[str, Any]:
     """What every reader is told: the file, or one for each split; its columns, groups, encoding."""
     given = {"train": source, "validation": config.validation, "test": config.test}
     named = {name: one for name, one in given.items() if one}
     return {"source": named if len(named) > 1 else source, "group": config.group, "encoding": config.encoding,
-            "delimiter": TAB.get(config.delimiter or "", config.delimiter)}
+            "delimiter": typed(config.delimiter)}
 
 
 def said_of(reading: Reading, progress: Progress, more: str = "") -> dict[str, Any]:
@@ -98,6 +138,22 @@ def said_of(reading: Reading, progress: Progress, more: str = "") -> dict[str, A
     return {"form": reading.detected["form"], "skipped": reading.skipped, "read": reading.read}
 
 
+def divided(dataset: Dataset, config: TuneConfig, shares: tuple[float, float, float], progress: Progress,
+            kin: Sequence[int] | None = None) -> Dataset:
+    """The rows with their splits.
+
+    Args:
+        shares: of training, validation and test rows, where no test file is given.
+        kin: rows of one number stay together; near duplicates, when not told.
+    """
+    from ..data import duplicates
+    from ..data.split import split
+
+    if kin is None:
+        kin = duplicates.find(dataset.texts, seed=config.seed, progress=progress).near.tolist()
+    return split(dataset, fractions=(0.9, 0.1, 0.0) if config.test else shares, seed=config.seed, clusters=kin)
+
+
 def session(job: TuneJob, model: Path) -> dict[str, Any]:
     """What every lesson is told: where and how it is trained, and by when."""
     budget = seconds(job.config.budget)
@@ -105,18 +161,25 @@ def session(job: TuneJob, model: Path) -> dict[str, Any]:
             "progress": job.progress, "deadline": None if budget is None else time.monotonic() + budget}
 
 
-def fit(job: TuneJob, need: int | None, flags: str) -> None:
-    """Raises NoResources where training will not fit the memory.
+def foretold(job: TuneJob, tokens: int, longest: int, *, labels: int | None = None,
+             logit_tokens: int | None = None) -> int | None:
+    """Bytes to train the job's model; None where its card does not state the shape.
 
     Args:
-        need: bytes; None where they cannot be foretold.
-        flags: what to lower.
+        tokens, longest: of one step, and of one text in it.
+        labels, logit_tokens: as `catalog.memory.to_train` takes them.
     """
-    free = memory_to_plan_for()
-    if need is not None and need > free:
-        raise NoResources(
-            f"{job.config.model} needs about {need / 1e9:.1f} GB of memory to train, {free / 1e9:.1f} GB are free.",
-            f"Lower {flags}, or take a smaller model.")
+    from ..catalog import memory
+    from ..catalog.cards import card
+    from ..models.runtime import runtime
+
+    base, config = card(job.config.model), job.training
+    if base.architecture is None:
+        return None
+    step = memory.Step(tokens, longest, config.train_layers, config.rank, config.checkpointing)
+    return memory.to_train(base, cast(memory.Method, job.config.method),
+                           "fp32" if str(runtime().dtype) == "torch.float32" else "bf16", step, labels=labels,
+                           logit_tokens=logit_tokens)
 
 
 def enough(learn: int, judge: int) -> None:
@@ -127,42 +190,9 @@ def enough(learn: int, judge: int) -> None:
                         "Give 20 rows or more, or at least 2 of your own to judge by with --test.")
 
 
-def _writing(task: str) -> Callable[[], Course[Any]]:
-    def make() -> Course[Any]:
-        from .writing import WritingCourse
-        return WritingCourse(task)
-    return make
+def by_unit(units: Sequence[int] | NDArray[np.int64], part: NDArray[Any], whole: NDArray[Any]) -> Losses:
+    """Losses of rows that stand or fall together as one."""
+    import numpy as np
 
-
-def _pretraining() -> Course[Any]:
-    from .pretraining import PretrainingCourse
-    return PretrainingCourse()
-
-
-def _marking() -> Course[Any]:
-    from .marking import MarkingCourse
-    return MarkingCourse()
-
-
-def _embedding() -> Course[Any]:
-    from .embedding import EmbeddingCourse
-    return EmbeddingCourse()
-
-
-def _preferring() -> Course[Any]:
-    from .preferring import PreferenceCourse
-    return PreferenceCourse()
-
-
-def course_of(config: TuneConfig) -> Course[Any]:
-    """The course of a job: that of its task, or of a teacher."""
-    if config.teacher:
-        from .distilling import course
-        return course(config)
-    return COURSES[config.task]()
-
-
-COURSES: dict[str, Callable[[], Course[Any]]] = {
-    **{task: _writing(task) for task in ("chat", "summarize", "translate", "extract", "complete")},
-    "entities": _marking, "embed": _embedding, "prefer": _preferring, "pretrain": _pretraining}
-"""By the task's name."""
+    place = np.unique(units, return_inverse=True)[1]
+    return np.bincount(place, part).astype(np.float64), np.bincount(place, whole)

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from ..engines.remote import Remote
     from ..engines.sampling import Sampling
     from ..evaluate.figures import Figure
-    from ..models.template import Row, Template
+    from ..models.template import Row
     from ..tasks.write import Write
     from ..train.distill import FromTeacher
     from ..train.student import Tuned
@@ -34,11 +34,6 @@ TOGETHER = 16
 """Questions that a teacher on this machine answers before they are written down."""
 WARM = 0.8
 """Temperature at which several answers to a question are drawn; a single one is the likeliest."""
-
-
-def course(config: TuneConfig) -> WritingCourse:
-    """The course of a job that names a teacher."""
-    return TextCourse(config.task) if config.distill == "text" else LogitsCourse(config.task)
 
 
 class LogitsCourse(WritingCourse):
@@ -71,16 +66,16 @@ class LogitsCourse(WritingCourse):
         return FromTeacher(**vars(plain), teacher=folder, policy=job.config.distill == "policy", asked=asked,
                            answer_tokens=job.config.answer_tokens)
 
-    def teach(self, lesson: FromTeacher) -> tuple[Tuned, Callable[[list[Figure]], list[Figure]]]:
+    def teach(self, lesson: FromTeacher) -> tuple[Tuned, Callable[[list[Figure], list[int]], list[Figure]]]:
         from ..evaluate.writing import divergence, with_teacher
         from ..train.distill import distill
 
         done = distill(lesson)
         nats, apart, tokens = done.nats, done.tuned.more["divergence"], done.tuned.before.tokens
 
-        def completed(figures: list[Figure]) -> list[Figure]:
-            loss, *others = with_teacher(figures, nats, tokens)
-            return [loss, divergence(*apart, tokens), *others]
+        def completed(figures: list[Figure], unit: list[int]) -> list[Figure]:
+            loss, *others = with_teacher(figures, nats, tokens, unit)
+            return [loss, divergence(*apart, tokens, unit), *others]
         return done.tuned, completed
 
 
@@ -106,6 +101,14 @@ class TextCourse(WritingCourse):
 
     asks = True
 
+    def reader(self, config: TuneConfig, dataset: Dataset) -> Callable[[Dataset], list[tuple[str, Conversation]]]:
+        from ..data.conversations import texts
+        from ..data.turns import Conversation
+
+        task = task_of(config, dataset)
+        return lambda part: [(where, Conversation((*_instructed(task, config, _question(one)), OPEN)))
+                             for where, one in texts(part)]
+
     def lesson(self, job: TuneJob, dataset: Dataset, model: Path) -> Asking:  # type: ignore[override]
         from ..catalog.fetch import writer_folder
         from ..data.conversations import conversations, texts
@@ -124,7 +127,7 @@ class TextCourse(WritingCourse):
         rows, task = [], task_of(job.config, dataset)
         for name, part in parts.items():
             for where, one in texts(part):
-                long = len(_prompt(template, _instructed(task, job.config, _question(one))))
+                long = len(template.ids(_instructed(task, job.config, _question(one))))
                 if long >= template.max_tokens:
                     raise DataError(f"{where}: the question has {long:,} tokens, and rows are cut at "
                                     f"{template.max_tokens:,}.", "Raise --max-tokens, or leave the row out.")
@@ -166,6 +169,7 @@ class TextCourse(WritingCourse):
         learned = super().learn(job, dataset, plain, model, adapter, progress)
         judges = "" if lesson.true else " Judged by the teacher's own answers: the test rows have no true ones."
         return replace(learned, verdict=learned.verdict + judges, answers=counts)
+
 
 def _given(job: TuneJob, asked: dict[str, list[Turn]], progress: Progress) -> dict[str, list[Given]]:
     """What a teacher wrote to each question, each draw of it; of what was written down before nothing is asked again.
@@ -268,21 +272,20 @@ def _question(one: Conversation) -> list[Turn]:
     return turns
 
 
+OPEN = {"role": "assistant", "content": "?"}
+"""Stands for an answer that is not there yet."""
+
+
 def _instructed(task: Write, config: TuneConfig, turns: list[Turn]) -> list[Turn]:
     """A question as the task asks it, for teacher and student alike."""
     from ..data.turns import Conversation
 
-    one = Conversation((*turns, {"role": "assistant", "content": "?"}))
+    one = Conversation((*turns, OPEN))
     return list(asked_as(task, config, [one])[0].messages[:-1])
 
 
 def _answered(one: Conversation) -> bool:
     return bool(one.messages) and one.messages[-1]["role"] == "assistant"
-
-
-def _prompt(template: Template, turns: Sequence[Turn]) -> list[int]:
-    made: list[int] = template.tokenizer(template.prompt(turns), add_special_tokens=not template.chats)["input_ids"]
-    return made
 
 
 def _joined(parts: Sequence[Dataset]) -> Dataset:

@@ -6,17 +6,16 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..errors import DataError, UserError
+from ..errors import DataError
 from ..progress import Progress
 from .config import TuneConfig
-from .courses import Learned, TuneJob, fit, said_of, session, sources
+from .courses import Course, Learned, Losses, TuneJob, by_unit, divided, foretold, said_of, session, sources
 
 if TYPE_CHECKING:
     from ..data.dataset import Dataset
     from ..data.pairs import Pair
     from ..train.embed import PairLesson
 
-SPLITS, SPLITS_WITH_TEST = (0.7, 0.1, 0.2), (0.9, 0.1, 0.0)
 MOST_ASKED, MOST_TOLD = 1000, 10_000
 """Questions that are judged, and documents that they search, at most; the right ones are always among these."""
 SHOWN = 5
@@ -25,50 +24,30 @@ FEWEST = 10
 """Pairs to learn from; with fewer a step has hardly anything to tell apart."""
 
 
-class EmbeddingCourse:
+class EmbeddingCourse(Course["PairLesson"]):
     """Search: which document belongs to which question."""
 
     metric = "ndcg_at_10"
+    tried = {"batch_pairs": (16, 32, 64)}
 
     def read(self, source: str, config: TuneConfig, progress: Progress) -> tuple[Dataset, dict[str, Any]]:
         from ..data.pairs import KIN, read_pairs, with_kin
-        from ..data.split import split
 
         reading = read_pairs(**sources(source, config), ask=config.ask, answer=config.answer, progress=progress)
         said = said_of(reading, progress)
         dataset, sentences = with_kin(reading.dataset, config.seed, progress)
         for sentence in sentences:
             progress.note(sentence)
-        dataset = split(dataset, fractions=SPLITS_WITH_TEST if config.test else SPLITS, seed=config.seed,
-                        clusters=dataset.column(KIN))
-        return dataset, said
-
-    def model(self, job: TuneJob) -> Path:
-        from ..catalog.cards import card
-        from ..catalog.fetch import pull
-
-        base = card(job.config.model)
-        if base.architecture is not None and base.architecture.family == "t5":
-            raise UserError(f"{base.id} is an encoder-decoder, which gives no vectors here.",
-                            "Take an encoder (all-minilm-l6-v2) or a causal language model.")
-        if job.config.method not in ("lora", "full"):
-            raise UserError(f"--task embed does not know --method {job.config.method}.", "Take lora or full.")
-        return pull(base, job.progress)
+        return divided(dataset, config, (0.7, 0.1, 0.2), progress, dataset.column(KIN)), said
 
     def memory(self, job: TuneJob, lesson: PairLesson) -> int | None:
-        from ..catalog import memory
         from ..catalog.cards import card
-        from ..models.runtime import runtime
         from ..train.embed import STEP
 
-        base, config = card(job.config.model), job.training
-        if base.architecture is None:
-            return None
-        longest = min(config.max_tokens, base.context or config.max_tokens)
-        tokens = min(STEP * config.batch_tokens, config.batch_pairs * (2 + config.hard_negatives) * longest)
-        return memory.to_train(base, "lora" if job.config.method == "lora" else "full",
-                               "fp32" if str(runtime().dtype) == "torch.float32" else "bf16",
-                               memory.Step(tokens, longest, config.train_layers, config.rank), labels=0)
+        config = job.training
+        longest = min(config.max_tokens, card(job.config.model).context or config.max_tokens)
+        return foretold(job, min(STEP * config.batch_tokens,
+                                 config.batch_pairs * (2 + config.hard_negatives) * longest), longest, labels=0)
 
     def lesson(self, job: TuneJob, dataset: Dataset, model: Path) -> PairLesson:
         from ..data.pairs import pairs
@@ -80,9 +59,7 @@ class EmbeddingCourse:
                             "Give 50 pairs or more that share no question or document, or pairs of your own to judge "
                             "by with --test.")
         questions, documents = _judged(learn, held, test, job.config.seed)
-        lesson = PairLesson(learn, held, questions, documents, method=job.config.method, **session(job, model))
-        fit(job, self.memory(job, lesson), "--batch-pairs, --batch-tokens or --max-tokens")
-        return lesson
+        return PairLesson(learn, held, questions, documents, method=job.config.method, **session(job, model))
 
     def learn(self, job: TuneJob, dataset: Dataset, lesson: PairLesson, model: Path, adapter: Path,
               progress: Progress) -> Learned:
@@ -114,10 +91,22 @@ class EmbeddingCourse:
         first = [[lesson.documents[i] for i in best(way, len(right))] for way in ways[:2]]
         samples = [Sample(asked=question, reference=lesson.documents[min(mine)], before=old, after=new)
                    for (question, mine), old, new in zip(right.items(), *first, strict=True)]
-        return Learned(figures, verdict(figures, len(lesson.documents)), done.trained.note,
-                       {"all": done.tokens, "learned": done.tokens, "cut": done.cut}, len(right), done.parameters,
-                       done.trained_parameters, done.trained.history, done.predicted_seconds,
-                       done.training_seconds, samples[:SHOWN])
+        return Learned.of(done, figures, verdict(figures, len(lesson.documents)),
+                          {"all": done.tokens, "learned": done.tokens, "cut": done.cut}, len(right), samples[:SHOWN])
+
+    def trial(self, job: TuneJob, dataset: Dataset, lesson: PairLesson) -> Losses:
+        from ..train.embed import embed, losses
+
+        after = embed(replace(lesson, questions=list(dict.fromkeys(one.question for one in lesson.held)),
+                              documents=list(dict.fromkeys(text for one in lesson.held for text in one.documents)))
+                      ).after
+        part, whole, kin = losses(after, lesson.held, lesson.config.pair_temperature)
+        return by_unit(kin, part, whole)
+
+    def rate(self, job: TuneJob, lesson: PairLesson) -> float:
+        from ..train.embed import RATES
+
+        return RATES[job.config.method]
 
 
 def _judged(learn: list[Pair], held: list[Pair], test: list[Pair], seed: int) -> tuple[list[str], list[str]]:

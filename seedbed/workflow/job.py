@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
 from dataclasses import dataclass
@@ -14,7 +13,7 @@ from ..machine import memory_to_plan_for
 from ..progress import SILENT, Progress
 from ..train.config import TrainConfig
 from .config import Job, RunConfig, RunFolder, seconds, write, write_config
-from .stops import begin, go_on, refuse, told
+from .stops import begin, finished, go_on, recorded, refuse, told
 
 if TYPE_CHECKING:
     from ..catalog.install import Manifest
@@ -97,32 +96,16 @@ def resume(folder: str | Path, *, progress: Progress = SILENT) -> Finished:
 def _run(job: Job[RunConfig, TrainConfig], store: Store, again: bool) -> Finished:
     """From the frozen rows to a result that the folder and the store hold; each step may have been done before."""
     from ..evaluate import report
+    from ..evaluate.result import Result
     from .prepare import as_data, thaw
 
     dataset, health = thaw(job.folder)
     data = as_data(dataset, job.config)
-    store.record_dataset(data.hash, health.source, dict(health.splits))
-    id = store.start_run(job.folder.path.absolute().name, job.folder.path.absolute(), job.config.task, data.hash,
-                         {"source": job.source}, metric=job.config.metric, resume=again)
-    try:
-        result = _finished(job.folder) or _conclude(job, data, health)
+    with recorded(job, store, data.hash, dict(health.splits), job.config.metric, again) as id:
+        result = finished(job.folder, Result) or _conclude(job, data, health)
         report.write(result, job.folder.path)
         _record(store, id, result, job.folder)
-    except BaseException as problem:
-        with contextlib.suppress(Exception):  # on a full disk this fails too; the first problem is the one to tell
-            store.finish_run(id, "interrupted" if isinstance(problem, KeyboardInterrupt) else "failed")
-        raise
     return Finished(job.folder, result)
-
-
-def _finished(folder: RunFolder) -> Result | None:
-    """The result, where the run ended before; `result.json` is written after the bundle."""
-    from ..evaluate.result import Result
-
-    try:
-        return Result.model_validate_json(folder.result.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
 
 
 def _conclude(job: Job[RunConfig, TrainConfig], data: Data, health: Health) -> Result:
@@ -134,7 +117,7 @@ def _conclude(job: Job[RunConfig, TrainConfig], data: Data, health: Health) -> R
     from .verdict import conclude
 
     config, state, budget = job.config, runtime(), seconds(job.config.budget)
-    job.progress.note(f"Runs with {state.reason}, {state.threads} thread{'s' * (state.threads != 1)}.")
+    job.progress.note(state.line)
     plans = ladder.plan(data.task, data.train.targets, job.training, card, small=data.small,
                         available=memory_to_plan_for(), wanted=config.candidates, model=config.model,
                         precision={"torch.float32": "fp32"}.get(str(state.dtype), "bf16"))
@@ -157,10 +140,11 @@ def _bundle(result: Result, data: Data, winner: Tried, folder: RunFolder) -> Non
     from ..catalog.cards import card
     from ..evaluate.card import model_card
     from ..export import bundle
+    from .verdict import final
 
     best = result.winner
-    scores = best.test or best.selection
-    assert scores is not None and best.calibration is not None
+    scores = final(best)
+    assert best.calibration is not None
     record = fetch.record(card(best.model)) if best.model else None
     bundle.write(
         folder.bundle, classifier=winner.classifier(), task=data.task, name=result.run, data_hash=result.data_hash,

@@ -7,126 +7,90 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..errors import UserError
 from ..progress import Progress
 from .config import TuneConfig
-from .courses import Learned, TuneJob, enough, fit, said_of, session, sources
+from .courses import Course, Learned, Losses, TuneJob, divided, enough, foretold, said_of, session, sources
 
 if TYPE_CHECKING:
     from ..data.dataset import Dataset
     from ..data.marks import Span
-    from ..evaluate.entities import Counts
     from ..evaluate.figures import Figure, Sample
-    from ..tasks.entities import Entities
-    from ..train.entities import EntityLesson
+    from ..train.entities import EntityLesson, Marker
 
-SPLITS, SPLITS_WITH_TEST = (0.7, 0.1, 0.2), (0.9, 0.1, 0.0)
 SHOWN = 5
 """Rows of the test split that the result shows as they were marked."""
 
 
-class MarkingCourse:
+class MarkingCourse(Course["EntityLesson"]):
     """Names, products, dates, amounts: labelled pieces of a text."""
 
     metric = "micro_f1"
 
     def read(self, source: str, config: TuneConfig, progress: Progress) -> tuple[Dataset, dict[str, Any]]:
-        from ..data import duplicates
         from ..data.spans import read_spans
-        from ..data.split import split
 
         reading = read_spans(**sources(source, config), text=config.ask, label=config.answer, progress=progress)
         said = said_of(reading, progress, f", {reading.detected['spans']} spans, "
                                           f"{reading.detected['rows without spans']} rows without any")
-        found = duplicates.find(reading.dataset.texts, seed=config.seed, progress=progress)
-        dataset = split(reading.dataset, fractions=SPLITS_WITH_TEST if config.test else SPLITS, seed=config.seed,
-                        clusters=[int(c) for c in found.near])
-        return dataset, said
-
-    def model(self, job: TuneJob) -> Path:
-        from ..catalog.cards import card
-        from ..catalog.fetch import pull
-
-        base = card(job.config.model)
-        if job.config.method == "qlora":
-            raise UserError("A tagger is not trained on weights at 4 bits.", "Take --method lora or full.")
-        if base.architecture is not None and base.architecture.family == "t5":
-            raise UserError(f"{base.id} is an encoder-decoder, which no tagger is made of here.",
-                            "Take an encoder, such as all-minilm-l6-v2.")
-        return pull(base, job.progress)
+        return divided(reading.dataset, config, (0.7, 0.1, 0.2), progress), said
 
     def memory(self, job: TuneJob, lesson: EntityLesson) -> int | None:
-        from ..catalog import memory
         from ..catalog.cards import card
-        from ..models.runtime import runtime
         from ..train.entities import WINDOW
 
-        base, config = card(job.config.model), job.training
-        if base.architecture is None:
-            return None
-        config = replace(config, max_tokens=min(config.max_tokens, WINDOW, base.context or WINDOW))
-        step = memory.Step(config.step_tokens, config.max_tokens, config.train_layers, config.rank)
-        return memory.to_train(base, "lora" if job.config.method == "lora" else "full",
-                               "fp32" if str(runtime().dtype) == "torch.float32" else "bf16", step,
-                               labels=len(lesson.task.tags))
+        longest = min(job.training.max_tokens, WINDOW, card(job.config.model).context or WINDOW)
+        return foretold(job, replace(job.training, max_tokens=longest).step_tokens, longest,
+                        labels=len(lesson.task.tags))
 
     def lesson(self, job: TuneJob, dataset: Dataset, model: Path) -> EntityLesson:
         from ..data.spans import spans_of
         from ..tasks.entities import Entities
         from ..train.entities import EntityLesson
 
-        parts = {name: dataset.part(name) for name in ("train", "validation", "test")}
-        enough(len(parts["train"]), len(parts["test"]))
-        learn, held = parts["train"], parts["validation"]
+        learn, held, test = (dataset.part(name) for name in ("train", "validation", "test"))
+        enough(len(learn), len(test))
         known = Entities.from_spans(spans_of(learn), learn.texts)
         task = replace(known, labels=Entities.from_spans(spans_of(dataset)).labels)
         if unknown := set(task.labels) - set(known.labels):
             job.progress.note(f"No row to learn from has {', '.join(sorted(unknown))}: give more rows with it.")
-        lesson = EntityLesson(task, learn.texts, spans_of(learn), held.texts, spans_of(held), **session(job, model))
-        fit(job, self.memory(job, lesson), "--batch-tokens, --max-tokens or --train-layers")
-        return lesson
+        return EntityLesson(task, learn.texts, spans_of(learn), held.texts, spans_of(held), **session(job, model))
 
     def learn(self, job: TuneJob, dataset: Dataset, lesson: EntityLesson, model: Path, adapter: Path,
               progress: Progress) -> Learned:
         from ..data.spans import spans_of
+        from ..data.split import units_of
         from ..evaluate.entities import count
+        from ..evaluate.entities import figures as scored
         from ..tasks.spotting import Dictionary, LinearTagger
-        from ..train import entities
 
         test, task, own = dataset.part("test"), lesson.task, lesson.texts
         truth = spans_of(test)
         seen = Dictionary(own, lesson.spans).tag(test.texts)
         linear = LinearTagger(task, own, lesson.spans, lesson.held_texts, lesson.held_spans, job.config.seed)
-        lesson = replace(lesson, progress=progress)
-        done = (entities.lora if job.config.method == "lora" else entities.whole)(lesson)
+        done = _teach(job, replace(lesson, progress=progress))
         done.tagger.save(model)
         found, before = done.tagger.spans(test.texts, progress), linear.tag(test.texts)
-        figures = _figures(task, count(task, truth, seen), count(task, truth, before), count(task, truth, found),
-                           job.config.seed)
-        return Learned(
-            figures, _verdict(figures[0]),
-            f"{done.trained.note}. Before is a linear tagger, the baseline a dictionary of the entities learned from",
-            {"all": done.tokens, "learned": done.tokens, "cut": 0}, len(test), done.parameters,
-            done.trained_parameters, done.trained.history, done.predicted_seconds, done.training_seconds,
-            _samples(test.texts, truth, before, found))
+        figures = scored(task, *(count(task, truth, some) for some in (before, found, seen)),
+                         unit=units_of(test, None).tolist(), seed=job.config.seed)
+        learned = Learned.of(done, figures, _verdict(figures[0]),
+                             {"all": done.tokens, "learned": done.tokens, "cut": 0}, len(test),
+                             _samples(test.texts, truth, before, found))
+        return replace(learned, note=f"{learned.note}. Before is a linear tagger, the baseline a dictionary of the "
+                                     "entities learned from")
+
+    def trial(self, job: TuneJob, dataset: Dataset, lesson: EntityLesson) -> Losses:
+        return _teach(job, lesson).tagger.losses(lesson.held_texts, lesson.held_spans)
+
+    def rate(self, job: TuneJob, lesson: EntityLesson) -> float:
+        from ..train import entities
+
+        return entities.LORA_RATE if job.config.method == "lora" else entities.WHOLE_RATE
 
 
-def _figures(task: Entities, seen: Counts, linear: Counts, found: Counts, seed: int) -> list[Figure]:
-    """Before is the linear tagger, which is what stands without this training; the baseline is the dictionary."""
-    from ..evaluate.entities import gain, score
-    from ..evaluate.figures import Figure
+def _teach(job: TuneJob, lesson: EntityLesson) -> Marker:
+    from ..train import entities
 
-    least, before, after = (score(one, seed) for one in (seen, linear, found))
-
-    def figure(name: str, title: str) -> Figure:
-        return Figure(name=name, title=title, more=True, before=getattr(before, name), after=getattr(after, name),
-                      baseline=getattr(least, name), gain=gain(found, linear, seed) if name == "micro_f1" else None)
-
-    each = [Figure(name=f"f1:{label}", title=f"F1 of {label}, {after.per_label[i].support} entities", more=True,
-                   before=before.per_label[i].f1, after=after.per_label[i].f1, baseline=least.per_label[i].f1)
-            for i, label in enumerate(task.labels)]
-    return [figure("micro_f1", "F1 of exact entities"), figure("precision", "precision"), figure("recall", "recall"),
-            figure("macro_f1", "macro-F1"), figure("partial_f1", "F1, overlap is enough"), *each]
+    return (entities.lora if job.config.method == "lora" else entities.whole)(lesson)
 
 
 def _verdict(figure: Figure) -> str:

@@ -9,11 +9,14 @@ from typing import TYPE_CHECKING, Any, cast
 from ..errors import DataError, UserError
 from ..progress import Progress
 from .config import TuneConfig
-from .courses import Learned, TuneJob
+from .courses import Learned, Losses, TuneJob, by_unit
 from .writing import WritingCourse, counted, some
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    import numpy as np
+    from numpy.typing import NDArray
 
     from ..data.dataset import Dataset
     from ..data.health import Finding
@@ -28,15 +31,10 @@ class PreferenceCourse(WritingCourse):
 
     judged, together = True, 2
 
-    def __init__(self) -> None:
-        self.metric = "preferred"
-
     def read(self, source: str, config: TuneConfig, progress: Progress) -> tuple[Dataset, dict[str, Any]]:
         if config.ask or config.answer:
             raise UserError("--ask and --answer name one answer a row, and what is preferred is told by two, or by a "
                             "label.", "Name the columns prompt, chosen and rejected; or learn with --task chat.")
-        if config.search:  # it would judge trials by the loss of both answers
-            raise UserError("--search is not there for the task prefer.", "Leave it out.")
         return super().read(source, config, progress)
 
     def odd(self, config: TuneConfig, dataset: Dataset) -> list[Finding]:
@@ -73,19 +71,30 @@ class PreferenceCourse(WritingCourse):
               progress: Progress) -> Learned:
         import numpy as np
 
-        from ..data.conversations import judgements
         from ..evaluate.preference import preference, verdict
         from ..train.prefer import prefer
 
         tuned = prefer(replace(cast("Preferences", lesson), progress=progress, adapter=adapter))
         tuned.backbone.save(model)
         part = some(dataset, "test", job.config.seed)
-        prompts = [text for text, one in zip(part.texts, judgements(part), strict=True) for _ in one.sides]
         figures = preference(tuned.before.nats, tuned.after.nats, tuned.before.tokens, np.array(_good(part)),
-                             np.unique(prompts, return_inverse=True)[1], _paired(part))
-        return Learned(figures, verdict(figures), tuned.trained.note, counted(lesson.rows), len(part),
-                       tuned.parameters, tuned.trained_parameters, tuned.trained.history, tuned.predicted_seconds,
-                       tuned.training_seconds)
+                             _prompts(part), _paired(part))
+        return Learned.of(tuned, figures, verdict(figures), counted(lesson.rows), len(part))
+
+    def trial(self, job: TuneJob, dataset: Dataset, lesson: Any) -> Losses:
+        import numpy as np
+
+        from ..train.prefer import prefer
+
+        _, losses = prefer(replace(lesson, judged=[], compare=False)).more["held"]
+        prompts = _prompts(some(dataset, "validation", job.config.seed))
+        units = prompts if lesson.by == "kto" else prompts[::2]  # a loss is of an answer, or of a pair
+        return by_unit(units, losses, np.ones_like(losses))
+
+    def rate(self, job: TuneJob, lesson: Any) -> float:
+        from ..train.prefer import METHODS
+
+        return super().rate(job, lesson) * METHODS[lesson.by].pace
 
 
 def _good(part: Dataset) -> list[bool]:
@@ -93,6 +102,16 @@ def _good(part: Dataset) -> list[bool]:
     from ..data.conversations import judgements
 
     return [name == "good" for one in judgements(part) for name in one.sides]
+
+
+def _prompts(part: Dataset) -> NDArray[np.int64]:
+    """The number of each answer's prompt, in the order of `texts`."""
+    import numpy as np
+
+    from ..data.conversations import judgements
+
+    prompts = [text for text, one in zip(part.texts, judgements(part), strict=True) for _ in one.sides]
+    return np.unique(prompts, return_inverse=True)[1]
 
 
 def _paired(part: Dataset) -> bool:

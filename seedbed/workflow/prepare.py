@@ -14,7 +14,7 @@ from ..errors import CorruptFile, DataError, UserError
 from ..progress import Progress
 from ..tasks.classify import Classify
 from ..train.config import TrainConfig
-from .config import RunConfig, RunFolder, write
+from .config import RunConfig, RunFolder, typed, write
 
 if TYPE_CHECKING:
     from ..data.dataset import Dataset
@@ -24,7 +24,6 @@ SMALL = 200
 FOLDS = 5
 SPLITS = (0.7, 0.15, 0.15)
 SPLITS_WITH_TEST = (0.8, 0.2, 0.0)
-TAB = {"tab": "\t", "\\t": "\t"}
 
 
 @dataclass(frozen=True)
@@ -71,7 +70,7 @@ def prepare(source: str, config: RunConfig, training: TrainConfig, progress: Pro
 
     columns: dict[str, Any] = {
         "text": config.text, "label": config.label, "group": config.group, "multi_label": config.multi_label,
-        "encoding": config.encoding, "delimiter": TAB.get(config.delimiter or "", config.delimiter),
+        "encoding": config.encoding, "delimiter": typed(config.delimiter),
         "progress": progress}
     given = {name: path for name, path in (("validation", config.validation), ("test", config.test)) if path}
     reading = read({"train": source, **given} if given else source, split=config.split, **columns)

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 from ..errors import UserError
 from ..progress import Progress
 from .config import TuneConfig
-from .courses import Learned, TuneJob, enough, fit, said_of, session, sources
-from .writing import MOST, SPLITS, SPLITS_WITH_TEST, WritingCourse, counted
+from .courses import Learned, Losses, TuneJob, by_unit, divided, enough, said_of, session, sources
+from .writing import MOST, SHARES, WritingCourse, counted
 
 if TYPE_CHECKING:
     from ..data.dataset import Dataset
@@ -29,22 +29,13 @@ SAMPLES, SHOWN = 20, 500
 class PretrainingCourse(WritingCourse):
     """Texts are split by file, learned in windows, and judged by their loss; source files by completed lines too."""
 
-    metric = "loss"
-
-    def __init__(self) -> None:
-        """Nothing to settle: there is one kind of it."""
-
     def read(self, source: str, config: TuneConfig, progress: Progress) -> tuple[Dataset, dict[str, Any]]:
-        from ..data import duplicates
         from ..data.documents import read_documents
-        from ..data.split import split
 
         reading = read_documents(**sources(source, config), progress=progress)
         said = said_of(reading, progress)
-        found = duplicates.find(reading.dataset.texts, seed=config.seed, progress=progress)
-        dataset = split(reading.dataset, fractions=SPLITS_WITH_TEST if config.test else SPLITS, seed=config.seed,
-                        clusters=[int(c) for c in found.near])
-        return dataset, {**said, "findings": [one.model_dump() for one in reading.findings]}
+        return divided(reading.dataset, config, SHARES, progress), {
+            **said, "findings": [one.model_dump() for one in reading.findings]}
 
     def lesson(self, job: TuneJob, dataset: Dataset, model: Path) -> TextLesson:
         import numpy as np
@@ -73,9 +64,20 @@ class PretrainingCourse(WritingCourse):
         gaps = sum(_gapped(row, texts) for row in rows)
         job.progress.note(f"{len(learn):,} files to learn from are {len(rows):,} windows of up to {most:,} tokens"
                           + (f", {gaps:,} of them with a gap." if gaps else "."))
-        lesson = TextLesson(rows, held, judged, method=job.config.method, **session(job, model))
-        fit(job, self.memory(job, lesson), "--batch-tokens, --max-tokens or --train-layers")
-        return lesson
+        return TextLesson(rows, held, judged, method=job.config.method, **session(job, model))
+
+    def trial(self, job: TuneJob, dataset: Dataset, lesson: TextLesson) -> Losses:
+        return by_unit(self._owners(job, dataset, lesson.base, "validation"), *super().trial(job, dataset, lesson))
+
+    def _owners(self, job: TuneJob, dataset: Dataset, model: Path, split: str) -> list[int]:
+        """The number of the file that each window of the lesson is of."""
+        from ..models.folder import open_folder
+        from ..models.template import open_template
+        from ..models.texts import Texts
+
+        most = job.training.max_tokens
+        texts = Texts(open_template(open_folder(model), most).tokenizer, most)
+        return _windows(texts, dataset.part(split), MOST[split], job.config.seed)[1]
 
     def learn(self, job: TuneJob, dataset: Dataset, lesson: TextLesson, model: Path, adapter: Path,
               progress: Progress) -> Learned:
@@ -83,13 +85,11 @@ class PretrainingCourse(WritingCourse):
 
         from ..evaluate import answers
         from ..evaluate.writing import verdict, writing
-        from ..models.texts import Texts
         from ..train.generate import write
 
         tuned = write(replace(lesson, progress=progress, adapter=adapter))
         tuned.backbone.save(model)
-        tokenizer, part = tuned.backbone.tokenizer, dataset.part("test")
-        _, owners = _windows(Texts(tokenizer, job.training.max_tokens), part, MOST["test"], job.config.seed)
+        tokenizer, owners = tuned.backbone.tokenizer, self._owners(job, dataset, lesson.base, "test")
         said = [""] * (max(owners) + 1)
         for file in range(len(said)):
             mine = [token for row, owner in zip(lesson.judged, owners, strict=True) if owner == file
@@ -101,13 +101,11 @@ class PretrainingCourse(WritingCourse):
         figures = writing(by_file(tuned.before.nats), by_file(tuned.after.nats), by_file(tuned.before.tokens),
                           np.array([len(one.encode()) for one in said]), np.array([len(one.split()) for one in said]))
         assert figures[0].gain is not None
-        sentence, done, sizes = verdict(figures[0].gain), tuned.trained, (tuned.parameters, tuned.trained_parameters)
-        times = tuned.predicted_seconds, tuned.training_seconds
+        learned = Learned.of(tuned, figures, verdict(figures[0].gain), counted(lesson.rows), len(said))
         del tuned  # memory for the models that complete
-        lines, samples = _lines(job, part, lesson.base, model, progress)
-        lead = next((one for one in lines if one.name == "next_line_similarity"), None)
-        return Learned([*figures, *lines], sentence + (f" {answers.verdict(lead)}" if lead else ""), done.note,
-                       counted(lesson.rows), len(said), *sizes, done.history, *times, samples)
+        lines, samples = _lines(job, dataset.part("test"), lesson.base, model, progress)
+        more = "".join(f" {answers.verdict(one)}" for one in lines if one.name == "next_line_similarity")
+        return replace(learned, figures=[*figures, *lines], samples=samples, verdict=learned.verdict + more)
 
 
 def _windows(texts: Texts, part: Dataset, most: int | None, seed: int) -> tuple[list[Row], list[int]]:

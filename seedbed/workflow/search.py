@@ -12,11 +12,12 @@ import json
 import re
 import shutil
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..errors import MissingExtra, UserError
+from ..errors import DataError, MissingExtra, UserError, lacking
 from ..machine import memory_to_plan_for
 from ..progress import Progress
 from .config import seconds, write
@@ -25,6 +26,7 @@ from .courses import Course, TuneJob
 if TYPE_CHECKING:
     import optuna
 
+    from ..data.dataset import Dataset
     from ..evaluate.search import Search, Trial
 
 JOURNAL, CHART = "search.log", "search.svg"
@@ -33,6 +35,7 @@ REACH = 5.0
 RANKS = (4, 8, 16, 32, 64)
 SHARES = (1 / 6, 1 / 3, 1 / 2, 1.0)
 """Shares of the layers that may be trained."""
+FEW = ("There are too few validation rows to search by.", "Give more rows, or name a file of your own: --validation")
 AT_RANDOM, TO_THE_END = 4, 2
 """So many trials are drawn before the estimator proposes, and so many are never ended early."""
 
@@ -110,7 +113,8 @@ class Watch:
         self.progress.done(work)
 
 
-def search(job: TuneJob, course: Course[Any], lesson: Any, progress: Progress) -> tuple[TuneJob, Any, Search]:
+def search(job: TuneJob, course: Course[Any], dataset: Dataset, lesson: Any,
+           progress: Progress) -> tuple[TuneJob, Any, Search]:
     """Try options until the time is up; or go on with a search that was stopped.
 
     Args:
@@ -121,60 +125,71 @@ def search(job: TuneJob, course: Course[Any], lesson: Any, progress: Progress) -
         has ended: to train it again is to load its weights.
 
     Raises:
-        MissingExtra: Optuna is not installed. UserError: this task cannot be searched, or has no validation rows.
+        DataError: there are too few validation rows.
     """
     import numpy as np
 
     from ..evaluate.search import search as record
 
-    study, most = _open(job), limit(job.config.search or "")
-    if not hasattr(course, "trial"):
-        raise UserError(f"--search is not there for the task {job.config.task}.", "Leave it out.")
-    if len(lesson.held) < 2:
-        raise UserError("There are too few validation rows to search by.", "Give more rows, or name --validation.")
-    home, begun = Path(lesson.folder), time.monotonic()
+    if len(dataset.part("validation")) < 2:
+        raise DataError(*FEW)
+    study, most, home = _open(job), limit(job.config.search or ""), Path(lesson.folder)
     if "space" not in study.user_attrs:  # what fits the memory then need not fit it when the search goes on
         study.set_user_attr("space", _space(job, course, lesson))
     space = study.user_attrs["space"]
-    before = sum(one.user_attrs.get("seconds", 0.0) for one in study.trials)
-    end = None if most.seconds is None else begun + most.seconds - before
+    before = sum(one.user_attrs.get("seconds", 0.0) or _done(home / f"trial-{one.number}")[1] for one in study.trials)
+    end = None if most.seconds is None else time.monotonic() + most.seconds - before
     if not study.trials:
         study.enqueue_trial({name: of[0] for name, of in space.items()})
     while (trial := _next(study, job.config.seed, most, end)) is not None:
         options = _propose(trial, space, job.training.alpha / job.training.rank)
-        training = replace(job.training, **options) if trial.number else job.training
-        place = home / f"trial-{trial.number}"
-        passed, spent = _done(place)
-        watch = Watch(trial, passed, end if trial.number else None, progress)
         progress.note(f"Trial {trial.number}: " + (", ".join(f"{k} {v:.3g}" for k, v in options.items())
                                                    if trial.number else "the defaults") + ".")
-        begin, state, why = time.monotonic() - spent, "finished", ""
-        try:
-            part, whole = course.trial(replace(lesson, config=training, folder=place, progress=watch))
-        except Ended as ended:
-            state = str(ended)
-        except UserError as problem:
-            if type(problem) is not UserError or not trial.number:  # a full disk ends the search, a wild rate a trial
-                raise
-            state, why = "failed", problem.message
-        for name, value in (("options", options), ("state", state), ("note", why),
-                            ("seconds", time.monotonic() - begin)):
-            trial.set_user_attr(name, value)
-        if state == "finished":
-            trial.set_user_attr("rows", [part.tolist(), whole.tolist()])
-            study.tell(trial, float(part.sum() / max(1, whole.sum())))
-        else:
-            from optuna.trial import TrialState
-            study.tell(trial, state=TrialState.FAIL if state == "failed" else TrialState.PRUNED)
-        _tidy(home, study)
-    found = [_trial(one) for one in study.trials if "state" in one.user_attrs]
+        mine, part = _with(job, lesson, trial.number, options, home)
+        _try(trial, options, mine, course, dataset, part, end, progress)
+        for place in home.glob("trial-*"):
+            if place.name != f"trial-{study.best_trial.number}":
+                shutil.rmtree(place, ignore_errors=True)
     best = study.best_trial
-    rows = [np.array(one.user_attrs["rows"]) for one in (study.trials[0], best)]
-    told = record(found, rows[0][0], rows[1][0], rows[0][1])
-    training = replace(job.training, **best.user_attrs["options"]) if best.number else job.training
+    first, found = (np.array(one.user_attrs["rows"]) for one in (study.trials[0], best))
+    told = record([_trial(one) for one in study.trials if "state" in one.user_attrs], first[0], found[0], first[1])
     progress.note(told.verdict)
-    return (replace(job, training=training),
-            replace(lesson, config=training, folder=home / f"trial-{best.number}", deadline=None), told)
+    return *_with(job, lesson, best.number, best.user_attrs["options"], home), told
+
+
+def _with(job: TuneJob, lesson: Any, number: int, options: dict[str, Any], home: Path) -> tuple[TuneJob, Any]:
+    """The job and the lesson of a trial. The first trains as it was told, whatever its options are called."""
+    training = replace(job.training, **options) if number else job.training
+    return replace(job, training=training), replace(lesson, config=training, folder=home / f"trial-{number}")
+
+
+def _try(trial: optuna.Trial, options: dict[str, Any], job: TuneJob, course: Course[Any], dataset: Dataset,
+         lesson: Any, end: float | None, progress: Progress) -> None:
+    """Train with these options, and tell the study what came of it."""
+    from optuna.trial import TrialState
+
+    passed, spent = _done(lesson.folder)
+    begin, state, why = time.monotonic() - spent, "finished", ""
+    watch = Watch(trial, passed, end if trial.number else None, progress)
+    try:
+        part, whole = course.trial(job, dataset, replace(lesson, progress=watch))
+        if len(part) < 2:
+            raise DataError(*FEW)
+    except Ended as ended:
+        state = str(ended)
+    except (UserError, MemoryError, RuntimeError) as problem:
+        short = lacking(problem) == "memory"
+        # too many layers for the memory or a wild rate end the trial, a full disk the search
+        if not trial.number or not (short or type(problem) is UserError):
+            raise
+        state, why = "failed", "the memory did not suffice" if short else str(problem).splitlines()[0]
+    for name, value in (("options", options), ("state", state), ("note", why), ("seconds", time.monotonic() - begin)):
+        trial.set_user_attr(name, value)
+    if state == "finished":
+        trial.set_user_attr("rows", [part.tolist(), whole.tolist()])
+        trial.study.tell(trial, float(part.sum() / max(1, whole.sum())))
+    else:
+        trial.study.tell(trial, state=TrialState.FAIL if state == "failed" else TrialState.PRUNED)
 
 
 def draw(folder: Path, found: Search) -> None:
@@ -202,7 +217,7 @@ def _next(study: optuna.Study, seed: int, most: Limit, end: float | None) -> opt
     import optuna
 
     # a sampler of its own for each trial, so that a search which was stopped proposes what an undisturbed one does
-    running = [one for one in study.trials if not one.state.is_finished() and one.state.name == "RUNNING"]
+    running = [one for one in study.trials if one.state.name == "RUNNING"]
     number = running[0].number if running else len([one for one in study.trials if one.state.name != "WAITING"])
     study.sampler = optuna.samplers.TPESampler(n_startup_trials=AT_RANDOM, multivariate=True,
                                                seed=seed * 1_000_003 + number)
@@ -217,23 +232,24 @@ def _next(study: optuna.Study, seed: int, most: Limit, end: float | None) -> opt
 def _space(job: TuneJob, course: Course[Any], lesson: Any) -> dict[str, list[float]]:
     """By option the values that are tried, the default first; of the learning rate the default and its bounds.
 
-    Only layers that fit the memory are offered. The adapters' alpha keeps its proportion to the rank.
+    Only what fits the memory is offered. The adapters' alpha keeps its proportion to the rank.
     """
     from ..catalog.cards import card
-    from ..train.student import METHODS
 
-    training, shape = job.training, card(job.config.model).architecture
-    rate = training.learning_rate or METHODS[job.config.method][1]
+    training, shape, free = job.training, card(job.config.model).architecture, memory_to_plan_for()
+    rate = training.learning_rate or course.rate(job, lesson)
     space: dict[str, list[float]] = {"learning_rate": [rate, rate / REACH, rate * REACH]}
+    offered: dict[str, Sequence[int]] = dict(course.tried)
     if job.config.method != "full":
-        space["rank"] = list(dict.fromkeys((training.rank, *RANKS)))
+        offered["rank"] = RANKS
     if shape is not None:
-        own, layers = min(training.train_layers, shape.layers), list[float]()
-        for count in dict.fromkeys((own, *(max(1, round(shape.layers * share)) for share in SHARES))):
-            need = course.memory(replace(job, training=replace(training, train_layers=count)), lesson)
-            if count == own or need is None or need <= memory_to_plan_for():
-                layers.append(count)
-        space["train_layers"] = layers
+        training = replace(training, train_layers=min(training.train_layers, shape.layers))
+        offered["train_layers"] = [max(1, round(shape.layers * share)) for share in SHARES]
+    for name, values in offered.items():
+        own = getattr(training, name)
+        needs = {value: course.memory(replace(job, training=replace(training, **{name: value})), lesson) or 0
+                 for value in dict.fromkeys((own, *values))}
+        space[name] = [value for value, need in needs.items() if value == own or need <= free]
     return space
 
 
@@ -256,13 +272,6 @@ def _done(place: Path) -> tuple[int, float]:
             state = json.loads((folder / "state.json").read_text(encoding="utf-8"))
             return len(state["history"]), float(state["seconds"])
     return 0, 0.0
-
-
-def _tidy(home: Path, study: optuna.Study) -> None:
-    """Keep the checkpoint of the best trial alone."""
-    for place in home.glob("trial-*"):
-        if place.name != f"trial-{study.best_trial.number}":
-            shutil.rmtree(place, ignore_errors=True)
 
 
 def _trial(one: optuna.trial.FrozenTrial) -> Trial:

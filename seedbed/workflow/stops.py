@@ -8,10 +8,17 @@ import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
 
 from ..errors import Interrupted, NoResources, NotFound, UserError, lacking
 from ..progress import Progress
+from ..records import Record
 from .config import Job, Main, RunFolder, Training, check, read_config
+
+if TYPE_CHECKING:
+    from ..store import Store
+
+R = TypeVar("R", bound=Record)
 
 
 def folder_for(source: str, out: str | Path | None) -> RunFolder:
@@ -56,6 +63,35 @@ def refuse(folder: RunFolder, verb: str) -> None:
                         f"Go on with it (seedbed {verb} --resume {folder.path}) or name another folder with --out.")
     if not folder.free:
         raise UserError(f"{folder.path} exists and is not an empty folder.", "Name another folder with --out.")
+
+
+@contextlib.contextmanager
+def recorded(job: Job[Main, Training], store: Store, data_hash: str, counts: dict[str, int], metric: str,
+             again: bool) -> Iterator[int]:
+    """The run's number in the store, which also learns what stopped it.
+
+    Args:
+        counts: rows by split.
+        again: it goes on.
+    """
+    store.record_dataset(data_hash, job.source, counts)
+    path = job.folder.path.absolute()
+    id = store.start_run(path.name, path, job.config.task, data_hash, {"source": job.source}, metric=metric,
+                         resume=again)
+    try:
+        yield id
+    except BaseException as problem:
+        with contextlib.suppress(Exception):  # on a full disk this fails too; the first problem is the one to tell
+            store.finish_run(id, "interrupted" if isinstance(problem, KeyboardInterrupt) else "failed")
+        raise
+
+
+def finished(folder: RunFolder, kind: type[R]) -> R | None:
+    """The result, where the run ended before: `result.json` is the last file that it writes."""
+    try:
+        return kind.model_validate_json(folder.result.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
 
 
 @contextlib.contextmanager

@@ -11,8 +11,8 @@ from ..errors import DataError
 from ..export.bundle import open_bundle
 from ..tasks.classify import Floats
 from ..train.config import TrainConfig
-from .config import Job, RunConfig
-from .prepare import TAB, Data
+from .config import Job, RunConfig, typed
+from .prepare import Data
 
 
 class Teaching:
@@ -55,7 +55,7 @@ def _texts(job: Job[RunConfig, TrainConfig]) -> list[str]:
     from ..data.read import read
 
     reading = read(config.unlabeled, text=config.text, labelled=False, encoding=config.encoding,
-                   delimiter=TAB.get(config.delimiter or "", config.delimiter))
+                   delimiter=typed(config.delimiter))
     texts = list(dict.fromkeys(reading.dataset.texts))
     job.progress.note(f"Of {reading.read:,} rows without labels the teacher labels {len(texts):,}, each text once"
                       + "".join(f"; left out: {count:,} {reason}" for reason, count in reading.skipped.items()) + ".")

@@ -11,18 +11,31 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..errors import NoResources, UserError
+from ..errors import NoResources
+from ..machine import memory_to_plan_for
 from ..progress import SILENT, Progress
 from ..settings import settings
 from ..train.config import TextConfig
-from .config import RunFolder, TuneConfig, plain, write, write_config
-from .courses import Course, TuneJob, course_of
+from .config import RunFolder, TuneConfig, check, plain, write, write_config
+from .courses import Course, TuneJob
+from .distilling import LogitsCourse, TextCourse
+from .embedding import EmbeddingCourse
+from .lengths import fitting
+from .marking import MarkingCourse
+from .preferring import PreferenceCourse
+from .pretraining import PretrainingCourse
 from .search import draw, search
-from .stops import begin, go_on, refuse, told
+from .stops import begin, finished, go_on, recorded, refuse, told
+from .writing import WritingCourse
 
 if TYPE_CHECKING:
     from ..data.dataset import Dataset
     from ..evaluate.figures import TuneResult
+    from ..store import Store
+
+COURSES: dict[str, type[Course[Any]]] = {"entities": MarkingCourse, "embed": EmbeddingCourse,
+                                         "prefer": PreferenceCourse, "pretrain": PretrainingCourse}
+"""By the task's name; every other task writes."""
 
 
 @dataclass(frozen=True)
@@ -69,39 +82,22 @@ def finetune(source: str | Path, config: TuneConfig | None = None, training: Tex
         Interrupted: Ctrl-C; `resume` goes on where it stopped.
     """
     from ..data.freeze import save_splits
-    from ..data.judged import JudgedAnswers
     from ..store import hold, open_store
 
     config = config or TuneConfig()
     if config.task in ("chat", "complete") and not config.teacher and Path(source).is_dir():
         config = replace(config, task="pretrain")
     job = begin(str(source), config, training or TextConfig(), out, progress)
-    if job.config.prefer:
-        job = _preferring(job)
-    folder, course = job.folder, course_of(job.config)
-    with told(folder, "train"), open_store() as store:
-        try:
-            dataset, said = course.read(str(source), job.config, progress)
-        except JudgedAnswers:
-            if job.config.task != "chat":
-                raise
-            job = _preferring(job)
-            course = course_of(job.config)
-            dataset, said = course.read(str(source), job.config, progress)
-        lesson = course.lesson(job, dataset, course.model(job))  # a bad row is told before anything is written
-        with hold(folder.path):
-            refuse(folder, "train")
-            save_splits(dataset, folder.path)
-            write(folder.health, json.dumps(said, ensure_ascii=False, indent=1))
+    with told(job.folder, "train"), open_store() as store:
+        job, dataset, said = _read(job, str(source))
+        dataset = fitting(job, course_of(job.config), dataset, said)
+        lesson = _lesson(job, dataset)  # a bad row is told before anything is written
+        with hold(job.folder.path):
+            refuse(job.folder, "train")
+            save_splits(dataset, job.folder.path)
+            write(job.folder.health, json.dumps(said, ensure_ascii=False, indent=1))
             write_config(job)
-            return _run(job, course, store, dataset, lesson, again=False)
-
-
-def _preferring(job: TuneJob) -> TuneJob:
-    if job.config.task not in ("chat", "prefer"):
-        raise UserError(f"--prefer was given together with --task {job.config.task}.",
-                        "Leave one of them out: what is preferred is a task of its own.")
-    return replace(job, config=replace(job.config, task="prefer"))
+            return _run(job, store, dataset, lesson, again=False)
 
 
 def resume(folder: str | Path, *, progress: Progress = SILENT) -> FineTuned:
@@ -114,40 +110,71 @@ def resume(folder: str | Path, *, progress: Progress = SILENT) -> FineTuned:
     from ..store import hold, open_store
 
     job = go_on(folder, TuneConfig, TextConfig, progress)
-    course = course_of(job.config)
     with told(job.folder, "train"), open_store() as store, hold(job.folder.path):
-        dataset = open_splits(job.folder.path)
-        lesson = course.lesson(job, dataset, course.model(job))
-        return _run(job, course, store, dataset, lesson, again=True)
+        return _run(job, store, open_splits(job.folder.path), None, again=True)
 
 
-def _run(job: TuneJob, course: Course[Any], store: Any, dataset: Dataset, lesson: Any, again: bool) -> FineTuned:
+def course_of(config: TuneConfig) -> Course[Any]:
+    """The course of a job: that of its task, or of a teacher."""
+    if config.teacher:
+        return (TextCourse if config.distill == "text" else LogitsCourse)(config.task)
+    return COURSES.get(config.task, WritingCourse)(config.task)
+
+
+def _read(job: TuneJob, source: str) -> tuple[TuneJob, Dataset, dict[str, Any]]:
+    """The rows, and the job that they are of: judged answers make it one of preferences."""
+    from ..data.judged import JudgedAnswers
+
+    try:
+        return job, *course_of(job.config).read(source, job.config, job.progress)
+    except JudgedAnswers:
+        if job.config.task != "chat":
+            raise
+    config, _ = check(replace(job.config, task="prefer"), job.training)
+    return replace(job, config=config), *course_of(config).read(source, config, job.progress)
+
+
+def _lesson(job: TuneJob, dataset: Dataset) -> Any:
+    """What the job's course teaches.
+
+    Raises:
+        NoResources: it will not fit the memory.
+    """
+    course = course_of(job.config)
+    lesson = course.lesson(job, dataset, course.model(job))
+    need, free = course.memory(job, lesson), memory_to_plan_for()
+    if need is not None and need > free:
+        raise NoResources(
+            f"{job.config.model} needs about {need / 1e9:.1f} GB of memory to train, {free / 1e9:.1f} GB are free.",
+            "Lower --batch-tokens, --max-tokens or --train-layers, or take a smaller model.")
+    return lesson
+
+
+def _run(job: TuneJob, store: Store, dataset: Dataset, lesson: Any, again: bool) -> FineTuned:
     """From the frozen rows to a model and a result that the folder and the store hold."""
     from ..evaluate.figures import TuneResult
 
     counts = {name: len(dataset.part(name)) for name in ("train", "validation", "test")}
-    store.record_dataset(dataset.hash, job.source, counts)
-    path, task = job.folder.path.absolute(), job.config.task
-    id = store.start_run(path.name, path, task, dataset.hash, {"source": job.source}, metric=course.metric,
-                         resume=again)
-    try:
-        if job.folder.result.is_file():
-            result = TuneResult.model_validate_json(job.folder.result.read_text(encoding="utf-8"))
-        else:
-            result = _train(job, course, dataset, counts, lesson)
-        for figure in (one for one in result.figures if one.gain):
-            for name, e in (("base", figure.before), ("tuned", figure.after), ("baseline", figure.baseline)):
-                if e is not None:
-                    store.record_scores(id, name, "test", figure.name, e.value, e.low, e.high, e.n)
-        store.finish_run(id, "finished", "tuned", result.seconds, result.model_dump(mode="json"))
-    except BaseException as problem:
-        with contextlib.suppress(Exception):  # on a full disk this fails too; the first problem is the one to tell
-            store.finish_run(id, "interrupted" if isinstance(problem, KeyboardInterrupt) else "failed")
-        raise
+    with recorded(job, store, dataset.hash, counts, course_of(job.config).metric, again) as id:
+        result = finished(job.folder, TuneResult) or _train(job, dataset, counts, lesson or _lesson(job, dataset))
+        if job.config.judge and result.judging is None:
+            from .judging import hear
+
+            result = hear(job, result)
+        record(store, id, result)
     return FineTuned(job.folder, result)
 
 
-def _train(job: TuneJob, course: Course[Any], dataset: Dataset, counts: dict[str, int], lesson: Any) -> TuneResult:
+def record(store: Store, id: int, result: TuneResult) -> None:
+    """Tell the store what a run found."""
+    for figure in (one for one in result.figures if one.gain):
+        for name, e in (("base", figure.before), ("tuned", figure.after), ("baseline", figure.baseline)):
+            if e is not None:
+                store.record_scores(id, name, "test", figure.name, e.value, e.low, e.high, e.n)
+    store.finish_run(id, "finished", "tuned", result.seconds, result.model_dump(mode="json"))
+
+
+def _train(job: TuneJob, dataset: Dataset, counts: dict[str, int], lesson: Any) -> TuneResult:
     from ..catalog.cards import card
     from ..evaluate import report
     from ..evaluate.energy import Meter
@@ -158,26 +185,26 @@ def _train(job: TuneJob, course: Course[Any], dataset: Dataset, counts: dict[str
     from .journal import Journal
     from .verdict import command, environment
 
-    state, base = runtime(), card(job.config.model)
-    job.progress.note(f"Runs with {state.reason}, {state.threads} thread{'s' * (state.threads != 1)}.")
+    base = card(job.config.model)
+    job.progress.note(runtime().line)
     journal = Journal(job.folder.metrics, job.progress)
     journal.take(job.config.method)
     model, adapter = _fresh(job.folder.model), _fresh(job.folder.adapter)
+    course, best, found = course_of(job.config), job, None
     try:
         with Meter() as meter:
-            found = None
             if job.config.search:
-                job, lesson, found = search(job, course, lesson, journal)
-            learned = course.learn(job, dataset, lesson, model, adapter, journal)
+                best, lesson, found = search(job, course, dataset, lesson, journal)
+            learned = course.learn(best, dataset, lesson, model, adapter, journal)
     except Late as problem:
         raise NoResources(f"The budget is too short: {problem}.", "Or lower --train-layers.") from None
     said = json.loads(job.folder.health.read_text(encoding="utf-8"))
     result = TuneResult(
         run=job.folder.path.absolute().name, created=datetime.now(UTC).isoformat(timespec="seconds"),
         command=command(job), task=job.config.task, model=base.id, form=said["form"], data_hash=dataset.hash,
-        rows=counts, config={**plain(job.config), "training": plain(job.training)}, skipped=said["skipped"],
+        rows=counts, config={**plain(job.config), "training": plain(best.training)}, skipped=said["skipped"],
         **vars(learned), search=found, seconds=meter.seconds, peak_memory=meter.peak_memory,
-        predicted_memory=course.memory(job, lesson), environment=environment(job.config.seed),
+        predicted_memory=course.memory(best, lesson), environment=environment(job.config.seed),
         licences={base.id: base.licence or "not known"})
     (model / "README.md").write_text(tuned_card(result), encoding="utf-8")
     report.write(result, job.folder.path)

@@ -23,7 +23,6 @@ from ..evaluate.result import Abstention, Candidate, LearningCurve, Result, Scor
 from ..evaluate.slices import slices
 from ..machine import machine
 from ..options import flag_of
-from ..tasks.classify import Floats
 from ..train.config import TrainConfig
 from ..train.ladder import Plan
 from .candidates import CURVE, Trainer, Tried
@@ -39,7 +38,7 @@ def conclude(job: Job[RunConfig, TrainConfig], data: Data, health: Health, train
     config, task = job.config, data.task
     y, truth = task.encode(data.selection.targets), task.encode(data.judged.targets)
     trained = {t.record.name: t for t in tried if t.record.status == "trained"}
-    said = {name: _need(t.selection) for name, t in trained.items()}
+    said = {name: t.selection for name, t in trained.items() if t.selection is not None}
     choice = choose(task, y, said, {name: t.record.cost_rank for name, t in trained.items()}, seed=config.seed)
     winner = trained[choice.candidate]
     job.progress.start("measure", 3, "parts")
@@ -72,12 +71,7 @@ def conclude(job: Job[RunConfig, TrainConfig], data: Data, health: Health, train
         environment=environment(job.config.seed), licences=_licences(best, job), seconds=time.monotonic() - job.begin)
 
 
-def _need(logits: Floats | None) -> Floats:
-    assert logits is not None, "a trained candidate has said something about every row"
-    return logits
-
-
-def _final(one: Candidate) -> Scores:
+def final(one: Candidate) -> Scores:
     """The figures that stand for a trained candidate."""
     scores = one.test or one.selection
     assert scores is not None
@@ -112,7 +106,7 @@ def headline(choice: Choice, refuse: Abstention | None) -> str:
 def cautions(choice: Choice, best: Candidate, refuse: Abstention | None, parts: list[SliceScore], health: Health,
              untried: list[Candidate]) -> list[str]:
     """What to know before relying on it."""
-    scores, chosen = _final(best), best.selection
+    scores, chosen = final(best), best.selection
     assert chosen is not None
     out = []
     if choice.tentative:
@@ -143,7 +137,7 @@ def _baseline(records: list[Candidate], best: Candidate) -> str:
     plain_one = next((r for r in records if r.name == "majority" and r.status == "trained"), None)
     if plain_one is None or plain_one is best:
         return ""
-    a = _final(plain_one).accuracy
+    a = final(plain_one).accuracy
     return (f"Always giving the commonest label would be right in {wording.percent(a.value)} "
             f"({wording.between(a, 'accuracy')}).")
 

@@ -5,31 +5,32 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from ..progress import Progress
 from .answering import asked_as, exam, findings, remember, task_of
 from .config import TuneConfig
-from .courses import Learned, TuneJob, enough, fit, said_of, session, sources
+from .courses import Course, Learned, Losses, TuneJob, divided, enough, foretold, said_of, session, sources
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
     from ..data.dataset import Dataset
     from ..data.health import Finding
     from ..data.turns import Conversation
-    from ..evaluate.figures import Figure, Sample
-    from ..models.template import Row, Template
+    from ..evaluate.figures import Figure
+    from ..models.template import Row
     from ..train.generate import TextLesson
     from ..train.student import Tuned
 
-SPLITS, SPLITS_WITH_TEST = (0.8, 0.1, 0.1), (0.9, 0.1, 0.0)
+SHARES = (0.8, 0.1, 0.1)
 MOST: dict[str, int | None] = {"train": None, "validation": 200, "test": 500}
 """Rows that each validation reads, and that the figures are of, at most: more cost time and change little."""
 
 
-class WritingCourse:
+LEADS = {"chat": "loss", "pretrain": "loss", "prefer": "preferred"}
+"""The figure that leads, where no task of `tasks.write` says it: a good reply has many forms."""
+
+
+class WritingCourse(Course[Any]):
     """Answers, summaries, translations, fields, code."""
 
     judged = False
@@ -42,19 +43,16 @@ class WritingCourse:
     def __init__(self, task: str) -> None:
         from ..tasks.write import WRITING
 
-        self.metric = "loss" if task == "chat" else WRITING.get(task)().metric  # a good reply has many forms
+        super().__init__(task)
+        self.metric = LEADS.get(task) or WRITING.get(task)().metric
 
     def read(self, source: str, config: TuneConfig, progress: Progress) -> tuple[Dataset, dict[str, Any]]:
-        from ..data import duplicates
         from ..data.conversations import read_conversations
-        from ..data.split import split
 
         reading = read_conversations(**sources(source, config), ask=config.ask, answer=config.answer,
                                      judged=self.judged, asks=self.asks, progress=progress)
         said = said_of(reading, progress)
-        found = duplicates.find(reading.dataset.texts, seed=config.seed, progress=progress)
-        dataset = split(reading.dataset, fractions=SPLITS_WITH_TEST if config.test else SPLITS, seed=config.seed,
-                        clusters=[int(c) for c in found.near])
+        dataset = divided(reading.dataset, config, SHARES, progress)
         odd = self.odd(config, dataset)
         for finding in odd:
             progress.note(f"{finding.message} {finding.fix} {'; '.join(finding.examples[:2])}")
@@ -66,7 +64,11 @@ class WritingCourse:
         return pull_writer(job.config.model, job.progress)
 
     def memory(self, job: TuneJob, lesson: TextLesson) -> int | None:
-        return _memory(job, lesson.rows, self.together)
+        from ..models.vocabulary import TOKENS
+
+        longest = max(len(row.ids) for row in lesson.rows)
+        tokens = max(replace(job.training, max_tokens=longest).step_tokens, self.together * longest)
+        return foretold(job, tokens, longest, logit_tokens=TOKENS)
 
     def odd(self, config: TuneConfig, dataset: Dataset) -> list[Finding]:
         """What is odd in the rows."""
@@ -87,33 +89,41 @@ class WritingCourse:
     def lesson(self, job: TuneJob, dataset: Dataset, model: Path) -> TextLesson:
         from ..models.doctor import LOOKED_AT, diagnose, ends_of
         from ..models.folder import open_folder
-        from ..models.template import open_template
+        from ..models.template import open_template, rows_of
         from ..train.generate import TextLesson
 
         place = open_folder(model)
         template = open_template(place, job.training.max_tokens)
         read = self.reader(job.config, dataset)
-        parts = {name: _rows(template, read(some(dataset, name, job.config.seed))) for name in MOST}
+        parts = dict[str, list["Row"]]()
+        for name in MOST:
+            found = read(some(dataset, name, job.config.seed))
+            parts[name] = rows_of(template, [one for _, one in found], [place for place, _ in found])
         enough(len(parts["train"]), len(parts["test"]))
-        fit(job, _memory(job, parts["train"], self.together), "--batch-tokens, --max-tokens or --train-layers")
         learn = dataset.part("train")
         first = [one for _, one in read(learn.take(range(min(LOOKED_AT, len(learn)))))]
         for sentence in diagnose(template, first, ends_of(place, template.tokenizer)):
             job.progress.note(sentence)
-        return TextLesson(parts["train"], parts["validation"], parts["test"], method=job.config.method,
-                          **session(job, model))
+        return TextLesson(*parts.values(), method=job.config.method, **session(job, model))
 
-    def trial(self, lesson: TextLesson) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-        """Train, and judge by the validation rows alone: the summed loss and the tokens of each."""
+    def trial(self, job: TuneJob, dataset: Dataset, lesson: Any) -> Losses:
         from ..train.generate import write
 
         after = write(replace(lesson, judged=lesson.held, compare=False)).after
         return after.nats, after.tokens
 
+    def rate(self, job: TuneJob, lesson: Any) -> float:
+        from ..catalog.cards import card
+        from ..train.student import WIDTH, rate
+
+        shape = card(job.config.model).architecture
+        return rate(job.config.method, shape.hidden if shape else WIDTH)
+
     def learn(self, job: TuneJob, dataset: Dataset, lesson: TextLesson, model: Path, adapter: Path,
               progress: Progress) -> Learned:
         import numpy as np
 
+        from ..data.split import units_of
         from ..evaluate import answers
         from ..evaluate.writing import verdict, writing
 
@@ -125,48 +135,31 @@ class WritingCourse:
         decode = tuned.backbone.tokenizer.decode
         said = [decode([i for i, on in zip(row.ids, row.learned, strict=True) if on], skip_special_tokens=True)
                 for row in lesson.judged]
+        unit = units_of(some(dataset, "test", job.config.seed), None).tolist()
         figures = completed(writing(
             tuned.before.nats, tuned.after.nats, tuned.before.tokens,
-            np.array([len(one.encode()) for one in said]), np.array([len(one.split()) for one in said])))
-        samples: list[Sample] = []
+            np.array([len(one.encode()) for one in said]), np.array([len(one.split()) for one in said]), unit), unit)
         assert figures[0].gain is not None
-        sentence, done, sizes = verdict(figures[0].gain), tuned.trained, (tuned.parameters, tuned.trained_parameters)
-        times = tuned.predicted_seconds, tuned.training_seconds
+        learned = Learned.of(tuned, figures, verdict(figures[0].gain), counted(lesson.rows), len(lesson.judged))
         del tuned  # memory for the models that answer
         if found := exam(task, job.config, dataset, max(row.count for row in lesson.judged)):
-            scored, samples = found.judge(lesson.base, model, job.config.seed, progress)
+            scored, samples = found.judge(lesson.base, model, job.folder.path, job.config.seed, progress)
             figures = sorted([*figures, *scored], key=lambda one: one.name != self.metric)
-            sentence += "" if figures[0].name == "loss" else f" {answers.verdict(figures[0])}"
-        return Learned(figures, sentence, done.note, counted(lesson.rows), len(lesson.judged), *sizes, done.history,
-                       *times, samples)
+            more = "" if figures[0].name == "loss" else f" {answers.verdict(figures[0])}"
+            learned = replace(learned, figures=figures, samples=samples, verdict=learned.verdict + more)
+        return learned
 
-    def teach(self, lesson: Any) -> tuple[Tuned, Callable[[list[Figure]], list[Figure]]]:
-        """Train; and what completes the figures, the loss staying the first."""
+    def teach(self, lesson: Any) -> tuple[Tuned, Callable[[list[Figure], list[int]], list[Figure]]]:
+        """Train; and what completes the figures, given the judged rows' units. The loss stays the first."""
         from ..train.generate import write
 
-        return write(lesson), list
+        return write(lesson), lambda figures, unit: figures
 
 
 def counted(rows: Sequence[Row]) -> dict[str, int]:
     """Tokens of the rows that are learned from."""
     return {"all": sum(len(row.ids) for row in rows), "learned": sum(row.count for row in rows),
-            "cut": sum(row.cut for row in rows)}
-
-
-def _memory(job: TuneJob, rows: Sequence[Row], together: int) -> int | None:
-    from ..catalog import memory
-    from ..catalog.cards import card
-    from ..models.runtime import runtime
-    from ..models.vocabulary import TOKENS
-
-    base, config = card(job.config.model), job.training
-    if base.architecture is None:
-        return None
-    precision: memory.Precision = "fp32" if str(runtime().dtype) == "torch.float32" else "bf16"
-    longest = max(len(row.ids) for row in rows)
-    tokens = max(replace(config, max_tokens=longest).step_tokens, together * longest)
-    step = memory.Step(tokens, longest, config.train_layers, config.rank, config.checkpointing)
-    return memory.to_train(base, cast(memory.Method, job.config.method), precision, step, logit_tokens=TOKENS)
+            "cut": sum(row.cut for row in rows), "cut_rows": sum(row.cut > 0 for row in rows)}
 
 
 def some(dataset: Dataset, split: str, seed: int) -> Dataset:
@@ -178,8 +171,3 @@ def some(dataset: Dataset, split: str, seed: int) -> Dataset:
         return part
     return part.take(sorted(np.random.default_rng(seed).choice(len(part), most, replace=False).tolist()))
 
-
-def _rows(template: Template, read: list[tuple[str, Conversation]]) -> list[Row]:
-    from ..models.template import rows_of
-
-    return rows_of(template, [one for _, one in read], [name for name, _ in read])

@@ -173,6 +173,24 @@ def test_view_shows_what_is_learned(tmp_path: Path, smollm2_folder: Path, capsys
     assert "Did you mean" in capsys.readouterr().err
 
 
+@pytest.mark.real
+def test_view_reads_tables_as_train_does_and_folders_in_windows(tmp_path: Path, smollm2_folder: Path,
+                                                                capsys: Out) -> None:
+    table = tmp_path / "asked.csv"
+    table.write_bytes("frage;antwort\nWie geht’s?;schön\n".encode("cp1252"))
+    assert main(["data", "view", str(table), "--ask", "frage", "--answer", "antwort", "--encoding", "cp1252",
+                 "--delimiter", ";", "--mask"]) == 0
+    said = capsys.readouterr().out
+    assert "geht’s" in said and "⟦schön<|im_end|>⟧" in said and "encoding cp1252" in said
+    folder = tmp_path / "texts"
+    folder.mkdir()
+    (folder / "a.md").write_text("The box came on monday. " * 9)
+    assert main(["data", "view", str(folder), "--max-tokens", "24", "--rows", "2"]) == 0
+    said = capsys.readouterr().out
+    assert "a.md, window 1: 24 tokens" in said and "a.md, window 2:" in said and "window 3" not in said
+    assert "1 rows as documents" in said and "0 cut off" in said
+
+
 def test_view_shows_what_would_go_wrong(tmp_path: Path, smollm2_folder: Path, capsys: Out,
                                         monkeypatch: pytest.MonkeyPatch) -> None:
     file = tmp_path / "a.jsonl"

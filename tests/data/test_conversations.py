@@ -153,3 +153,49 @@ def test_a_column_of_splits_is_followed_and_one_that_means_something_else_is_not
     rows[0]["split"] = "banana"
     reading = checked(read_conversations(lines(tmp_path / "b.jsonl", rows)))
     assert reading.dataset.column("split") == [None] * 6 and "split" not in reading.detected
+
+
+TURNS = [{"role": "user", "content": "hi"}, {"role": "assistant", "content": "yo"}]
+SHARED = [{"from": "human", "value": "hi"}, {"from": "gpt", "value": "yo"}]
+CALLS = [{"role": "user", "content": "hi"}, {"role": "assistant", "content": None, "tool_calls": [
+    {"id": "1", "type": "function", "function": {"name": "f", "arguments": '{"a": {"b": [1, {"c": null}]}}'}}]},
+    {"role": "tool", "tool_call_id": "1", "content": [{"type": "text", "text": "ok"}]}, TURNS[1]]
+
+
+def lines_of(*rows: dict[str, Any]) -> bytes:
+    return "\n".join(map(json.dumps, rows)).encode()
+
+
+@pytest.mark.parametrize(("name", "given", "form", "kept", "skipped"), [
+    ("a.jsonl", lines_of({"messages": TURNS}), "messages", 1, {}),
+    ("a.jsonl", lines_of({"messages": TURNS, "tools": [{"name": "f"}]}, {"messages": CALLS}), "messages", 2, {}),
+    ("bom.jsonl", b"\xef\xbb\xbf" + lines_of({"messages": TURNS}), "messages", 1, {}),
+    ("crlf.jsonl", lines_of({"messages": TURNS}, {"messages": TURNS}).replace(b"\n", b"\r\n"), "messages", 2, {}),
+    ("a.json", json.dumps([{"conversations": SHARED, "system": "s"}]).encode(), "sharegpt", 1, {}),
+    ("a.json", json.dumps({"data": [{"conversation": SHARED}]}).encode(), "conversation", 1, {}),
+    ("a.json", json.dumps([{"instruction": "a", "input": "", "output": "b", "history": [["c", "d"]]}]).encode(),
+     "alpaca", 1, {}),
+    ("half.csv", b"instruction,input,output\na,,b\nc,d,\n,,\ne,f,g\n", "alpaca", 2, {"no_conversation": 2}),
+    ("a.tsv", b'instruction\tcontext\tresponse\na\tb\t"c ""d"""\n', "instruction and response", 1, {}),
+    ("cp1252.csv", "prompt;completion\nhä “q”;ö\n".encode("cp1252"), "prompt and completion", 1, {}),
+    ("utf16.csv", "prompt,completion\nhä,ö\n".encode("utf-16"), "prompt and completion", 1, {}),
+    ("unclosed.csv", b'prompt,completion\n"abc,def\nx,y\nz,"w"\n', "prompt and completion", 2,
+     {"unbalanced_quote": 1}),
+    ("capitals.csv", b" Question ,ANSWER\na,b\n", "question and answer", 1, {}),
+    ("broken.jsonl", lines_of({"query": "a", "response": "b"}) + b'\n{"query": \n[1]\n"x"', "query and response", 1,
+     {"unreadable_row": 3}),
+    ("text.jsonl", lines_of({"text": "abc"}, {"text": ""}, {"text": None}), "text", 1, {"no_conversation": 2}),
+    ("python.csv", b"messages\n\"[{'role': 'user', 'content': 'a'}, {'role': 'assistant', 'content': 'b'}]\"\n",
+     "messages", 1, {}),
+    ("odd.jsonl", lines_of(
+        {"messages": [{"role": "system", "content": "a"}, {"role": "system", "content": "b"}, *TURNS]},
+        {"messages": [TURNS[1], *TURNS]}, {"messages": TURNS[:1]},
+        {"messages": [TURNS[0], {**TURNS[1], "content": ""}]}, {"messages": []},
+        {"messages": "hello"}, {"prompt": "another", "completion": "form"}),
+     "messages", 1, {"no_conversation": 6})])
+def test_every_file_is_told_by_its_form(name: str, given: bytes, form: str, kept: int, skipped: dict[str, int],
+                                        tmp_path: Path) -> None:
+    (tmp_path / name).write_bytes(given)
+    reading = read_conversations(tmp_path / name)
+    assert (reading.detected["form"], reading.kept, reading.skipped) == (form, kept, skipped)
+    assert reading.read == kept + sum(skipped.values()) and len(conversations(reading.dataset)) == kept

@@ -1,6 +1,6 @@
 """A headless Chromium driven over its debugging pipe (DevTools protocol), with nothing but the standard library.
 
-`python tests/evaluate/browser.py runs/RUN/report.html docs/images` takes the pictures for the docs.
+`python tests/evaluate/browser.py runs/RUN/report.html docs/images [NAME]` takes the pictures for the docs.
 """
 
 from __future__ import annotations
@@ -122,14 +122,14 @@ class Browser:
         return base64.b64decode(self.call("Page.printToPDF", preferCSSPageSize=True, printBackground=False)["data"])
 
 
-def main(page: Path, folder: Path) -> None:
+def main(page: Path, folder: Path, name: str = "report") -> None:
     """Pictures of the top of a page: light, dark and on a phone."""
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile, Browser(Path(profile)) as browser:
-        for name, width, height, dark in (("report", 1280, 960, False), ("report-dark", 1280, 960, True),
-                                          ("report-phone", 390, 844, False)):
+        for kind, width, height, dark in (("", 1280, 960, False), ("-dark", 1280, 960, True),
+                                          ("-phone", 390, 844, False)):
             browser.open(page, width, height, dark)
-            (folder / f"{name}.png").write_bytes(browser.picture(whole=False))
+            (folder / f"{name}{kind}.png").write_bytes(browser.picture(whole=False))
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), Path(sys.argv[2]))
+    main(Path(sys.argv[1]), Path(sys.argv[2]), *sys.argv[3:])

@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from seedbed.evaluate.answers import compare, estimate, figures, verdict
+from seedbed.evaluate.answers import figures, verdict
+from seedbed.evaluate.cases import by_unit, estimate, gain, means
 from seedbed.evaluate.intervals import ratio
-from seedbed.tasks.metrics import Metric, mean
 from seedbed.tasks.metrics.grams import bleu
-from seedbed.tasks.metrics.words import EXACT, ROUGE_L
+from seedbed.tasks.metrics.words import ROUGE_L
 from seedbed.tasks.write import WRITING
 
 TEXTS = [f"the {a} {b} is in the {c} house" for a in ("big", "old", "red") for b in ("dog", "cat") for c in
@@ -23,7 +23,7 @@ def spoiled(share: float, seed: int = 0) -> list[str]:
 
 def test_a_mean_has_the_interval_of_students_t() -> None:
     values = np.random.default_rng(0).uniform(0.3, 0.7, 400)
-    mine = estimate(ROUGE_L, np.stack([values, np.ones(400)], axis=1))
+    mine = estimate(means(values))
     theirs = ratio(values, np.ones(400))
     assert mine.value == pytest.approx(theirs.value)
     assert (mine.low, mine.high) == (pytest.approx(theirs.low, abs=1e-3), pytest.approx(theirs.high, abs=1e-3))
@@ -31,7 +31,7 @@ def test_a_mean_has_the_interval_of_students_t() -> None:
 
 @pytest.mark.parametrize("right", [0, 12])
 def test_all_or_nothing_is_not_certain(right: int) -> None:
-    e = estimate(EXACT, np.array([[float(right > i), 1] for i in range(12)]))
+    e = estimate(means([right > i for i in range(12)]))
     assert e.value == (right > 0) and e.high - e.low > 0.2 and 0 <= e.low <= e.high <= 1
 
 
@@ -41,7 +41,7 @@ def test_intervals_hold_the_truth_as_often_as_they_say() -> None:
     for metric in (bleu(), ROUGE_L):
         counts = metric.count(answers, TEXTS * 2)
         truth = float(metric.of(counts.sum(axis=0)))
-        drawn = [estimate(metric, counts[rng.integers(0, len(counts), 20)]) for _ in range(300)]
+        drawn = [estimate(counts[rng.integers(0, len(counts), 20)], metric.of, metric.most) for _ in range(300)]
         assert 0.90 < np.mean([e.low <= truth <= e.high for e in drawn]) <= 1
 
 
@@ -64,18 +64,44 @@ def test_what_became_better_is_told_from_chance() -> None:
     assert "no better than the baseline" in verdict(copied)
 
 
-def test_equal_answers_gain_nothing() -> None:
+def test_equal_answers_gain_nothing_but_that_is_not_certain() -> None:
     one = figures(WRITING.get("chat")(), spoiled(0.3), spoiled(0.3), TEXTS, TEXTS)[0]
-    assert one.gain and (one.gain.low, one.gain.value, one.gain.high, one.p_value) == (0, 0, 0, 1)
+    assert one.gain and (one.gain.value, one.p_value, one.change) == (0, 1, "open")
+    assert -one.gain.low == one.gain.high == pytest.approx(0.12, abs=0.01)
 
 
 def test_the_exchange_test_is_the_sign_flips() -> None:
     """With five rows all 32 arrangements can be counted."""
     apart = np.array([0.2, 0.1, 0.05, -0.1, 0.3])
-    one, other = (np.stack([side, np.ones(5)], axis=1) for side in (0.5 + apart / 2, 0.5 - apart / 2))
+    one, other = means(0.5 + apart / 2), means(0.5 - apart / 2)
     flips = np.array([[1 - 2 * (i >> bit & 1) for bit in range(5)] for i in range(32)])
     exact = np.mean(np.abs(flips @ apart) >= apart.sum() - 1e-12)
-    assert compare(Metric("m", "m", EXACT.count, mean), one, other)[1] == pytest.approx(exact, abs=0.02)
+    assert gain(one, other)[1] == pytest.approx(exact, abs=0.02)
+
+
+def test_rows_of_one_document_are_no_further_cases() -> None:
+    """Ten documents of nine rows each, whose answers are all right or all wrong: rows alone would be called sure."""
+    rng, inside = np.random.default_rng(0), {True: 0, False: 0}
+    unit = np.repeat(np.arange(30), 9).tolist()
+    for _ in range(300):
+        before, after = (np.repeat(rng.random(30) < 0.5, 9) for _ in range(2))
+        for known in inside:
+            found = gain(*(means(side, unit if known else None) for side in (after, before)), exchanges=1)[0]
+            inside[known] += found.low <= 0 <= found.high
+            assert found.n == (30 if known else 270)
+    assert inside[True] / 300 > 0.92 and inside[False] / 300 < 0.6
+    task, halves = WRITING.get("translate")(language="en"), [i // 2 for i in range(len(TEXTS))]
+    one = figures(task, spoiled(0.5), spoiled(0.1), TEXTS, TEXTS, unit=halves)[2]  # BLEU of a corpus
+    assert one.name == "bleu" and one.after.n == len(TEXTS) // 2
+    assert one.after.value == figures(task, spoiled(0.5), spoiled(0.1), TEXTS, TEXTS)[2].after.value
+    assert by_unit(np.arange(3), [7, 7, 7]).tolist() == [0, 1, 2]  # one unit tells no spread
+
+
+def test_a_case_that_counts_nothing_tells_nothing() -> None:
+    counts = np.zeros((100, 2))
+    counts[:2, 1] = 1  # two of 100 rows ask, and none is right
+    assert estimate(counts).high > 0.9 and estimate(means(np.zeros(100))).high < 0.04
+    assert (estimate(counts[5:]).low, estimate(counts[5:]).high) == (0, 1)
 
 
 def test_one_row_and_missing_answers_are_refused() -> None:

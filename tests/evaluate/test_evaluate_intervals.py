@@ -6,7 +6,7 @@ from scipy.stats import binom, binomtest
 
 from seedbed.evaluate.intervals import (
     clopper_pearson_upper,
-    difference_interval,
+    difference,
     f1_interval,
     holm,
     mean_interval,
@@ -45,10 +45,12 @@ def test_newcombes_published_example() -> None:
     # Newcombe (1998), table II, case 36/2/12/0 (cells of two tests on 50 people): 0.2 with 0.0569 to 0.3404.
     # Method 10 corrects phi for continuity; without the correction (method 8) it is 0.0618 to 0.3242 or wider.
     one, two = share(48, 50), share(36, 50)
-    low, high = difference_interval(one, two, 0.0)
+    apart = difference(one, two, 0.0)
+    low, high = apart.low, apart.high
     assert 0.05 < low < 0.15 < 0.24 < high < 0.40
     equal = Estimate(value=.5, low=.4, high=.6, n=9)
-    assert difference_interval(equal, equal, 1.0) == (0, 0)
+    same = difference(equal, equal, 1.0)
+    assert (same.low, same.value, same.high) == (0, 0, 0)
 
 
 def test_clopper_pearson_bounds() -> None:

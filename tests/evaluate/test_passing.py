@@ -95,6 +95,15 @@ def test_it_writes_and_reads_nowhere_else(tmp_path: Path) -> None:
     assert mine.read_text() == "secret" and [one.name for one in tmp_path.iterdir()] == ["mine.txt"]
 
 
+def test_it_leaves_nothing_in_the_kernel() -> None:
+    """Shared memory, semaphores and queues of System V outlive their process: 10 GB of them would stay."""
+    for call in ("shmget(0, 1 << 20, 0o1600)", "semget(0, 1, 0o1600)", "msgget(0, 0o1600)"):
+        code = f"import ctypes\nmade = ctypes.CDLL(None, use_errno=True).{call}\n"
+        undo = {"shmget": "shmctl(made, 0, None)", "semget": "semctl(made, 0, 0)", "msgget": "msgctl(made, 0, None)"}
+        code += f"if made < 0: raise OSError(ctypes.get_errno(), 'refused')\nctypes.CDLL(None).{undo[call[:6]]}"
+        _stopped(code, "[Errno 1] refused", "processes")
+
+
 def test_it_reaches_no_network() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         _stopped(f"import socket; socket.create_connection(('127.0.0.1', {server.getsockname()[1]}))",
@@ -122,5 +131,6 @@ def test_samples_are_run_and_counted() -> None:
     assert [(one.name, one.before.value, one.after.value) for one in found] == [
         ("pass_at_1", 0, 0.5), ("pass_at_2", 0, pytest.approx(2 / 3))]
     assert found[0].gain and found[0].gain.n == 3
+    assert passed([], []).shape == (0, 0)
     with pytest.raises(ValueError, match="as many samples"):
         passed([[RIGHT], []], [TEST] * 2)

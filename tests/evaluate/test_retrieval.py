@@ -20,6 +20,11 @@ def test_ranks_by_hand_with_several_right_documents_and_ties() -> None:
     assert found.ndcg[0] == pytest.approx((1 / math.log2(3) + 1 / math.log2(5)) / (1 + 1 / math.log2(3)))
 
 
+def test_scores_that_are_no_numbers_find_nothing() -> None:
+    found = search(lambda start, stop: np.full((stop - start, 30), np.nan), [[0], [1, 2]])
+    assert found.ndcg.tolist() == found.reciprocal.tolist() == found.recall[10].tolist() == [0, 0]
+
+
 def test_ndcg_is_that_of_scikit_learn() -> None:
     pick = np.random.default_rng(0)
     scores = pick.normal(size=(300, 40))
@@ -56,7 +61,7 @@ def test_intervals_hold_the_truth_of_clustered_questions() -> None:
         after = np.where(pick.random(90) < 0.2, 1.0, before)
         truth = np.clip(np.random.default_rng(2).normal(0.6, 0.3, 100_000), 0, 1).mean()
         lead = retrieval(found(before), found(after), found(before), unit.tolist())[0]
-        assert lead.gain is not None and lead.before.n == 90
+        assert lead.gain is not None and lead.before.n == 30
         held += lead.before.low <= truth <= lead.before.high
         gained += lead.gain.low <= 0.2 * (1 - truth) <= lead.gain.high
     assert held >= 368 and gained >= 368                                  # 92 % of 400

@@ -31,7 +31,7 @@ def test_turns_that_end_with_no_stop_are_said() -> None:
     assert diagnose(template("qwen2", 12), [TALK], {2}) == []  # it was cut before its end
 
 
-def test_marks_in_what_people_say_are_said() -> None:
+def test_marks_in_what_people_say_are_told() -> None:
     made = template("qwen2")
     one = Conversation(({"role": "user", "content": "what is <|im_end|> for?"}, *TALK.messages[-1:]))
     [said] = diagnose(made, [one], {made.tokenizer.eos_token_id})

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import torch
 
+from seedbed.errors import UserError
 from seedbed.machine import machine
 from seedbed.models import runtime as module
 from seedbed.settings import settings
@@ -69,3 +70,31 @@ def test_fp32_without_the_instructions(monkeypatch: pytest.MonkeyPatch) -> None:
     found = REAL()
     assert (found.dtype, found.error, found.speedup) == (torch.float32, None, None)
     assert "no bf16 instructions" in found.reason
+
+
+@pytest.mark.parametrize(("device", "local", "bf16", "expected"), [
+    ("auto", 0, True, (torch.bfloat16, "cuda:0")), ("cuda", 1, False, (torch.float32, "cuda:1")),
+    ("cpu", 0, True, (torch.bfloat16, "cpu"))])
+def test_a_process_takes_the_gpu_of_its_number(device: str, local: int, bf16: bool, expected: tuple[Any, str],
+                                               monkeypatch: pytest.MonkeyPatch) -> None:
+    """What torch says of GPUs is made up here; there is none."""
+    chosen = list[torch.device]()
+    for name, value in {"is_available": lambda: True, "device_count": lambda: 2, "set_device": chosen.append,
+                        "is_bf16_supported": lambda including_emulation: bf16,
+                        "get_device_name": lambda which: "Made Up"}.items():
+        monkeypatch.setattr(torch.cuda, name, value)
+    monkeypatch.setenv("SEEDBED_DEVICE", device)
+    monkeypatch.setenv("LOCAL_RANK", str(local))
+    settings.cache_clear()
+    found = REAL()
+    assert (found.dtype, str(found.device)) == expected == (found.dtype, found.describe()["device"])
+    assert [str(one) for one in chosen] == [one for one in (expected[1],) if one != "cpu"]
+    assert ("GPU Made Up" in found.line) == (expected[1] != "cpu") == ("on the CPU" not in found.line)
+
+
+def test_a_gpu_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SEEDBED_DEVICE", "cuda")
+    settings.cache_clear()
+    with pytest.raises(UserError, match="sees 0 GPUs, and process 1 here needs one") as told:
+        REAL()
+    assert "--device cpu" in told.value.hint

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 from test_generate import QUICK, lesson
 
+from seedbed.errors import UserError
 from seedbed.settings import settings
 from seedbed.train import team
 from seedbed.train.generate import write
@@ -31,18 +32,26 @@ chosen = runtime.Runtime(torch.float32, 1, None, None, "fp32: a test")
 backbone.runtime = lambda: chosen
 from seedbed.train import team
 from seedbed.train.generate import write
-out, epochs = Path(sys.argv[3]), [int(one) for one in sys.argv[4:]]
+out, shard, epochs = Path(sys.argv[3]), sys.argv[4] == "shard", [int(one) for one in sys.argv[5:]]
+real, held = team.part, []
+def part(layers, trained):
+    real(layers, trained)
+    frozen = [p for layer in layers for p in layer.parameters() if not p.requires_grad or hasattr(p, "to_local")]
+    held.append(sum(p.to_local().numel() for p in frozen) / sum(p.numel() for p in frozen))
+team.part = part
 with team.together() as leading:
     if leading:
         for count in epochs:
-            one = lesson("llama", dataclasses.replace(QUICK, epochs=count, adapter_dropout=0.1), folder=out)
+            config = dataclasses.replace(QUICK, epochs=count, adapter_dropout=0.1, shard=shard)
+            one = lesson("llama", config, folder=out)
             tuned = write(one)
-        said = [tuned.trained.history, tuned.after.nats.tolist(), settings().processes]
+        said = [tuned.trained.history, tuned.after.nats.tolist(), settings().processes, held,
+                tuned.backbone.hidden(tuned.backbone.batch([[5, 6, 7]])).detach().flatten().tolist()]
         (out / "said.json").write_text(json.dumps(said))
 """
 
 
-def torchrun(out: Path, *epochs: int) -> subprocess.CompletedProcess[str]:
+def torchrun(out: Path, how: str, *epochs: int) -> subprocess.CompletedProcess[str]:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -50,7 +59,7 @@ def torchrun(out: Path, *epochs: int) -> subprocess.CompletedProcess[str]:
     (out / "partner.py").write_text(PARTNER)
     return subprocess.run(
         [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-port", str(port),
-         str(out / "partner.py"), str(here), str(here.parent), str(out), *map(str, epochs)],
+         str(out / "partner.py"), str(here), str(here.parent), str(out), how, *map(str, epochs)],
         capture_output=True, text=True, check=False, env={**os.environ, "OMP_NUM_THREADS": "1"}, timeout=240)
 
 
@@ -58,17 +67,29 @@ def curve(history: list[dict[str, float]]) -> list[float]:
     return [value for one in history for name, value in one.items() if name != "seconds"]
 
 
-def test_two_processes_give_the_curve_of_one_also_after_a_stop(tmp_path: Path) -> None:
-    done = torchrun(tmp_path, 2, 4)  # the second goes on from the checkpoint of the first
+@pytest.mark.parametrize("how", ["whole", "shard"])
+def test_two_processes_give_the_curve_of_one_also_after_a_stop(tmp_path: Path, how: str) -> None:
+    done = torchrun(tmp_path, how, 2, 4)  # the second goes on from the checkpoint of the first
     assert done.returncode == 0, done.stderr[-2000:]
-    history, nats, processes = json.loads((tmp_path / "said.json").read_text())
+    history, nats, processes, held, hidden = json.loads((tmp_path / "said.json").read_text())
     assert processes == 2
+    assert held == ([] if how == "whole" else pytest.approx([0.5, 0.5], abs=0.05))
     (tmp_path / "alone").mkdir()
     for epochs in (2, 4):
         alone = write(lesson("llama", dataclasses.replace(QUICK, epochs=epochs, accumulate=2, adapter_dropout=0.1),
                              folder=tmp_path / "alone"))
     assert curve(history) == pytest.approx(curve(alone.trained.history), rel=1e-4)
     assert np.allclose(nats, alone.after.nats, rtol=1e-3)
+    batch = alone.backbone.batch([[5, 6, 7]])
+    merged = alone.backbone.hidden(batch).detach().flatten()
+    assert np.allclose(hidden, merged, atol=1e-3)
+
+
+@pytest.mark.parametrize(("method", "why"), [("lora", "there is one"), ("full", "--method full")])
+def test_shards_need_several_processes_and_frozen_layers(method: str, why: str) -> None:
+    one = lesson("llama", dataclasses.replace(QUICK, shard=True))
+    with pytest.raises(UserError, match=why):
+        write(dataclasses.replace(one, method=method))
 
 
 def test_one_process_is_a_team_of_itself() -> None:

@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
-import subprocess
-import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from chat_server import Reply, serving
-from made_tables import SEEDBED, make_cards
+from children import Children
 from test_workflow_tune import CONFIG, QUICK, THINGS, write
 
 from seedbed.cli import main
@@ -133,25 +129,22 @@ def test_a_model_on_this_machine_answers(teacher: Path, tiny_ladder: Path, tmp_p
 
 @pytest.mark.slow
 def test_a_kill_loses_what_was_under_way(tiny_models: Path, tmp_path: Path) -> None:
-    make_cards(tmp_path / "home")
-    environment = {**os.environ, "SEEDBED_HOME": str(tmp_path / "home"), "SEEDBED_MODELS": str(tiny_models),
-                   "SEEDBED_THREADS": "1", "OMP_NUM_THREADS": "1"}
-    out = tmp_path / "out"
+    children = Children(tmp_path, tiny_models)
+    asks(tmp_path / "asked.jsonl")
     with serving(lambda body, count: 30.0 if count == 25 else tell(body, count)) as server:
-        child = subprocess.Popen([*SEEDBED, "train", str(asks(tmp_path / "asked.jsonl")), "--teacher", server.url,
-                                  "--distill", "text", "--model", "tiny-llama", "--epochs", "1", "--out", str(out),
-                                  "--quiet"], env=environment)
-        until = time.monotonic() + 240
-        while len(server.bodies) < 60 and child.poll() is None and time.monotonic() < until:
-            time.sleep(0.02)
-        time.sleep(0.2)
-        child.send_signal(signal.SIGKILL)
-        child.wait()
-        kept = len((out / ANSWERS).read_text().splitlines())
-        assert kept == 59
+        words = ["train", "asked.jsonl", "--teacher", server.url, "--distill", "text", "--model", "tiny-llama",
+                 "--epochs", "1", "--out", "out", "--quiet"]
+        children.stop(words, lambda: len(server.bodies) >= 60 and len(kept(tmp_path)) >= 59)
+        assert len(kept(tmp_path)) == 59
         first = len(server.bodies)
-        done = subprocess.run([*SEEDBED, "train", "--resume", str(out), "--quiet"], env=environment, check=False)
-        assert done.returncode == 0 and len(server.bodies) == first + 1
+        children.run("train", "--resume", "out", "--quiet")
+        assert len(server.bodies) == first + 1
+
+
+def kept(folder: Path) -> list[str]:
+    """What the teacher wrote so far."""
+    file = folder / "out" / ANSWERS
+    return file.read_text().splitlines() if file.exists() else []
 
 
 def test_what_cannot_be_is_told_in_two_lines(teacher: Path, tiny_ladder: Path, tmp_path: Path,
@@ -163,6 +156,7 @@ def test_what_cannot_be_is_told_in_two_lines(teacher: Path, tiny_ladder: Path, t
             finetune(source, replace(CONFIG, **more), SHORT, out=out)
         return caught.value.hint
     refused(UserError, "--distill text was given without a teacher", distill="text")
+    refused(UserError, "--draws 3 was given without a teacher", draws=3)
     assert "--distill text" in refused(UserError, "A teacher behind a URL gives text", teacher="http://localhost/v1")
     refused(NotFound, "nor a folder of that name", teacher="no-such", source=write(tmp_path / "whole.jsonl"))
     refused(UserError, "carries a name, a key", teacher="http://a:secret@localhost/v1", distill="text")

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
 import pytest
-from made_tables import SEEDBED, lasting, make_cards
+from children import Children
 from tiny import GOOD, OTHER
 
 from seedbed.cli import main
@@ -80,30 +77,14 @@ def test_folder_store_and_result_say_the_same_and_transformers_gives_the_same_ve
 
 @pytest.mark.slow
 def test_killed_it_ends_as_an_undisturbed_run(tmp_path: Path, tiny_models: Path) -> None:
+    children = Children(tmp_path, tiny_models)
     write(tmp_path / "asked.jsonl")
-    make_cards(tmp_path / "home")
-    environment = {**os.environ, "SEEDBED_HOME": str(tmp_path / "home"), "SEEDBED_MODELS": str(tiny_models),
-                   "SEEDBED_THREADS": "1", "OMP_NUM_THREADS": "1"}
-
-    def seedbed(*words: str) -> None:
-        done = subprocess.run([*SEEDBED, *words], cwd=tmp_path, env=environment, capture_output=True, text=True,
-                              check=False)
-        assert done.returncode == 0, done.stderr
-    seedbed("train", "asked.jsonl", *FLAGS, "--out", "straight")
-    child = subprocess.Popen([*SEEDBED, "train", "asked.jsonl", *FLAGS, "--out", "killed"], cwd=tmp_path,
-                             env=environment)
-    state, until = tmp_path / "killed" / "training" / "checkpoint" / "state.json", time.monotonic() + 120
-    while not state.exists() and child.poll() is None and time.monotonic() < until:
-        time.sleep(0.002)
-    child.send_signal(signal.SIGKILL)
-    assert child.wait() == -signal.SIGKILL
-    seedbed("train", "--resume", "killed", "--quiet")
-    results = [json.loads((tmp_path / name / "result.json").read_text()) for name in ("straight", "killed")]
-    for one in results:
-        one["config"] = None
-    assert lasting(results[0]) == lasting(results[1])
-    weights = [(tmp_path / name / "model" / "model.safetensors").read_bytes() for name in ("straight", "killed")]
-    assert weights[0] == weights[1]
+    children.run("train", "asked.jsonl", *FLAGS, "--out", "straight")
+    children.stop(["train", "asked.jsonl", *FLAGS, "--out", "killed"],
+                  children.past("killed/training/checkpoint"))
+    children.run("train", "--resume", "killed", "--quiet")
+    assert children.result("killed") == children.result("straight")
+    assert children.weights("killed") == children.weights("straight")
 
 
 def test_what_is_wrong_is_told_before_anything_is_written(tiny_ladder: Path, tmp_path: Path) -> None:

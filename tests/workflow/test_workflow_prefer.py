@@ -106,8 +106,6 @@ def test_what_cannot_be_learned_from_is_told_before_anything_is_written(tiny_lad
     with pytest.raises(UserError, match="--ask and --answer name one answer a row"):
         finetune(file, TuneConfig(model="tiny-llama", prefer="dpo", ask="prompt", answer="chosen"), QUICK,
                  out=tmp_path / "out")
-    with pytest.raises(UserError, match="--search is not there for the task prefer"):
-        finetune(file, TuneConfig(model="tiny-llama", search="3"), QUICK, out=tmp_path / "out")
     with pytest.raises(UserError, match="--prefer was given together with --task summarize"):
         finetune(file, TuneConfig(model="tiny-llama", prefer="dpo", task="summarize"), QUICK, out=tmp_path / "out")
     assert not (tmp_path / "out").exists()

@@ -15,7 +15,7 @@ from seedbed.cli import main
 from seedbed.errors import DataError, NotFound, UserError
 from seedbed.train.config import TextConfig, TrainConfig
 from seedbed.workflow import recipes
-from seedbed.workflow.config import RunConfig, TuneConfig
+from seedbed.workflow.config import RunConfig, TuneConfig, check
 from seedbed.workflow.recipes import Recipe
 
 LLAMAFACTORY = """
@@ -132,6 +132,32 @@ def test_axolotl(tmp_path: Path) -> None:
     assert eight.main["method"] == "lora" and [kind for kind, _ in says(eight, "load_in_8bit")] == ["lacking"]
     whole = read(tmp_path, AXOLOTL.replace("adapter: lora\n", "adapter:\n"), "rows.jsonl")
     assert whole.main["method"] == "full"
+
+
+def test_plain_texts_and_judged_answers_are_tasks_here(tmp_path: Path) -> None:
+    info(tmp_path, file_name="t.json", columns={"prompt": "text"})
+    theirs = read(tmp_path, LLAMAFACTORY.replace("stage: sft", "stage: pt"), "rows/t.json")
+    assert theirs.main["task"] == "pretrain" and says(theirs, "stage") == [("taken", "--task pretrain")]
+    for rows in ("datasets: [{path: rows.jsonl, type: completion}]", "pretraining_dataset: rows.jsonl"):
+        found = read(tmp_path, f"base_model: HuggingFaceTB/SmolLM2-135M-Instruct\n{rows}", "rows.jsonl")
+        found.refuse()
+        assert (found.source, found.main["task"]) == (str(tmp_path / "rows.jsonl"), "pretrain")
+        assert check(TuneConfig(**found.main), TextConfig(**found.training))[0].task == "pretrain"
+    for loss in ("dpo", "orpo", "kto"):
+        main = read(tmp_path, AXOLOTL + f"rl: {loss}\nrl_beta: 0.2", "rows.jsonl").main
+        assert main["prefer"] == loss and check(TuneConfig(**main), TextConfig())[0].task == "prefer"
+
+
+@pytest.mark.parametrize(("task", "option"), [("embed", "batch_pairs"), ("entities", "max_tokens"),
+                                              ("prefer", "beta"), ("pretrain", "rank")])
+def test_every_task_is_configured_and_explained(task: str, option: str, tmp_path: Path,
+                                                capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "ours.yaml"
+    file.write_text(f"source: rows.jsonl\ntask: {task}\nsearch: 3 trials\n{option}: 24\n")
+    assert main(["train", "--config", str(file), "--explain"]) == 0
+    flag = option.replace("_", "-")
+    assert capsys.readouterr().out.splitlines()[-1].startswith(
+        f"the same as: seedbed train rows.jsonl --task {task} --search '3 trials' --{flag} 24")
 
 
 @pytest.mark.parametrize(("old", "new", "message"), [

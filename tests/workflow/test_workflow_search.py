@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import re
-import signal
-import subprocess
 import sys
 import time
 from dataclasses import replace
@@ -15,7 +12,8 @@ from xml.etree import ElementTree
 
 import numpy as np
 import pytest
-from made_tables import SEEDBED, use_tiny
+from children import Children
+from made_tables import use_tiny
 from test_workflow_tune import QUICK, write
 
 from seedbed.errors import MissingExtra, UserError
@@ -104,21 +102,14 @@ def test_the_chart_is_one_file_for_light_and_dark(done: FineTuned) -> None:
 def test_killed_it_goes_on_with_the_trial_that_it_was_at(done: FineTuned, tiny_ladder: Path, tmp_path: Path,
                                                          tiny_models: Path) -> None:
     """It ends as the search that was not disturbed."""
+    children = Children(tmp_path, tiny_models, alone=False)
     write(tmp_path / "asked.jsonl")
-    words = [*SEEDBED, "train", "asked.jsonl", "--quiet", "--out", "killed", "--model", CONFIG.model, "--search",
+    words = ["train", "asked.jsonl", "--quiet", "--out", "killed", "--model", CONFIG.model, "--search",
              str(CONFIG.search)]
     for name in ("epochs", "train-layers", "rank", "batch-texts", "learning-rate", "max-tokens",
                  "checkpoint-seconds"):
         words += [f"--{name}", str(getattr(QUICK, name.replace("-", "_")))]
-    environment = {**os.environ, "SEEDBED_HOME": str(tiny_ladder), "SEEDBED_MODELS": str(tiny_models)}
-    child = subprocess.Popen(words, cwd=tmp_path, env=environment, text=True, stderr=subprocess.PIPE)
-    running = tmp_path / "killed" / "training" / "trial-1" / "checkpoint" / "state.json"
-    until = time.monotonic() + 200
-    while not running.is_file() and child.poll() is None and time.monotonic() < until:
-        time.sleep(0.002)
-    child.send_signal(signal.SIGKILL)
-    _, told = child.communicate(timeout=120)
-    assert child.returncode == -signal.SIGKILL, told
+    children.stop(words, children.past("killed/training/trial-1/checkpoint"))
     resumed = resume(tmp_path / "killed").result
     assert done.result.search and resumed.search
     assert lasting(resumed.search) == lasting(done.result.search)

@@ -8,7 +8,6 @@ import os
 import random
 import resource
 import signal
-import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -17,7 +16,8 @@ from typing import Any
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-from made_tables import QUICK, SEEDBED, Table, lasting, make_cards, table
+from children import Children
+from made_tables import QUICK, Table, table
 
 from seedbed.errors import Busy, CorruptFile, Interrupted, NoResources, Offline, UserError
 from seedbed.settings import settings
@@ -27,65 +27,32 @@ from seedbed.workflow import RunConfig, candidates, job, resume, run
 
 LORA = ["--model", "tiny-llama", "--candidates", "tfidf,lora", "--epochs", "4", "--patience", "8", "--rank", "64",
         "--train-layers", "4", "--batch-texts", "8", "--checkpoint-seconds", "0", "--no-learning-curve", "--quiet"]
-Environment = dict[str, str]
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory, tiny_models: Path) -> tuple[Path, Environment]:
-    """A table, and the environment of child processes that know the tiny models."""
-    folder = tmp_path_factory.mktemp("stops")
-    table(folder / "data.csv", 260, noise=0.2)
-    make_cards(folder / "home")
-    return folder, {**os.environ, "SEEDBED_HOME": str(folder / "home"), "SEEDBED_MODELS": str(tiny_models),
-                    "SEEDBED_THREADS": "1"}
+def children(tmp_path_factory: pytest.TempPathFactory, tiny_models: Path) -> Children:
+    """In a folder with a table, and a run that nothing stopped: `straight`."""
+    made = Children(tmp_path_factory.mktemp("stops"), tiny_models)
+    table(made.folder / "data.csv", 260, noise=0.2)
+    made.run("run", "data.csv", *LORA, "--out", "straight")
+    return made
 
 
-@pytest.fixture(scope="module")
-def straight(place: tuple[Path, Environment]) -> dict[str, Any]:
-    """The result of a run that nothing stopped, in a child process."""
-    folder, environment = place
-    done = subprocess.run([*SEEDBED, "run", "data.csv", *LORA, "--out", "straight"], cwd=folder, env=environment,
-                          capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    return read(folder / "straight")
-
-
-def read(folder: Path) -> dict[str, Any]:
-    values: dict[str, Any] = json.loads((folder / "result.json").read_text())
-    return values
-
-
-def stopped(words: list[str], place: tuple[Path, Environment], when: Callable[[], bool],
-            sign: signal.Signals) -> tuple[int, str]:
-    """Start `seedbed`, send the signal as soon as `when()`; its exit code and what it said."""
-    folder, environment = place
-    child = subprocess.Popen([*SEEDBED, *words], cwd=folder, env=environment, text=True, stdout=subprocess.PIPE,
-                             stderr=subprocess.PIPE)
-    until = time.monotonic() + 120
-    while not when() and child.poll() is None and time.monotonic() < until:
-        time.sleep(0.002)
-    child.send_signal(sign)
-    _, said = child.communicate(timeout=120)
-    return child.returncode, said
-
-
-def same(folder: Path, straight: dict[str, Any]) -> None:
+def same(children: Children, name: str) -> None:
     """The run ended as the one that nothing stopped."""
-    assert lasting(read(folder)) == lasting(straight)
-    both = (folder, folder.parent / "straight")
-    logits = [dict(np.load(one / "candidates" / "lora" / "logits.npz")) for one in both]
+    assert children.result(name) == children.result("straight")
+    logits = [dict(np.load(children.folder / one / "candidates" / "lora" / "logits.npz")) for one in (
+        name, "straight")]
     assert all(np.array_equal(logits[0][part], logits[1][part]) for part in ("selection", "test"))
 
 
-def _kill_and_go_on(name: str, moments: list[Callable[[Path], bool]], place: tuple[Path, Environment],
-                    straight: dict[str, Any]) -> None:
-    folder = place[0] / name
+def kill_and_go_on(children: Children, name: str, *moments: Callable[[], bool]) -> None:
+    folder = children.folder / name
     words = ["run", "data.csv", *LORA, "--out", name]
     kept: dict[Path, int] = {}
     frozen = None
     for moment in moments:
-        code, said = stopped(words, place, lambda moment=moment: moment(folder), signal.SIGKILL)  # type: ignore[misc]
-        assert code == -signal.SIGKILL, said
+        children.stop(words, moment)
         if (folder / "config.yaml").exists():
             words = ["run", "--resume", name, "--quiet"]
             frozen = frozen or (folder / "data.parquet").read_bytes()
@@ -94,75 +61,50 @@ def _kill_and_go_on(name: str, moments: list[Callable[[Path], bool]], place: tup
             assert one.stat().st_mtime_ns == written, "a finished candidate was trained again"
         kept = {one: one.stat().st_mtime_ns for one in folder.glob("candidates/*/candidate.json")
                 if not one.parent.name.endswith(".part")}
-    done = subprocess.run([*SEEDBED, *words], cwd=place[0], env=place[1], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
+    children.run(*words)
     assert all(one.stat().st_mtime_ns == written for one, written in kept.items())
-    same(folder, straight)
+    same(children, name)
 
 
-def trained_for(steps: int) -> Callable[[Path], bool]:
-    """True when the checkpoint of LoRA is past that many steps."""
-    def when(folder: Path) -> bool:
-        try:
-            state = json.loads((folder / "candidates" / "lora" / "checkpoint" / "state.json").read_text())
-            return bool(state["step"] >= steps)
-        except (OSError, ValueError):
-            return False
-    return when
-
-
-def test_killed_again_and_again_it_ends_as_if_nothing_had_happened(place: tuple[Path, Environment],
-                                                                   straight: dict[str, Any]) -> None:
-    moments = [lambda f: (f / "data.json").exists(), trained_for(30)]
-    _kill_and_go_on("killed", moments, place, straight)
+def test_killed_again_and_again_it_ends_as_if_nothing_had_happened(children: Children) -> None:
+    kill_and_go_on(children, "killed", (children.folder / "killed" / "data.json").exists,
+                   children.past("killed/candidates/lora/checkpoint", 30))
 
 
 @pytest.mark.slow
-def test_killed_at_random(place: tuple[Path, Environment], straight: dict[str, Any]) -> None:
+def test_killed_at_random(children: Children) -> None:
     pick = random.Random(5)
     for number in range(5):
-        begun: list[float] = []
+        there = children.folder / f"random-{number}" / "health.json"
+        wait = pick.uniform(0, 4)
 
-        def when(folder: Path, wait: float = pick.uniform(0, 4), begun: list[float] = begun) -> bool:
-            if not begun and (folder / "health.json").exists():
-                begun.append(time.monotonic())
-            return bool(begun) and time.monotonic() - begun[0] > wait
-        _kill_and_go_on(f"random-{number}", [when], place, straight)
+        def when(there: Path = there, wait: float = wait) -> bool:
+            return there.exists() and time.time() - there.stat().st_mtime > wait
+        kill_and_go_on(children, f"random-{number}", when)
 
 
-def test_interrupted_it_says_how_to_go_on(place: tuple[Path, Environment], straight: dict[str, Any]) -> None:
-    folder, environment = place
-    code, said = stopped(["run", "data.csv", *LORA, "--out", "stopped"], place,
-                         lambda: trained_for(5)(folder / "stopped"), signal.SIGINT)
-    assert code == 130
+def test_interrupted_it_says_how_to_go_on(children: Children) -> None:
+    said = children.stop(["run", "data.csv", *LORA, "--out", "stopped"],
+                         children.past("stopped/candidates/lora/checkpoint", 5), signal.SIGINT)
     assert said.splitlines() == ["error: Stopped; what was done is kept in stopped.",
                                  "  try: Go on with: seedbed run --resume stopped"]
-    listed = subprocess.run([*SEEDBED, "runs", "--json"], env=environment, capture_output=True, text=True, check=True)
-    assert {one["name"]: one["state"] for one in json.loads(listed.stdout)}["stopped"] == "interrupted"
-    done = subprocess.run([*SEEDBED, "run", "--resume", "stopped", "--quiet"], cwd=folder, env=environment,
-                          capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    same(folder / "stopped", straight)
+    listed = json.loads(children.run("runs", "--json").stdout)
+    assert {one["name"]: one["state"] for one in listed}["stopped"] == "interrupted"
+    children.run("run", "--resume", "stopped", "--quiet")
+    same(children, "stopped")
 
 
-def test_a_full_disk_is_told_and_gone_on_from(place: tuple[Path, Environment], straight: dict[str, Any]) -> None:
+def test_a_full_disk_is_told_and_gone_on_from(children: Children) -> None:
     """The limit on a file's size stands for a full disk: the checkpoint of LoRA does not fit."""
-    folder, environment = place
-
     def limit() -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (400_000, resource.RLIM_INFINITY))
-    stopped(["run", "data.csv", *LORA, "--out", "full"], place, lambda: (folder / "full" / "config.yaml").exists(),
-            signal.SIGKILL)
-    words = [*SEEDBED, "run", "--resume", "full", "--quiet"]
-    done = subprocess.run(words, cwd=folder, env=environment, capture_output=True, text=True, preexec_fn=limit,
-                          check=False)
-    first, second = done.stderr.splitlines()
-    assert done.returncode == 5
+    full, words = children.folder / "full", ["run", "--resume", "full", "--quiet"]
+    children.stop(["run", "data.csv", *LORA, "--out", "full"], (full / "config.yaml").exists)
+    first, second = children.run(*words, code=5, preexec_fn=limit).stderr.splitlines()
     assert first.startswith("error: The disk is full: the checkpoint") and "resume" in second
-    assert (folder / "full" / "candidates" / "tfidf" / "candidate.json").is_file()
-    done = subprocess.run(words, cwd=folder, env=environment, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    same(folder / "full", straight)
+    assert (full / "candidates" / "tfidf" / "candidate.json").is_file()
+    children.run(*words)
+    same(children, "full")
 
 
 CHEAP = RunConfig(candidates=("majority", "tfidf"), learning_curve=False)

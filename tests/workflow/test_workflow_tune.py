@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
-import subprocess
-import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from made_tables import SEEDBED, lasting, make_cards
+from children import Children
 
 from seedbed.cli import main
 from seedbed.data.freeze import open_splits
@@ -38,20 +35,6 @@ def write(path: Path, rows: int = 120) -> Path:
               "completion": f"the {THINGS[i % 8]} it was"} for i in range(rows)]
     path.write_text("\n".join(map(json.dumps, lines)) + "\n")
     return path
-
-
-@pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory, tiny_models: Path) -> tuple[Path, dict[str, str]]:
-    """A file, and the environment of child processes that know the tiny models."""
-    folder = tmp_path_factory.mktemp("tune")
-    write(folder / "asked.jsonl")
-    make_cards(folder / "home")
-    return folder, {**os.environ, "SEEDBED_HOME": str(folder / "home"), "SEEDBED_MODELS": str(tiny_models),
-                    "SEEDBED_THREADS": "1", "OMP_NUM_THREADS": "1"}
-
-
-def seedbed(place: tuple[Path, dict[str, str]], *words: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([*SEEDBED, *words], cwd=place[0], env=place[1], capture_output=True, text=True, check=False)
 
 
 def test_it_learns_and_the_folder_the_store_and_the_words_say_the_same(tiny_ladder: Path, tmp_path: Path) -> None:
@@ -95,37 +78,21 @@ def test_the_tuned_model_writes_what_it_learned(tiny_ladder: Path, tmp_path: Pat
     assert capsys.readouterr().out.strip().startswith("the ")
 
 
-def test_killed_again_and_again_it_ends_as_an_undisturbed_run(place: tuple[Path, dict[str, str]]) -> None:
-    folder = place[0]
-    assert seedbed(place, "train", "asked.jsonl", *FLAGS, "--out", "straight").returncode == 0
-
-    def step(name: str) -> int:
-        try:
-            return int(json.loads((folder / name / "training" / "checkpoint" / "state.json").read_text())["step"])
-        except (OSError, ValueError):
-            return -1
+def test_killed_again_and_again_it_ends_as_an_undisturbed_run(tmp_path: Path, tiny_models: Path) -> None:
+    children = Children(tmp_path, tiny_models)
+    write(tmp_path / "asked.jsonl")
+    children.run("train", "asked.jsonl", *FLAGS, "--out", "straight")
     words = ["train", "asked.jsonl", *FLAGS, "--out", "killed"]
     for least, sign in ((3, signal.SIGKILL), (40, signal.SIGINT), (90, signal.SIGKILL)):
-        child = subprocess.Popen([*SEEDBED, *words], cwd=folder, env=place[1], text=True, stderr=subprocess.PIPE)
-        until = time.monotonic() + 120
-        while step("killed") < least and child.poll() is None and time.monotonic() < until:
-            time.sleep(0.002)
-        child.send_signal(sign)
-        _, said = child.communicate(timeout=120)
-        assert child.returncode == (130 if sign == signal.SIGINT else -sign), said
+        said = children.stop(words, children.past("killed/training/checkpoint", least), sign)
         assert sign != signal.SIGINT or "Go on with: seedbed train --resume killed" in said
         words = ["train", "--resume", "killed", "--quiet"]
-    done = seedbed(place, *words)
-    assert done.returncode == 0, done.stderr
-    results = [json.loads((folder / name / "result.json").read_text()) for name in ("straight", "killed")]
-    for one in results:
-        one["config"] = None  # both were given the same; its flags name the folder
-    assert lasting(results[0]) == lasting(results[1])
-    weights = [(folder / name / "model" / "model.safetensors").read_bytes() for name in ("straight", "killed")]
-    assert weights[0] == weights[1]
-    before = (folder / "killed" / "result.json").stat().st_mtime_ns
-    assert seedbed(place, *words).returncode == 0
-    assert (folder / "killed" / "result.json").stat().st_mtime_ns == before  # a finished run is not run again
+    children.run(*words)
+    assert children.result("killed") == children.result("straight")
+    assert children.weights("killed") == children.weights("straight")
+    before = (tmp_path / "killed" / "result.json").stat().st_mtime_ns
+    children.run(*words)
+    assert (tmp_path / "killed" / "result.json").stat().st_mtime_ns == before  # a finished run is not run again
 
 
 def test_what_is_wrong_is_told_before_anything_is_written(tiny_ladder: Path, tmp_path: Path) -> None:

@@ -20,6 +20,8 @@ from .forest import Row, axis, forest, own, says, zoom
 
 MOST_ROWS = 20
 """More rows than this make a chart that nobody reads; the table beside it has them all."""
+LETTER = 7.5
+"""Pixels of a letter, about."""
 MOST_CLASSES = {WIDE: 14, NARROW: 5}
 """Classes up to which a confusion matrix is drawn whole, by width."""
 
@@ -136,20 +138,22 @@ def _matrix(scores: Scores, width: int) -> Any:
 
 def _mixups(scores: Scores, mixed: list[tuple[str, str, int, int]], width: int) -> Any:
     limit = 26 if width == WIDE else 22
-    data = [{"at": i, "n": n, "label": f"{w.tidy(a, limit)} → {w.tidy(b, limit)}",
+    data = [{"at": i, "n": n, "color": WARN, "label": f"{w.tidy(a, limit)} → {w.tidy(b, limit)}",
              "figures": f"{w.count(n)} of {w.count(of)} ({w.percent(n / of)})"}
             for i, (a, b, n, of) in enumerate(mixed)]
-    return _bars(data, width, WARN)
+    return bars(data, width)
 
 
-def _bars(data: list[dict[str, Any]], width: int, color: str) -> Any:
-    """Horizontal bars from rows of `at, n, label, figures`; names above the bars where the drawing is narrow."""
+def bars(data: list[dict[str, Any]], width: int) -> Any:
+    """Horizontal bars of rows of `at, n, label, figures, color`; names above the bars where the drawing is narrow."""
     stacked = width < WIDE
     base, down = _rows(data), 9 if stacked else 0
     y = alt.Y("at:O", axis=None)
-    x = alt.X("n:Q", axis=None, scale=alt.Scale(domain=[0, max(d["n"] for d in data)]))
+    room = width - 24 - (0 if stacked else LETTER * max(cell_len(d["label"]) for d in data))
+    most = max(d["n"] / max(0.1, 1 - LETTER * len(d["figures"]) / room) for d in data)
+    x = alt.X("n:Q", axis=None, scale=alt.Scale(domain=[0, most], nice=False))
     return finish(alt.layer(
-        base.mark_bar(height=10, cornerRadiusEnd=3, color=color, yOffset=down).encode(x=x, y=y),
+        base.mark_bar(height=10, cornerRadiusEnd=3, yOffset=down).encode(x=x, y=y, color=own("color")),
         base.mark_text(align="left" if stacked else "right", baseline="middle", xOffset=0 if stacked else -12,
                        yOffset=-8 if stacked else 0, color=INK).encode(x=alt.value(0), y=y, text="label:N"),
         base.mark_text(align="left", baseline="middle", xOffset=10, yOffset=down, color=SOFT).encode(
@@ -305,7 +309,8 @@ def balance(labels: dict[str, int]) -> Drawing | None:
     if rest:
         shown.append((w.plural(len(rest), "other label"), sum(n for _, n in rest)))
     total = sum(labels.values())
-    data = [{"at": i, "n": n, "label": w.tidy(label, 34), "figures": f"{w.count(n)} ({w.percent(n / max(1, total))})"}
+    data = [{"at": i, "n": n, "color": MARK, "label": w.tidy(label, 34),
+             "figures": f"{w.count(n)} ({w.percent(n / max(1, total))})"}
             for i, (label, n) in enumerate(shown)]
     return Drawing("balance", "Rows of each label", " ".join(f"{d['label']}: {d['figures']}." for d in data),
-                   _bars(data, WIDE, MARK), _bars(data, NARROW, MARK))
+                   bars(data, WIDE), bars(data, NARROW))

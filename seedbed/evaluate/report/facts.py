@@ -46,7 +46,7 @@ def facts(result: Result, drawn: Set[str]) -> dict[str, Any]:
         "split_words": ", ".join(f"{w.count(n)} {name}" for name, n in result.rows.items()),
         "tokens": _tokens(result), "detected": list(result.health.detected.items()),
         "facts": _facts(result), "environment": flat(result.environment), "config": flat(result.config),
-        "left_out": story.left_out(result, drawn), "level": scores.score.level if scores else 0.95,
+        "level": scores.score.level if scores else 0.95,
         "tentative_below": TENTATIVE_BELOW,
     }
     return shown | {"contents": _contents(result, drawn, shown)}
@@ -122,7 +122,6 @@ def _contents(result: Result, drawn: Set[str], shown: Mapping[str, Any]) -> list
         (bool(result.slices), "slices", "Where it is weaker"), ("learning" in drawn, "learning", "More data?"),
         (bool(shown["histories"]), "training", "Training"), (bool(result.mistakes), "mistakes", "Mistakes"),
         (True, "health", "The data"), (True, "again", "Run it again"),
-        (bool(result.licences), "licences", "Licences"),
-        (bool(shown["left_out"]), "left-out", "Left out"),
+        (True, "licences", "Licences"),
     ]
     return [(key, name) for there, key, name in parts if there]

@@ -1,9 +1,8 @@
-"""The sentences of the report: what each part says in plain words, what to do, and what was left out and why."""
+"""The sentences of the report: what each part says in plain words, and what to do."""
 
 from __future__ import annotations
 
 import shlex
-from collections.abc import Set
 
 from ...records import TENTATIVE_BELOW
 from ..result import Abstention, Result, Scores, Speed
@@ -173,38 +172,3 @@ def health(result: Result) -> str:
     why = ", ".join(f"{w.count(n)} {w.tidy(reason)}"
                     for reason, n in sorted(data.skipped.items(), key=lambda item: (-item[1], item[0])))
     return (f"{w.plural(data.read, 'row')} read = {w.count(data.kept)} kept + {w.count(out)} left out ({why}).")
-
-
-def left_out(result: Result, drawn: Set[str]) -> list[str]:
-    """One sentence for each part that the report does not show.
-
-    Args:
-        drawn: keys of the charts that it shows.
-    """
-    winner, scores = result.winner, found(result)
-    some = [
-        (scores is None, "Scores: no candidate was scored."),
-        ("verdict" not in drawn and scores is not None,
-         "The comparison with the cheapest candidate: the winner is the cheapest itself."),
-        (scores is not None and "confusion" not in drawn and multi(result),
-         "The confusion matrix: a text may carry several labels, so there is no single label it is taken for."),
-        (scores is not None and "confusion" not in drawn and not multi(result),
-         "The confusion matrix: nothing was mixed up, and there are too many classes to draw it."
-         if scores and scores.confusion else "The confusion matrix: it was not counted."),
-        (winner.calibration is None, "Calibration: it was not measured for the winner."),
-        (winner.calibration is not None and "calibration" not in drawn,
-         "The reliability diagram: no bin holds a text."),
-        ("coverage" not in drawn, "Risk against coverage: it was equally sure of every text." if result.coverage else
-         "Risk against coverage: it was not measured in this run."),
-        (not result.slices, "Parts of the texts (length, source, language): none was scored."),
-        ("learning" not in drawn, "The learning curve: it has too few points to draw." if result.curve else
-         "The learning curve: it was not measured, since it takes more training runs."),
-        (not any(c.history for c in result.candidates),
-         "The course of training: no steps were recorded."),
-        (not result.mistakes, "The worst mistakes: none was kept."),
-        (winner.speed is None, "Speed: it was not measured for the winner."),
-        (not any(c.energy for c in result.candidates), "Energy: it was not measured."),
-        (not result.health.tokens, "Length in tokens: it was not counted."),
-        (not result.licences, "Licences: none is known. Find out before you pass the model on."),
-    ]
-    return [sentence for missing, sentence in some if missing]

@@ -9,6 +9,7 @@ import altair as alt
 from ..search import Search, Trial
 from . import wording as w
 from .drawing import ACCENT, HALF, INK, MARK, PAPER, Drawing, finish
+from .forest import own
 
 
 def trials(found: Search) -> Drawing:
@@ -16,41 +17,34 @@ def trials(found: Search) -> Drawing:
 
     It is half a column wide, which fits a phone too.
     """
-    shown = [(one, min(one.curve)) for one in found.trials if one.curve]
-    losses, rates = [loss for _, loss in shown], [one.options["learning_rate"] for one, _ in shown]
+    shown = [one for one in found.trials if one.curve]
+    losses, rates = [min(one.curve) for one in shown], [one.options["learning_rate"] for one in shown]
     low, high = min(losses), max(losses)
     air = 0.18 * ((high - low) or 1)
     x = alt.X("rate:Q", scale=alt.Scale(type="log", domain=[min(rates) / 1.6, max(rates) * 1.6], nice=False),
               axis=alt.Axis(title="Learning rate (hollow: ended early)", format=".0e", tickCount=3, grid=False))
     y = alt.Y("loss:Q", scale=alt.Scale(domain=[low - air, high + air], nice=False),
               axis=alt.Axis(title="Validation loss, nats", tickCount=5))
+    names = {found.best: ("best" if found.best else "the defaults are best", 17)}
+    if found.best:
+        names[0] = ("defaults", -15)
+    rows: list[dict[str, Any]] = []
+    for one, loss, rate in zip(shown, losses, rates, strict=True):
+        color = ACCENT if one.number == found.best else MARK
+        name, below = names.get(one.number, ("", 0))
+        rows.append({"rate": rate, "loss": loss, "says": _says(one, loss), "name": name, "below": below,
+                     "stroke": color, "fill": color if one.state == "finished" else PAPER,
+                     "words": ACCENT if color == ACCENT else INK})
+    base = alt.Chart(alt.Data(values=rows))
+    dots = base.mark_point(opacity=1, size=90, strokeWidth=1.5).encode(
+        x=x, y=y, fill=own("fill"), stroke=own("stroke"), description="says:N")
+    words = [base.transform_filter(alt.datum.below == below).mark_text(yOffset=below).encode(
+        x=x, y=y, text="name:N", color=own("words")) for _, below in names.values()]
+    return Drawing("trials", "Validation loss of every trial against its learning rate",
+                   " ".join(row["says"] for row in rows),
+                   finish(alt.layer(dots, *words), HALF, 220))
 
-    def point(one: Trial, loss: float) -> dict[str, Any]:
-        words = f"trial {one.number}: {w.number(loss)}, " + ", ".join(
-            f"{name.replace('_', ' ')} {value:.3g}" for name, value in one.options.items())
-        return {"rate": one.options["learning_rate"], "loss": loss, "number": one.number,
-                "says": words + ("." if one.state == "finished" else ", ended early.")}
 
-    def marks(some: list[dict[str, Any]], **look: Any) -> list[Any]:
-        if not some:
-            return []
-        return [alt.Chart(alt.Data(values=some)).mark_point(filled=True, opacity=1, **look).encode(
-            x=x, y=y, description="says:N")]
-
-    def name(some: list[dict[str, Any]], words: str, color: str, below: int) -> list[Any]:
-        return [alt.Chart(alt.Data(values=[one])).mark_text(color=color, yOffset=below).encode(
-            x=x, y=y, text=alt.value(words)) for one in some]
-
-    points = [(one, point(one, loss)) for one, loss in shown]
-    best = [given for one, given in points if one.number == found.best]
-    first = [given for one, given in points if one.number == 0 != found.best]
-    rest = [(one.state, given) for one, given in points if one.number != found.best]
-    layers = [
-        *marks([given for state, given in rest if state != "finished"], size=70, fill=PAPER, stroke=MARK,
-               strokeWidth=1.5),
-        *marks([given for state, given in rest if state == "finished"], size=70, fill=MARK, stroke=MARK),
-        *marks(best, size=130, fill=ACCENT, stroke=ACCENT), *name(first, "defaults", INK, -15),
-        *name(best, "best" if found.best else "the defaults are best", ACCENT, 17)]
-    text = " ".join(given["says"] for _, given in points)
-    return Drawing("trials", "Validation loss of every trial against its learning rate", text,
-                   finish(alt.layer(*layers), HALF, 220))
+def _says(one: Trial, loss: float) -> str:
+    options = ", ".join(f"{name.replace('_', ' ')} {value:.3g}" for name, value in one.options.items())
+    return f"trial {one.number}: {w.number(loss)}, {options}{'.' if one.state == 'finished' else ', ended early.'}"

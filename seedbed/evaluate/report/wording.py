@@ -56,6 +56,11 @@ def number(value: float, digits: int = 3) -> str:
     return f"{value:.{digits}f}".replace("-", MINUS)
 
 
+def signed(value: float, digits: int = 3) -> str:
+    """A difference, with its sign."""
+    return f"{value:+.{digits}f}".replace("-", MINUS)
+
+
 def count(value: float) -> str:
     """12345 as `12 345`."""
     return f"{int(value):,}".replace(",", THIN)

@@ -15,6 +15,8 @@ from .words import tidy, token_f1
 
 Field = tuple[str, Any]
 """(path, value): `("buyer.name", "Ann")`, `("lines[].price", 3)`."""
+DEEPEST = 64
+"""Objects and lists inside each other; an answer with more is a model that lost itself, and no JSON here."""
 FENCE = re.compile(r"\s*```(?:json)?\s*\n(.*?)\n?\s*```\s*", re.DOTALL | re.IGNORECASE)
 
 
@@ -32,7 +34,7 @@ def strict(text: str) -> Any:
         raise NoJson(f"{word} is no JSON")
 
     try:
-        return json.loads(text, parse_constant=refuse)
+        return _bounded(json.loads(text, parse_constant=refuse))
     except (ValueError, RecursionError) as problem:
         raise NoJson(str(problem) or "nested too deeply") from None
 
@@ -52,9 +54,17 @@ def read(text: str) -> Any:
         if begin < 0:
             raise
         try:
-            return json.JSONDecoder().raw_decode(text, begin)[0]
+            return _bounded(json.JSONDecoder().raw_decode(text, begin)[0])
         except (ValueError, RecursionError) as problem:
             raise NoJson(str(problem) or "nested too deeply") from None
+
+
+def _bounded(value: Any, room: int = DEEPEST) -> Any:
+    if not room:
+        raise NoJson("nested too deeply")
+    for part in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
+        _bounded(part, room - 1)
+    return value
 
 
 def fields(value: Any, path: str = "") -> list[Field]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from . import common as c
@@ -13,7 +12,7 @@ NAME = "Axolotl"
 KEYS = {"base_model", "micro_batch_size", "sequence_len", "lora_r", "datasets"}
 """One of them makes a file Axolotl's."""
 DONE = ("base_model", "adapter", "rl", "datasets", "pretraining_dataset", "test_datasets", "load_in_4bit",
-        "load_in_8bit", "peft_use_dora", "peft_use_rslora", "output_dir", "warmup_steps")
+        "load_in_8bit", "peft_use_dora", "peft_use_rslora", "warmup_steps")
 READ = ("alpaca", "chat_template", "sharegpt", "completion", "pretrain", "chatml", "llama3", "alpaca_chat",
     "gpteacher")
 """Types of rows by their first word. The wording of a prompt is that of the model's own chat template."""
@@ -25,20 +24,12 @@ ROWS = ("path", "type", "split", "ds_type", "data_files", "field_messages", "mes
 THOUGHTS = ("reasoning_content", "reasoning", "thinking")
 
 TABLE: Mapping[str, Rule] = {
-    "sequence_len": flag("max_tokens"), "learning_rate": flag("learning_rate", float),
-    "num_epochs": flag("epochs", whole), "lora_r": flag("rank"), "lora_alpha": flag("alpha", float),
-    "micro_batch_size": flag("batch_texts"), "gradient_accumulation_steps": flag("accumulate"),
-    "lr_scheduler": c.schedule, "warmup_ratio": flag("warmup", float), "weight_decay": flag("weight_decay", float),
-    "max_grad_norm": flag("max_norm", float), "seed": flag("seed"), "optimizer": c.optimizer,
-    "neftune_noise_alpha": flag("neftune", float),
-    "noisy_embedding_alpha": flag("neftune", float),
-    "label_smoothing": flag("label_smoothing", float), "rl_beta": flag("beta", float),
-    "dpo_beta": flag("beta", float),
-    "orpo_alpha": flag("beta", float), "early_stopping_patience": flag("patience"),
-    "sample_packing": flag("packing", bool),
-    "ema_decay": flag("ema", float),
-    "val_set_size": idle("two tenths are set aside: one to stop by, one to judge by"),
-    "max_steps": lacking("--epochs says how long it learns"), "lora_dropout": flag("adapter_dropout", float),
+    **c.TABLE, "sequence_len": flag("max_tokens"), "num_epochs": flag("epochs", whole), "lora_r": flag("rank"),
+    "micro_batch_size": flag("batch_texts"), "lr_scheduler": c.schedule, "optimizer": c.optimizer,
+    "noisy_embedding_alpha": flag("neftune", float), "label_smoothing": flag("label_smoothing", float),
+    "rl_beta": flag("beta", float), "dpo_beta": flag("beta", float), "orpo_alpha": flag("beta", float),
+    "early_stopping_patience": flag("patience"), "sample_packing": flag("packing", bool),
+    "ema_decay": flag("ema", float), "val_set_size": idle(c.SET_ASIDE), "output_dir": c.out,
     "lora_target_linear": idle("every matrix of a layer gets an adapter"),
     "lora_target_modules": lacking("every matrix of a layer gets an adapter"),
     "chat_template": idle(c.OWN_TEMPLATE), "train_on_inputs": refused(
@@ -117,9 +108,6 @@ def read(draft: Draft, found: Mapping[str, Entry]) -> None:
         share = isinstance(found["warmup_steps"].value, float) and found["warmup_steps"].value < 1
         (flag("warmup", float) if share else lacking("the warm-up is a share of the steps: --warmup"))(
             draft, found["warmup_steps"])
-    if "output_dir" in found:
-        draft.out = Path(str(found["output_dir"].value))
-        draft.say(found["output_dir"], "taken", f"--out {draft.out}")
     for name in ("datasets", "pretraining_dataset", "test_datasets"):
         if name in found and found[name].value not in OFF:
             _rows(draft, found[name], test=name == "test_datasets")
@@ -133,8 +121,7 @@ def _rows(draft: Draft, one: Entry, test: bool) -> None:
     kind = about.get("type")
     odd = [name for name in about if name not in ROWS]
     if len(sets) > 1:
-        draft.say(one, "refused", "several sets of rows at once",
-                  f"Join their files into one and give it: seedbed train FILE --config {draft.path}.", "source")
+        c.several(draft, one)
     elif why := _form(draft, one, about, str(kind or "completion") if not isinstance(kind, dict) else kind):
         draft.say(one, "refused", why, "Write the rows in a form that docs/data-formats.md names.", "source")
     elif odd:
@@ -145,6 +132,8 @@ def _rows(draft: Draft, one: Entry, test: bool) -> None:
         else:
             draft.source = given
             draft.say(one, "taken", given)
+            if kind in ("completion", "pretrain") or one.key == "pretraining_dataset":
+                c.pretraining(draft, one)
 
 
 def _form(draft: Draft, one: Entry, about: dict[str, Any], kind: Any) -> str:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from ...errors import NotFound
 from ...settings import settings
-from .draft import Draft, Entry
+from .draft import Draft, Entry, Rule, flag, lacking
 
 ADAMW = ("adamw", "adam", "paged_adamw", "came_pytorch")
 SIXTEEN = "the base stays in 16 bits: more memory, more exact"
@@ -15,7 +16,17 @@ SHARED = "one process trains here"
 SPEED = "how the work is done, not what is learned"
 TRACKS = "figures are in metrics.jsonl and result.json"
 KEEPS = "checkpoints are written and resumed by themselves"
+SET_ASIDE = "two tenths are set aside: one to stop by, one to judge by"
 OWN_TEMPLATE = "the model's own chat template is taken; see: seedbed data view FILE --model MODEL"
+
+TABLE: Mapping[str, Rule] = {
+    "learning_rate": flag("learning_rate", float), "weight_decay": flag("weight_decay", float),
+    "warmup_ratio": flag("warmup", float), "max_grad_norm": flag("max_norm", float), "seed": flag("seed"),
+    "gradient_accumulation_steps": flag("accumulate"), "lora_alpha": flag("alpha", float),
+    "lora_dropout": flag("adapter_dropout", float), "neftune_noise_alpha": flag("neftune", float),
+    "max_steps": lacking("--epochs says how long it learns"),
+}
+"""Keys that transformers or PEFT named, so that they are the same everywhere."""
 
 
 def model(draft: Draft, one: Entry) -> str | None:
@@ -66,6 +77,26 @@ def preference(draft: Draft, one: Entry, loss: str) -> None:
             draft.take(one, name, loss)
             return
     draft.say(one, "refused", f"the loss {loss} is not there", "Take answers alone: sft.")
+
+
+def pretraining(draft: Draft, one: Entry) -> None:
+    """Texts are gone on with, in windows of the greatest length."""
+    if draft.has("task", "pretrain"):
+        draft.take(one, "task", "pretrain")
+    else:
+        draft.say(one, "refused", "plain texts are learned by seedbed train alone",
+                  f"seedbed train --config {draft.path}")
+
+
+def several(draft: Draft, one: Entry) -> None:
+    draft.say(one, "refused", "several sets of rows at once",
+              f"Join their files into one and give it: seedbed train FILE --config {draft.path}.", "source")
+
+
+def out(draft: Draft, one: Entry) -> None:
+    """The run folder."""
+    draft.out = Path(str(one.value))
+    draft.say(one, "taken", f"--out {draft.out}")
 
 
 def optimizer(draft: Draft, one: Entry) -> None:

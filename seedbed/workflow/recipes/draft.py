@@ -87,8 +87,8 @@ Rule = Callable[[Draft, Entry], None]
 """Says what becomes of a line."""
 
 
-def flag(name: str, make: Callable[[Any], Any] = lambda value: value, *, without: str = "", note: str = "") -> Rule:
-    """The line is our option `name`; `without` says what changes where that is not there."""
+def flag(name: str, make: Callable[[Any], Any] = lambda value: value) -> Rule:
+    """The line is our option `name`, where that is there."""
     def rule(draft: Draft, one: Entry) -> None:
         if one.value is None:
             draft.say(one, "idle", "empty")
@@ -99,11 +99,11 @@ def flag(name: str, make: Callable[[Any], Any] = lambda value: value, *, without
             draft.say(one, "refused", f"{one.shown!r} is no value for it", "Write a number.")
             return
         if draft.has(name, value):
-            draft.take(one, name, value, note)
+            draft.take(one, name, value)
         elif one.value in OFF:
             draft.say(one, "idle", "off")
         else:
-            draft.say(one, "lacking", without or f"there is no --{name.replace('_', '-')} {value} here")
+            draft.say(one, "lacking", f"there is no --{name.replace('_', '-')} {value} here")
     return rule
 
 

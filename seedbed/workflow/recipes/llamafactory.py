@@ -15,29 +15,22 @@ KEYS = {"model_name_or_path", "finetuning_type", "lora_rank", "cutoff_len", "per
         "dataset_dir"}
 """One of them makes a file LLaMA-Factory's."""
 DONE = ("model_name_or_path", "finetuning_type", "stage", "dataset", "dataset_dir", "quantization_bit", "pref_loss",
-        "output_dir", "use_dora", "use_rslora")
+        "use_dora", "use_rslora")
 ALPACA = {"prompt": "instruction", "query": "input", "response": "output"}
 SHAREGPT = {"role_tag": "from", "content_tag": "value"}
 TAGS = {"user_tag": ("human", "user"), "assistant_tag": ("gpt", "assistant"),
         "observation_tag": ("observation", "tool"), "function_tag": ("function_call",), "system_tag": ("system",)}
 
 TABLE: Mapping[str, Rule] = {
-    "cutoff_len": flag("max_tokens"), "learning_rate": flag("learning_rate", float),
-    "num_train_epochs": flag("epochs", whole), "lora_rank": flag("rank"), "lora_alpha": flag("alpha", float),
-    "per_device_train_batch_size": flag("batch_texts"), "gradient_accumulation_steps": flag("accumulate"),
-    "lr_scheduler_type": c.schedule, "warmup_ratio": flag("warmup", float),
-    "weight_decay": flag("weight_decay", float), "max_grad_norm": flag("max_norm", float), "seed": flag("seed"),
-    "optim": c.optimizer,
-    "neftune_noise_alpha": flag("neftune", float),
-    "label_smoothing_factor": flag("label_smoothing", float), "pref_beta": flag("beta", float),
+    **c.TABLE, "cutoff_len": flag("max_tokens"), "num_train_epochs": flag("epochs", whole), "lora_rank": flag("rank"),
+    "per_device_train_batch_size": flag("batch_texts"), "lr_scheduler_type": c.schedule, "optim": c.optimizer,
+    "output_dir": c.out, "label_smoothing_factor": flag("label_smoothing", float), "pref_beta": flag("beta", float),
     "early_stopping_steps": flag("patience"), "packing": flag("packing", bool),
     "neat_packing": flag("packing", bool),
     "eval_dataset": lacking("a tenth of the rows is set aside to judge by; name a file with --validation"),
-    "val_size": idle("two tenths are set aside: one to stop by, one to judge by"),
-    "max_samples": lacking("all rows are taken"), "max_steps": lacking("--epochs says how long it learns"),
+    "val_size": idle(c.SET_ASIDE), "max_samples": lacking("all rows are taken"),
     "warmup_steps": lacking("the warm-up is a share of the steps: --warmup"),
     "lora_target": idle("every matrix of a layer gets an adapter"),
-    "lora_dropout": flag("adapter_dropout", float),
     "template": idle(c.OWN_TEMPLATE), "default_system": refused(
         "a system prompt for rows that have none", "Write it into the rows: a column `system`."),
     "train_on_prompt": refused("questions would be learned too",
@@ -113,17 +106,16 @@ def read(draft: Draft, found: Mapping[str, Entry]) -> None:
             draft.take(found["lora_rank"], "alpha", 2.0 * float(value("lora_rank")), "twice the rank, as there")
     if "stage" in found:
         loss = str(value("pref_loss") or "sigmoid") if stage == "dpo" else stage
-        if stage in ("sft", "pt"):
-            draft.say(found["stage"], "taken", "answers are learned" if stage == "sft" else "plain texts are learned")
+        if stage == "sft":
+            draft.say(found["stage"], "taken", "answers are learned")
+        elif stage == "pt":
+            c.pretraining(draft, found["stage"])
         elif stage in ("dpo", "kto"):
             c.preference(draft, found["stage"], "dpo" if loss == "sigmoid" else loss)
         else:
             draft.say(found["stage"], "refused", f"the stage {stage} is not there", "Take sft, pt, dpo or kto.")
     if "pref_loss" in found:
         draft.say(found["pref_loss"], "taken", "see stage")
-    if "output_dir" in found:
-        draft.out = Path(str(value("output_dir")))
-        draft.say(found["output_dir"], "taken", f"--out {draft.out}")
     if "dataset" in found:
         _rows(draft, found["dataset"], Path(str(value("dataset_dir") or "data")))
     if "dataset_dir" in found:
@@ -147,8 +139,7 @@ def _rows(draft: Draft, one: Entry, folder: Path) -> None:
         draft.say(one, "refused", f"{place / 'dataset_info.json'} is not JSON: {problem}", "Mend it.")
         return
     if len(names) > 1:
-        draft.say(one, "refused", "several sets of rows at once",
-                  f"Join their files into one and give it: seedbed train FILE --config {draft.path}.", "source")
+        c.several(draft, one)
     elif not isinstance(about, dict):
         draft.say(one, "refused", f"{names[0]} is not in {place / 'dataset_info.json'}",
                   "Known: " + ", ".join(info), "source")
