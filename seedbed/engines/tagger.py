@@ -127,7 +127,7 @@ class Tagger:
             values = json.loads((folder / TAGGER).read_text())
             if values["format"] > FORMAT:
                 raise ValueError(f"format {values['format']} is newer than this version")
-            task, head = Entities(tuple(values["labels"])), dict[str, Tensor]()
+            task, head = Entities(tuple(values["labels"]), values.get("whole", False)), dict[str, Tensor]()
             for file in sorted(folder.glob("*.safetensors")):
                 with safe_open(file, "pt") as opened:
                     for name in set(opened.keys()) & {f"{values['head']}.weight", f"{values['head']}.bias"}:

@@ -15,6 +15,8 @@ from ..errors import DataError
 Floats = NDArray[np.float64]
 Offsets = Sequence[tuple[int, int]]
 """Start and end (not included) of each token in its text; equal where a token stands for no character."""
+TORN = 0.02
+"""Share of the spans to learn from that may begin or end inside a word where words are held together all the same."""
 IGNORED = -100
 """The tag of a token that stands for no character: nothing is learned from it (torch's own `ignore_index`)."""
 
@@ -52,23 +54,31 @@ class Entities:
 
     Args:
         labels: every label, sorted.
+        whole: spans begin and end where words do: no entity that is found ends inside a run of letters and digits.
     """
 
     labels: tuple[str, ...]
+    whole: bool = False
 
     name = "entities"
 
     @classmethod
-    def from_spans(cls, rows: Sequence[Sequence[Span]]) -> Entities:
+    def from_spans(cls, rows: Sequence[Sequence[Span]], texts: Sequence[str] = ()) -> Entities:
         """The task that these spans describe.
+
+        Args:
+            texts: of the rows; without them nothing is known of words. Scripts without spaces tell by their spans
+                that words are no bounds.
 
         Raises:
             DataError: there are none.
         """
+        ends = [goes_on(text, place) for text, spans in zip(texts, rows, strict=bool(texts)) for span in spans
+                for place in (span.start, span.end)]
         labels = sorted({span.label for spans in rows for span in spans})
         if not labels:
             raise DataError("No row to learn from has a labelled span.", "Label some, or give more rows.")
-        return cls(tuple(labels))
+        return cls(tuple(labels), bool(ends) and sum(ends) <= TORN * len(ends))
 
     @property
     def tags(self) -> tuple[str, ...]:
@@ -83,6 +93,14 @@ class Entities:
         for inside in range(2, count, 2):
             out[:, inside] = False
             out[[inside - 1, inside], inside] = True
+        return out
+
+    @property
+    def within(self) -> NDArray[np.bool_]:
+        """[tags, tags]: the same inside a word that is held together: `O` after `O`, and `I-X`."""
+        out = self.legal
+        out[:, 1::2] = False
+        out[1:, 0] = False
         return out
 
     @property
@@ -123,7 +141,9 @@ class Entities:
         if not real:
             return []
         scores = np.asarray(logs, np.float64)[real]
-        sure, path = self.marginals(scores), self.best(scores)
+        inner = [False, *(self.whole and (edges[i][0] < end or (edges[i][0] == end and goes_on(text, end)))
+                          for i, end in zip(real[1:], (edges[i][1] for i in real), strict=False))]
+        sure, path = self.marginals(scores, inner), self.best(scores, inner)
         out, at = list[Found](), 0
         while at < len(path):
             tag, begin = path[at], at
@@ -137,12 +157,12 @@ class Entities:
                              float(min(sure[i, path[i]] for i in mine))))
         return out
 
-    def best(self, scores: Floats) -> list[int]:
-        """The legal path of most log-probability. scores: [tokens, tags]"""
-        barred = np.where(self.legal, 0.0, -np.inf)
+    def best(self, scores: Floats, inner: Sequence[bool]) -> list[int]:
+        """The legal path of most log-probability. scores: [tokens, tags], inner: [tokens] goes on with a word"""
+        barred = np.where([self.legal, self.within], 0.0, -np.inf)
         total, back = scores[0] + np.where(self.first, 0.0, -np.inf), np.zeros(scores.shape, np.int64)
         for at in range(1, len(scores)):
-            ways = total[:, None] + barred                                     # [from, to]
+            ways = total[:, None] + barred[int(inner[at])]                     # [from, to]
             back[at] = ways.argmax(0)
             total = ways.max(0) + scores[at]
         path = [int(total.argmax())]
@@ -150,22 +170,27 @@ class Entities:
             path.append(int(back[at, path[-1]]))
         return path[::-1]
 
-    def marginals(self, scores: Floats) -> Floats:
+    def marginals(self, scores: Floats, inner: Sequence[bool]) -> Floats:
         """Probability of each tag at each token among legal paths (Rabiner 1989). [tokens, tags] -> the same"""
-        chance = np.exp(scores - scores.max(1, keepdims=True))
-        legal = self.legal.astype(np.float64)
+        chance = np.exp(np.maximum(scores - scores.max(1, keepdims=True), -80))  # never 0: a word leaves one way only
+        legal = np.array([self.legal, self.within], np.float64)
         ahead, behind = np.empty_like(chance), np.ones_like(chance)
         ahead[0] = chance[0] * self.first
         for at in range(1, len(chance)):
-            ahead[at] = (ahead[at - 1] / ahead[at - 1].sum()) @ legal * chance[at]
+            ahead[at] = (ahead[at - 1] / ahead[at - 1].sum()) @ legal[int(inner[at])] * chance[at]
         for at in range(len(chance) - 2, -1, -1):
-            behind[at] = legal @ (behind[at + 1] * chance[at + 1])
+            behind[at] = legal[int(inner[at + 1])] @ (behind[at + 1] * chance[at + 1])
             behind[at] /= behind[at].sum()
         both = ahead * behind
         return np.asarray(both / both.sum(1, keepdims=True))
 
     def to_dict(self) -> dict[str, Any]:
-        return {"task": self.name, "labels": list(self.labels)}
+        return {"task": self.name, "labels": list(self.labels), "whole": self.whole}
+
+
+def goes_on(text: str, place: int) -> bool:
+    """Whether letters or digits stand on both sides of a place in a text: it is inside a word."""
+    return 0 < place < len(text) and text[place - 1].isalnum() and text[place].isalnum()
 
 
 def trim(text: str, offsets: Offsets) -> list[tuple[int, int]]:

@@ -49,8 +49,9 @@ class MarkingCourse(Course["EntityLesson"]):
 
         learn, held, test = (dataset.part(name) for name in ("train", "validation", "test"))
         enough(len(learn), len(test))
-        task = Entities.from_spans(spans_of(dataset))
-        if unknown := set(task.labels) - set(Entities.from_spans(spans_of(learn)).labels):
+        known = Entities.from_spans(spans_of(learn), learn.texts)
+        task = replace(known, labels=Entities.from_spans(spans_of(dataset)).labels)
+        if unknown := set(task.labels) - set(known.labels):
             job.progress.note(f"No row to learn from has {', '.join(sorted(unknown))}: give more rows with it.")
         return EntityLesson(task, learn.texts, spans_of(learn), held.texts, spans_of(held), **session(job, model))
 

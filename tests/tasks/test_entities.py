@@ -64,24 +64,40 @@ def test_a_span_that_tokens_cannot_give_is_learned_and_told() -> None:
 
 @pytest.mark.parametrize("seed", range(20))
 def test_the_path_is_the_best_legal_one_and_confidence_is_exact(seed: int) -> None:
-    scores = np.random.default_rng(seed).normal(size=(5, 5)) * 2
+    pick = np.random.default_rng(seed)
+    scores, inner = pick.normal(size=(5, 5)) * 2, (pick.random(5) < (seed % 2) / 2).tolist()
     legal = [path for path in product(range(5), repeat=5) if TASK.first[path[0]] and all(
-        TASK.legal[a, b] for a, b in pairwise(path))]
+        (TASK.within if inner[at + 1] else TASK.legal)[a, b] for at, (a, b) in enumerate(pairwise(path)))]
     assert 0 < len(legal) < 5 ** 5
     weight = np.array([sum(scores[at, tag] for at, tag in enumerate(path)) for path in legal])
-    assert TASK.best(scores) == list(legal[int(weight.argmax())])
+    assert TASK.best(scores, inner) == list(legal[int(weight.argmax())])
     chance = np.exp(weight - weight.max())
     chance /= chance.sum()
     exact = np.zeros((5, 5))
     for path, share in zip(legal, chance, strict=True):
         exact[np.arange(5), path] += share
-    assert np.allclose(TASK.marginals(scores), exact)
+    assert np.allclose(TASK.marginals(scores, inner), exact)
 
 
-def test_a_long_text_does_not_underflow() -> None:
+@pytest.mark.parametrize("inner", [False, True])
+def test_a_long_text_does_not_underflow(inner: bool) -> None:
     scores = np.random.default_rng(0).normal(size=(3_000, 5)) * 50
-    assert np.isfinite(TASK.marginals(scores)).all()
-    assert all(TASK.legal[a, b] for a, b in zip(TASK.best(scores), TASK.best(scores)[1:], strict=False))
+    held = [inner and at % 3 > 0 for at in range(3_000)]
+    assert np.isfinite(TASK.marginals(scores, held)).all()
+    path = TASK.best(scores, held)
+    assert all((TASK.within if on else TASK.legal)[a, b] for a, b, on in zip(path, path[1:], held[1:], strict=False))
+
+
+def test_an_entity_does_not_end_inside_a_word_where_no_learned_one_does() -> None:
+    text, offsets = "took zoloft-xr", [(0, 4), (5, 7), (7, 11), (11, 12), (12, 14)]
+    logs = np.log(np.array([[.8, .05, .05, .05, .05], [.1, .05, .05, .75, .05], [.5, .05, .05, .05, .35],
+                            [.9, .025, .025, .025, .025], [.9, .025, .025, .025, .025]]))
+    span = Span(5, 11, "PER")
+    whole = Entities.from_spans([[span, Span(0, 4, "LOC")]], [text])
+    assert whole.whole and Entities.from_spans([[span]]).whole is False
+    assert [text[one.start:one.end] for one in TASK.decode(text, logs, offsets)] == ["zo"]
+    assert [text[one.start:one.end] for one in whole.decode(text, logs, offsets)] == ["zoloft"]
+    assert not Entities.from_spans([[Span(0, 1, "LOC")]], ["東京都"]).whole  # a script without spaces
 
 
 def rows(count: int, seed: int) -> tuple[list[str], list[list[Span]]]:
