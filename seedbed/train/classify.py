@@ -18,6 +18,9 @@ from .lesson import Fitted, Lesson
 from .loop import train
 from .trainable import Adapted, Trainable, Whole, rate
 
+PACE = {"lora": 0.5, "full": 1.0}
+"""Shares of the usual learning rates: with all of it adapters learn the few labels by heart (docs/LOG.md)."""
+
 
 def lora(lesson: Lesson) -> Fitted:
     """LoRA (Hu et al. 2021) on the top `train_layers` layers; merged afterwards."""
@@ -82,10 +85,9 @@ def _finetune(lesson: Lesson, make: type[Adapted] | type[Whole], method: str) ->
     said = forecast(parameters, body.boundary, loss, batches, lesson, begun=begun, epochs=config.epochs,
                     judged=sum(len(rows[i]) for i in held))
     body.boundary.fill(progress=lesson.progress)
-    done = train(parameters, loss, batches, validate, config, seed=lesson.seed,
-                 learning_rate=config.learning_rate or rate(method, backbone.width), mode=mode, work="fine-tune",
-                 folder=lesson.checkpoint, deadline=lesson.deadline,
-                 progress=lesson.progress)
+    peak = config.learning_rate or PACE[method] * rate(method, backbone.width)
+    done = train(parameters, loss, batches, validate, config, seed=lesson.seed, learning_rate=peak, mode=mode,
+                 work="fine-tune", folder=lesson.checkpoint, deadline=lesson.deadline, progress=lesson.progress)
     body.finish()
     trained = sum(p.numel() for p in parameters.values())
     return Fitted(TransformerHead(backbone, head.weight.detach().numpy() / scale, head.bias.detach().numpy()),
