@@ -3,7 +3,7 @@
     python benchmarks/ablation.py                      # some ten minutes; prints a table
     python benchmarks/ablation.py --chart out.svg      # and draws it
 
-Rows of `write.py` (review to condition), two passes over the first 160, rank 16. Each variant runs in a process of
+Rows of `write.py` (review to condition), two passes over the first 96, rank 16. Each variant runs in a process of
 its own; rates are of seconds times the share of the processor that it had. The limit counts only the matrix products
 that this training cannot do without (frozen layers once, trained layers forward and back to their inputs, the
 vocabulary of learned tokens), at the rate that one large product in the machine's precision reaches just before.
@@ -23,7 +23,7 @@ from typing import Any
 from train import RANK, Watch, model_folder, say
 from write import LENGTH, rows
 
-ROWS, EPOCHS = 160, 2
+ROWS, EPOCHS = 96, 2
 BODY, WORDS = 106.2e6, 28.3e6
 """Parameters of SmolLM2-135M's layers, and of its vocabulary."""
 

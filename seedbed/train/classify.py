@@ -16,23 +16,23 @@ from .batches import batches_of
 from .forecast import forecast
 from .lesson import Fitted, Lesson
 from .loop import train
-from .trainable import Adapted, Trainable, Whole
+from .trainable import Adapted, Trainable, Whole, rate
 
-LORA_RATE, WHOLE_RATE = 5e-4, 5e-5
-"""Peak learning rates when none is given; docs/LOG.md has what was tried."""
+PACE = {"lora": 0.5, "full": 1.0}
+"""Shares of the usual learning rates: with all of it adapters learn the few labels by heart (docs/LOG.md)."""
 
 
 def lora(lesson: Lesson) -> Fitted:
     """LoRA (Hu et al. 2021) on the top `train_layers` layers; merged afterwards."""
-    return _finetune(lesson, Adapted, LORA_RATE)
+    return _finetune(lesson, Adapted, "lora")
 
 
 def whole(lesson: Lesson) -> Fitted:
     """Every weight is trained, in fp32 values with products in the machine's own precision."""
-    return _finetune(lesson, Whole, WHOLE_RATE)
+    return _finetune(lesson, Whole, "full")
 
 
-def _finetune(lesson: Lesson, make: type[Adapted] | type[Whole], rate: float) -> Fitted:
+def _finetune(lesson: Lesson, make: type[Adapted] | type[Whole], method: str) -> Fitted:
     config, task, begun = lesson.config, lesson.task, time.monotonic()
     torch.manual_seed(lesson.seed)
     backbone = Backbone.open(lesson.base, max_tokens=config.max_tokens)
@@ -85,10 +85,9 @@ def _finetune(lesson: Lesson, make: type[Adapted] | type[Whole], rate: float) ->
     said = forecast(parameters, body.boundary, loss, batches, lesson, begun=begun, epochs=config.epochs,
                     judged=sum(len(rows[i]) for i in held))
     body.boundary.fill(progress=lesson.progress)
-    done = train(parameters, loss, batches, validate, config, seed=lesson.seed,
-                 learning_rate=config.learning_rate or rate, mode=mode, work="fine-tune",
-                 folder=lesson.checkpoint, deadline=lesson.deadline,
-                 progress=lesson.progress)
+    peak = config.learning_rate or PACE[method] * rate(method, backbone.width)
+    done = train(parameters, loss, batches, validate, config, seed=lesson.seed, learning_rate=peak, mode=mode,
+                 work="fine-tune", folder=lesson.checkpoint, deadline=lesson.deadline, progress=lesson.progress)
     body.finish()
     trained = sum(p.numel() for p in parameters.values())
     return Fitted(TransformerHead(backbone, head.weight.detach().numpy() / scale, head.bias.detach().numpy()),

@@ -22,8 +22,8 @@ from ..models.backbone import Backbone
 from ..progress import SILENT, Progress
 from .forecast import forecast
 from .loop import Trained, train
-from .student import METHODS, WHOLE_RATE, Lessons
-from .trainable import Adapted, Trainable
+from .student import METHODS, Lessons
+from .trainable import WHOLE_RATE, Adapted, Trainable
 
 STEP = 4
 """A step holds at most so many times `batch_tokens`: with fewer documents there is too little to tell apart."""

@@ -27,16 +27,7 @@ from .config import TextConfig
 from .forecast import Forecast, forecast
 from .lesson import Session
 from .loop import Batches, Trained, train
-from .trainable import Adapted, Trainable, Whole
-
-LORA_RATE, WHOLE_RATE, WIDTH = 2e-3, 5e-5, 576
-"""Peak learning rates when none is given, measured on SmolLM2-135M, whose width that is (docs/LOG.md)."""
-
-
-def rate(method: str, width: int) -> float:
-    """The peak learning rate when none is given. Wide models take smaller ones for adapters: width ** -0.775
-    (Schulman et al. 2025, "LoRA without regret")."""
-    return WHOLE_RATE if method == "full" else LORA_RATE * min(1.0, (WIDTH / width) ** 0.775)
+from .trainable import Adapted, Trainable, Whole, rate
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,15 @@ from ..models.backbone import Backbone
 from .boundary import Boundary
 from .lesson import Session
 
+LORA_RATE, WHOLE_RATE, WIDTH = 2e-3, 5e-5, 576
+"""Peak learning rates when none is given, measured on SmolLM2-135M, whose width that is (docs/LOG.md)."""
+
+
+def rate(method: str, width: int) -> float:
+    """The peak learning rate when none is given. Wide models take smaller ones for adapters: width ** -0.775
+    (Schulman et al. 2025, "LoRA without regret")."""
+    return WHOLE_RATE if method == "full" else LORA_RATE * min(1.0, (WIDTH / width) ** 0.775)
+
 
 class Trainable(Protocol):
     """What a method trains through: named fp32 parameters and vectors of texts."""

@@ -114,7 +114,7 @@ class WritingCourse(Course[Any]):
 
     def rate(self, job: TuneJob, lesson: Any) -> float:
         from ..catalog.cards import card
-        from ..train.student import WIDTH, rate
+        from ..train.trainable import WIDTH, rate
 
         shape = card(job.config.model).architecture
         return rate(job.config.method, shape.hidden if shape else WIDTH)

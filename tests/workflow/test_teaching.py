@@ -22,7 +22,7 @@ def test_a_larger_classifier_teaches_a_smaller_one(tiny_ladder: Path, make_table
 
     def watched(lesson: Lesson) -> object:
         seen.append(lesson)
-        return classify._finetune(lesson, classify.Adapted, classify.LORA_RATE)
+        return classify._finetune(lesson, classify.Adapted, "lora")
     monkeypatch.setattr(classify, "lora", watched)
     more = make_table(60, "more.csv", seed=3)
     done = run(rows, replace(CONFIG, teacher=tmp_path / "teacher", unlabeled=more), QUICK, out=tmp_path / "out")

@@ -59,7 +59,7 @@ def test_folder_store_and_result_say_the_same_and_transformers_gives_the_same_ve
     assert [one.name for one in result.figures] == [
         "ndcg_at_10", "recall_at_1", "recall_at_5", "recall_at_10", "mrr_at_10"]
     for one in result.figures:
-        assert one.gain and one.baseline and one.baseline.n == result.judged
+        assert one.gain and one.baseline and one.baseline.n == one.after.n == one.gain.n <= result.judged  # by unit
         assert one.gain.value == pytest.approx(one.after.value - one.before.value)
     assert result.figure("recall_at_10").baseline.value > 0.8          # type: ignore[union-attr]  # by words it is easy
     assert result.predicted_memory and len(result.history) == 2 and len(result.samples) == 5

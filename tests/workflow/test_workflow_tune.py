@@ -60,7 +60,7 @@ def test_it_learns_and_the_folder_the_store_and_the_words_say_the_same(tiny_ladd
     assert kept.score and kept.score.score == loss.after
     assert {one.name for one in done.folder.path.iterdir()} == {
         "adapter", "model", "config.yaml", "data.json", "data.parquet", "health.json", "metrics.jsonl", "report.html",
-        "result.json", ".lock"}
+        "result.json", "tested.jsonl", ".lock"}
     card = (done.folder.model / "README.md").read_text()
     assert "base_model: tiny-llama" in card and result.verdict.split(":")[0] in card
     page = done.folder.report.read_text()
