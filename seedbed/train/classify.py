@@ -18,8 +18,8 @@ from .lesson import Fitted, Lesson
 from .loop import train
 from .trainable import Adapted, Trainable, Whole, rate
 
-PACE = {"lora": 0.5, "full": 1.0}
-"""Shares of the usual learning rates: with all of it adapters learn the few labels by heart (docs/LOG.md)."""
+PACE = {"lora": 0.25, "full": 1.0}
+"""Shares of the usual learning rates: with more, adapters learn the few labels by heart (docs/LOG.md)."""
 
 
 def lora(lesson: Lesson) -> Fitted:
