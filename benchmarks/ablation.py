@@ -63,7 +63,7 @@ def own_passes() -> None:
     from seedbed.models import adapters, backbone, kernels
     for module in (kernels, backbone.kernels, adapters.kernels):
         module.quicken = lambda model: None  # type: ignore[assignment]
-        module.suits = lambda config: "sdpa"  # type: ignore[assignment]
+        module.suits = lambda config, device: "sdpa"  # type: ignore[assignment]
 
 
 def fp32() -> None:

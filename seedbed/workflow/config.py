@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -298,6 +299,19 @@ def write(path: Path, text: str) -> None:
     part = path.with_name(path.name + ".part")
     part.write_text(text, encoding="utf-8")
     part.replace(path)
+
+
+def whole_lines(path: Path) -> list[dict[str, Any]]:
+    """What a file of JSON lines holds that grew line by line; none where there is none. A last line that a kill cut
+    short is taken away, so that the file can grow on."""
+    if not path.is_file():
+        return []
+    lines = path.read_bytes().splitlines(keepends=True)
+    if lines and not lines[-1].endswith(b"\n"):
+        with path.open("r+b") as file:
+            file.truncate(sum(map(len, lines[:-1])))
+        lines = lines[:-1]
+    return [json.loads(line) for line in lines]
 
 
 def write_config(job: Job[Main, Training]) -> None:

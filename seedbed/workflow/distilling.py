@@ -12,7 +12,7 @@ from ..errors import DataError, Offline, UserError
 from ..progress import Progress
 from ..settings import settings
 from .answering import asked_as, task_of
-from .config import TuneConfig
+from .config import TuneConfig, whole_lines
 from .courses import Learned, TuneJob, enough
 from .writing import MOST, WritingCourse, some
 
@@ -181,7 +181,7 @@ def _given(job: TuneJob, asked: dict[str, list[Turn]], progress: Progress) -> di
     from ..engines.sampling import Sampling
 
     config, file = job.config, job.folder.path / ANSWERS
-    there = _written(file)
+    there = {(one["id"], one["draw"]): Given(one["text"], one["cut"]) for one in whole_lines(file)}
     how = Sampling(max_tokens=config.answer_tokens, temperature=WARM if config.draws > 1 else 0.0)
     wanted = [(id, draw) for draw in range(config.draws) for id in asked]
     work = "ask the teacher"
@@ -196,20 +196,6 @@ def _given(job: TuneJob, asked: dict[str, list[Turn]], progress: Progress) -> di
             progress.advance(work)
     progress.done(work)
     return {id: [there[id, draw] for draw in range(config.draws)] for id in asked}
-
-
-def _written(file: Path) -> dict[tuple[str, int], Given]:
-    """The answers in a file; a last line that a kill cut short is taken away."""
-    from ..data.sift import Given
-
-    if not file.is_file():
-        return {}
-    lines = file.read_bytes().splitlines(keepends=True)
-    if lines and not lines[-1].endswith(b"\n"):
-        with file.open("r+b") as out:
-            out.truncate(sum(map(len, lines[:-1])))
-        lines = lines[:-1]
-    return {(one["id"], one["draw"]): Given(one["text"], one["cut"]) for one in map(json.loads, lines)}
 
 
 Came = Iterator[tuple[str, int, str | None, bool]]

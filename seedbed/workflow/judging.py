@@ -17,7 +17,7 @@ from ..progress import SILENT, Progress
 from ..settings import settings
 from ..train.config import TextConfig
 from .answering import TESTED
-from .config import TuneConfig, write
+from .config import TuneConfig, whole_lines, write
 from .courses import TuneJob
 
 if TYPE_CHECKING:
@@ -155,7 +155,7 @@ def _outcomes(job: TuneJob, rows: Sequence[Row], model: str, asked: Remote | Non
     from ..tasks.write import WRITING
 
     better, file = WRITING.get(job.config.task).better, job.folder.path / REPLIES
-    there, wanted, ballots = written(file), dict[str, str](), list[tuple[str, ...]]()
+    there, wanted, ballots = {one["key"]: one for one in whole_lines(file)}, dict[str, str](), list[tuple[str, ...]]()
     for row in rows:
         pair = row["before"], row["after"]
         words = [] if pair[0].strip() == pair[1].strip() else [
@@ -184,18 +184,6 @@ def _outcomes(job: TuneJob, rows: Sequence[Row], model: str, asked: Remote | Non
         replies = [there[key] for key in keys]
         return "refused" if any(one["refused"] for one in replies) else outcome(*(one["reply"] for one in replies))
     return list(map(found, ballots))
-
-
-def written(file: Path) -> dict[str, Row]:
-    """The replies in a file; a last line that a kill cut short is taken away."""
-    if not file.is_file():
-        return {}
-    lines = file.read_bytes().splitlines(keepends=True)
-    if lines and not lines[-1].endswith(b"\n"):
-        with file.open("r+b") as out:
-            out.truncate(sum(map(len, lines[:-1])))
-        lines = lines[:-1]
-    return {one["key"]: one for one in map(json.loads, lines)}
 
 
 def _lot(row: Row, seed: int) -> bytes:
