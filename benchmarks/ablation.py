@@ -140,6 +140,10 @@ def _timed(work: Callable[[], object]) -> float:
     return time.perf_counter() - begin
 
 
+def _slower(times: float) -> str:
+    return f"{times:.1f} times slower" if times >= 1.05 else "no slower"
+
+
 def draw(found: list[dict[str, Any]], path: Path) -> None:
     """Bars of the tokens a second with all techniques, and without each: the one that gives most first."""
     from seedbed.evaluate.report.charts import bars
@@ -149,7 +153,7 @@ def draw(found: list[dict[str, Any]], path: Path) -> None:
     whole = found[0]["tokens_per_second"]
     names = [("all of them" if not one["without"] else f"without: {WITHOUT[one['without']][0]}") for one in found]
     data = [{"at": at, "label": name, "n": rate, "color": MARK if at else ACCENT,
-             "figures": f"{rate:.0f} tokens a second" + (f", {whole / rate:.1f} times slower" if at else "")}
+             "figures": f"{rate:.0f} tokens a second" + (f", {_slower(whole / rate)}" if at else "")}
             for at, (name, rate) in enumerate(zip(names, (one["tokens_per_second"] for one in found), strict=True))]
     words = " ".join(f"{one['label']}: {one['figures']}." for one in data)
     path.write_text(file(bars(data, WIDE), "ablation", "What each technique gives", words), encoding="utf-8")
