@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from .language import UNKNOWN, guess
 
+Faults = Callable[[Sequence[str], Sequence[str]], list[str]]
 GRAM, MOST_TIMES = 4, 4
 """An answer that says the same so many words so many times has lost its way."""
 
@@ -69,7 +70,7 @@ def central(answers: Sequence[str]) -> tuple[int, float]:
 
 
 def sift(asked: Sequence[str], given: Sequence[Sequence[Given]],
-         agreement: float) -> tuple[dict[int, str], dict[str, int]]:
+         agreement: float, faults: Faults | None = None) -> tuple[dict[int, str], dict[str, int]]:
     """The answer to learn for each question that has one.
 
     An answer in another language than its question is left out, unless more than half of them are: the task crosses
@@ -78,6 +79,7 @@ def sift(asked: Sequence[str], given: Sequence[Sequence[Given]],
     Args:
         asked: the questions.
         given: [questions][draws] answers.
+        faults: what else is wrong with answers, by the task: given questions and answers, a word for each or nothing.
         agreement: least mean `alike` of an answer to the other draws; with one draw there is nothing to compare.
 
     Returns:
@@ -85,6 +87,9 @@ def sift(asked: Sequence[str], given: Sequence[Sequence[Given]],
         is counted once; `not_the_central` are those beside one that is.
     """
     flat = [(place, one.text or "", fault(one)) for place, draws in enumerate(given) for one in draws]
+    if faults:
+        more = faults([asked[place] for place, _, _ in flat], [text for _, text, _ in flat])
+        flat = [(place, text, wrong or other) for (place, text, wrong), other in zip(flat, more, strict=True)]
     languages = guess([*asked, *(text for _, text, _ in flat)])
     pairs = [(languages[place], own) for (place, _, _), own in zip(flat, languages[len(asked):], strict=True)]
     known = [one != other for (one, other), (_, _, wrong) in zip(pairs, flat, strict=True)

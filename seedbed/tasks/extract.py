@@ -81,6 +81,15 @@ class Extract(Write):
         find = _finder([text for text, _ in rows], [value for _, value in rows])
         return [json.dumps(find(text), ensure_ascii=False) for text in inputs]
 
+    def faults(self, inputs: Sequence[str], answers: Sequence[str]) -> list[str]:
+        found = []
+        for answer in answers:
+            try:
+                found.append("broken_schema" if self.schema and broken(self.schema, strict(answer)) else "")
+            except NoJson:
+                found.append("not_json")
+        return found
+
     def findings(self, inputs: Sequence[str], answers: Sequence[str], notes: Notes) -> list[Finding]:
         bad, wrong, invented = list[tuple[int, str]](), list[tuple[int, str]](), list[tuple[int, str]]()
         choices = set(re.findall(r'"((?:[^"\\]|\\.)*)"', brief(json.loads(self.schema)))) if self.schema else set()

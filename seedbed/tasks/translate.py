@@ -14,7 +14,7 @@ from ..data.turns import Turn
 from .metrics import Metric
 from .metrics.grams import bleu, chrf
 from .metrics.words import words
-from .write import Write, rows_where
+from .write import Write
 
 LANGUAGES = dict(re.findall(r"(\w+):(\w+)", """
 af:Afrikaans am:Amharic ar:Arabic az:Azerbaijani be:Belarusian bg:Bulgarian bn:Bengali br:Breton bs:Bosnian ca:Catalan
@@ -79,15 +79,22 @@ class Translate(Write):
         """A copy of the source: names, numbers and words of both languages are right without translating."""
         return list(inputs)
 
+    def faults(self, inputs: Sequence[str], answers: Sequence[str]) -> list[str]:
+        return [fault for fault, _ in self._faults(inputs, answers)]
+
+    def _faults(self, inputs: Sequence[str], answers: Sequence[str]) -> list[tuple[str, str]]:
+        """What is wrong with each answer, and the language it looks like."""
+        code = code_of(self.language)
+        like = {code, UNKNOWN}.union(*(group for group in CONFUSED if code in group))
+        return [("untranslated" if len(words(text)) > 1 and words(text) == words(answer)
+                 else "wrong_language" if code and looks not in like else "", looks)
+                for text, answer, looks in zip(inputs, answers, guess(answers), strict=True)]
+
     def findings(self, inputs: Sequence[str], answers: Sequence[str], notes: Notes) -> list[Finding]:
-        copied = rows_where(lambda text, answer: len(words(text)) > 1 and words(text) == words(answer),
-                            inputs, answers)
-        code, wrong, found = code_of(self.language), list[int](), list[str]()
-        if code:
-            like = {code}.union(*(group for group in CONFUSED if code in group))
-            found = guess(answers)
-            wrong = [i for i, one in enumerate(found) if one != UNKNOWN and one not in like and i not in set(copied)]
-        into = LANGUAGES.get(code, self.language)
+        found = self._faults(inputs, answers)
+        copied, wrong = ([i for i, (fault, _) in enumerate(found) if fault == name]
+                         for name in ("untranslated", "wrong_language"))
+        into = LANGUAGES.get(code_of(self.language), self.language)
         return [
             *super().findings(inputs, answers, notes),
             *notes.make("untranslated", "warning", copied,
@@ -96,5 +103,5 @@ class Translate(Write):
             *notes.make("wrong_language", "warning", wrong,
                         f"{plural(len(wrong), 'translation does', 'translations do')} not look like {into}.",
                         "Look at the lines shown; a guess can be wrong where a text is short.",
-                        examples=[f"{notes.where(i)}: looks like {LANGUAGES.get(found[i], found[i])}: "
+                        examples=[f"{notes.where(i)}: looks like {LANGUAGES.get(found[i][1], found[i][1])}: "
                                   f"{notes.quote(i)}" for i in wrong[:5]])]

@@ -97,6 +97,10 @@ class Write(ABC):
                         f"{percent(times, len(answers))} of the answers are the same.",
                         "Add rows with other answers: a model learns to give this one always.")]
 
+    def faults(self, inputs: Sequence[str], answers: Sequence[str]) -> list[str]:
+        """Why each answer should not be learned from, as a word to count by; empty where nothing is wrong."""
+        return [""] * len(answers)
+
     def to_dict(self) -> dict[str, Any]:
         return {"task": self.name, **asdict(self)}
 

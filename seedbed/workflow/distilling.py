@@ -148,7 +148,7 @@ class TextCourse(WritingCourse):
         task = task_of(job.config, dataset)
         given = _given(job, {id: _instructed(task, job.config, turns) for id, turns in asked.items()}, progress)
         kept, dropped = sift([turns[-1]["content"] for turns in asked.values()],
-                             [given[id] for id in asked], job.config.agreement)
+                             [given[id] for id in asked], job.config.agreement, task.faults)
         counts = {"asked": len(asked) * job.config.draws, "learned": len(kept), **dropped}
         progress.note(f"The teacher gave {counts['asked']:,} answers, {counts['learned']:,} are used; left out: " + (
             ", ".join(f"{count:,} {reason.replace('_', ' ')}" for reason, count in dropped.items()) or "none") + ".")

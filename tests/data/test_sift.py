@@ -3,6 +3,8 @@ from __future__ import annotations
 import pytest
 
 from seedbed.data.sift import Given, alike, central, fault, sift
+from seedbed.tasks.extract import Extract
+from seedbed.tasks.translate import Translate
 
 LONG = "The river rises in the mountains and flows to the northern sea"
 FRENCH = "La rivière naît dans les montagnes et coule vers la mer du nord"
@@ -39,3 +41,15 @@ def test_another_language_is_wrong_unless_the_task_is_to_cross_them() -> None:
     assert sorted(kept) == [0, 2] and dropped == {"wrong_language": 1}
     kept, dropped = sift([LONG] * 3, [[Given(FRENCH)]] * 3, 0.5)
     assert sorted(kept) == [0, 1, 2] and not dropped
+
+
+def test_a_task_sees_more() -> None:
+    extract = Extract.of(["a"], [], schema='{"type": "object", "required": ["name"]}')
+    kept, dropped = sift(["q"] * 4, [[Given('{"name": 1}')], [Given("Sure: it is 1")], [Given('{"age": 2}')],
+                                     [Given("")]], 0.5, extract.faults)
+    assert kept == {0: '{"name": 1}'} and dropped == {"broken_schema": 1, "empty": 1, "not_json": 1}
+    french = Translate.of([LONG], [FRENCH], language="French", from_language="English")
+    kept, dropped = sift([LONG] * 3, [[Given(LONG)], [Given(FRENCH)], [Given("Der Fluss entspringt in den Bergen und "
+                                                                            "fließt in das nördliche Meer")]],
+                         0.5, french.faults)
+    assert sorted(kept) == [1] and dropped == {"untranslated": 1, "wrong_language": 1}
