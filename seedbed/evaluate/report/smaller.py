@@ -8,9 +8,11 @@ import altair as alt
 
 from ..frontier import Frontier, Point
 from . import wording as w
-from .drawing import ACCENT, HALF, INK, MARK, WARN, Drawing, finish
+from .drawing import ACCENT, HALF, INK, LINE, MARK, WARN, Drawing, finish
 from .forest import axis, own, zoom
 
+LABEL, PLOT = 17, 220
+"""Height of a name, and of the plot below the names, in pixels."""
 COSTS = {"size": "Size on disk (MB)", "speed": "Time for one text (ms)", "memory": "Peak memory (MB)"}
 
 
@@ -35,27 +37,31 @@ def _against(found: Frontier, name: str) -> Drawing | None:
          "says": f"{one.name}: {w.estimate(score, found.metric)} at {at:.3g} {COSTS[name][-3:-1]}",
          **_look(found, one)}
         for one, score, at in shown]
-    most = max(at for _, _, at in shown)
+    most = max(at for _, _, at in shown) * 1.12
     low, high = zoom([score for _, score, _ in shown])
+    top, bottom = LABEL * len(data), LABEL * len(data) + PLOT
     base = alt.Chart(alt.Data(values=data))
-    x = alt.X("at:Q", scale=alt.Scale(domain=[0, most * 1.12], nice=False),
+    x = alt.X("at:Q", scale=alt.Scale(domain=[0, most], nice=False),
               axis=alt.Axis(title=COSTS[name], tickCount=5, grid=False))
 
     def y(field: str) -> alt.Y:
-        return alt.Y(f"{field}:Q", scale=alt.Scale(domain=[low, high], nice=False),
+        return alt.Y(f"{field}:Q", scale=alt.Scale(domain=[low, high], range=[bottom, top], nice=False),
                      axis=axis(None, found.metric, tickCount=5))
-    marks = [
-        base.mark_rule(strokeWidth=2, opacity=0.55).encode(x=x, y=y("low"), y2="high:Q", color=own("tone")),
-        base.mark_point(filled=True, size=90, opacity=1, aria=True).encode(
-            x=x, y=y("score"), color=own("tone"), description="says:N",
-            shape=alt.Shape("shape:N", scale=None, legend=None))]
-    names = [alt.Chart(alt.Data(values=[one])).mark_text(
-        align="right" if one["at"] > most / 2 else "left", xOffset=-9 if one["at"] > most / 2 else 9,
-        yOffset=11 * (-1 if i % 2 else 1), baseline="middle").encode(
-            x=x, y=y("score"), text="name:N", color=own("tone"))
-        for i, one in enumerate(sorted(data, key=lambda one: one["at"]))]
+    # points of like cost lie close together: each name has a line of its own above them, and a thread to its point
+    layers = []
+    for row, one in enumerate(sorted(data, key=lambda one: -float(one["at"]))):
+        end = bottom - (one["high"] - low) / (high - low) * PLOT
+        single, right = alt.Chart(alt.Data(values=[one])), one["at"] > most / 2
+        layers += [single.mark_rule(strokeWidth=1, color=LINE).encode(
+                       x=x, y=alt.value(LABEL * row + 14), y2=alt.value(end)),
+                   single.mark_text(align="right" if right else "left", xOffset=5 if right else -5, baseline="middle")
+                   .encode(x=x, y=alt.value(LABEL * row + 7), text="name:N", color=own("tone"))]
+    layers += [base.mark_rule(strokeWidth=2, opacity=0.55).encode(x=x, y=y("low"), y2="high:Q", color=own("tone")),
+               base.mark_point(filled=True, size=90, opacity=1, aria=True).encode(
+                   x=x, y=y("score"), color=own("tone"), description="says:N",
+                   shape=alt.Shape("shape:N", scale=None, legend=None))]
     return Drawing(f"frontier-{name}", f"{w.metric_name(found.metric)} against {COSTS[name].lower()}",
-                   " ".join(f"{one['says']}." for one in data), finish(alt.layer(*marks, *names), HALF, 260))
+                   " ".join(f"{one['says']}." for one in data), finish(alt.layer(*layers), HALF, bottom))
 
 
 def _look(found: Frontier, one: Point) -> dict[str, str]:
@@ -65,22 +71,27 @@ def _look(found: Frontier, one: Point) -> dict[str, str]:
     return {"tone": MARK, "shape": "circle"} if one.passed else {"tone": WARN, "shape": "triangle-up"}
 
 
+def lost(share: float) -> str:
+    """A share of answers: `0.9 %`, `97.5 %`, `1 %`."""
+    return f"{w.number(share * 100, 1).removesuffix('.0')}{w.THIN}%"
+
+
 def headline(found: Frontier) -> str:
     """What came of it, in one sentence."""
-    floor, sure = w.percent(found.floor), w.percent(found.confidence, 0)
+    floor = lost(found.floor)
     if found.chosen is None:
         near = found.closest
         if near is None or near.bound is None:
             return f"No smaller form could be measured; none is proven to lose at most {floor} of the answers."
         return (f"No smaller form is proven to lose at most {floor} of the answers. The closest is {near.name}: it "
-                f"may lose {w.percent(near.bound)} ({sure} sure, {w.plural(found.n, 'text')}).")
+                f"may lose {lost(near.bound)} ({lost(near.level or 0)} sure, {w.plural(found.n, 'text')}).")
     best, first = found.point(found.chosen), found.points[0]
     assert best.bound is not None and best.level is not None
     costs = [f"{w.number(first.size / best.size, 1)} times smaller"] if best.size else []
     if first.speed and best.speed:
         costs.append(f"{w.number(first.speed.median_ms / best.speed.median_ms, 1)} times faster")
-    return (f"{best.name} is {' and '.join(costs)}, and loses at most {w.percent(best.bound)} of the answers "
-            f"({w.percent(best.level)} sure, {w.plural(found.n, 'text')}; the floor is {floor}).")
+    return (f"{best.name} is {' and '.join(costs)}, and loses at most {lost(best.bound)} of the answers "
+            f"({lost(best.level)} sure, {w.plural(found.n, 'text')}; the floor is {floor}).")
 
 
 def fallen(found: Frontier) -> list[str]:
