@@ -84,7 +84,7 @@ def tell(result: TuneResult, folder: Path) -> None:
     for sentence in said(result, str(folder)):
         show.line(sentence)
     show.line()
-    show.places(folder, {"report": "report.html", "model": "model", "adapter": "adapter", "figures": "result.json",
+    show.places(folder, {"report": "report.html", "bundle": "bundle", "adapter": "adapter", "figures": "result.json",
                          "your opinion, please": "judged.csv", "search": "search.svg"})
     show.line(f"try it: {trial(result.task, str(folder))}")
 

@@ -20,7 +20,7 @@ from ..evaluate.result import Abstention
 from ..records import Estimate, Record
 from ..tasks.classify import Classify
 from .beside import beside
-from .manifest import AGAIN, CARD, FORMAT, MANIFEST, BundleFile, EngineEntry, Manifest, Parity
+from .manifest import AGAIN, CARD, FORMAT, MANIFEST, BundleFile, EngineEntry, Manifest, Parity, used
 
 MODEL = "model"
 PARITY_LIMIT = 0.02
@@ -51,6 +51,10 @@ class Bundle:
 
     def __init__(self, folder: Path, manifest: Manifest) -> None:
         self.folder, self.manifest = folder, manifest
+        kind = str(manifest.task.get("task", Classify.name))
+        if kind != Classify.name:
+            raise UserError(f"{folder} holds a model for the task {kind}, which gives no labels of texts.",
+                            f"Use it with: {used(kind, str(folder))}")
         try:
             self.task = Classify.from_dict(manifest.task)
         except (KeyError, TypeError) as problem:
@@ -155,8 +159,7 @@ def write(folder: Path, *, classifier: Classifier, task: Classify, name: str, da
         classifier.save(part / MODEL)
         parity = _parity(classifier, part / MODEL, task, temperature, sample_texts)
         (part / CARD).write_text(card, encoding="utf-8")
-        files = [BundleFile(path=path.relative_to(part).as_posix(), sha256=_sha256(path), size=path.stat().st_size)
-                 for path in sorted((part / MODEL).rglob("*")) if path.is_file()]
+        files = files_of(part, MODEL)
         now = datetime.now(UTC).isoformat(timespec="seconds")
         Manifest(format=FORMAT, seedbed=__version__, name=name, created=now,
                  task=task.to_dict(), text_column=text_column, base_model=base_model, base_hash=base_hash,
@@ -189,7 +192,7 @@ def open_bundle(folder: str | Path, *, verify: bool = False) -> Bundle:
     Raises:
         NotFound: it is not there, or not a bundle.
         CorruptFile: a file is missing, cut short or changed; the message names it.
-        UserError: a newer Seedbed wrote it.
+        UserError: a newer Seedbed wrote it, or its model gives no labels.
     """
     folder = Path(folder)
     manifest = Manifest.open(folder)
@@ -221,6 +224,12 @@ def _parity(classifier: Classifier, saved: Path, task: Classify, temperature: fl
             "This is a defect of the engine, not of your data: report it, and choose another candidate meanwhile.")
     return Parity(n=len(texts), max_difference=float(np.abs(here - there).max()), max_probability_difference=off,
                   agreement=float(same.mean()))
+
+
+def files_of(bundle: Path, inside: str) -> list[BundleFile]:
+    """Every file of a folder in a bundle, with its hash."""
+    return [BundleFile(path=path.relative_to(bundle).as_posix(), sha256=_sha256(path), size=path.stat().st_size)
+            for path in sorted((bundle / inside).rglob("*")) if path.is_file()]
 
 
 def _sha256(path: Path) -> str:

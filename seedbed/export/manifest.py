@@ -43,13 +43,14 @@ class Parity(Record):
     """The certificate that what was saved answers like what was trained, from really opening the saved model."""
 
     n: int = Field(ge=1)
-    """Sample texts that both answered."""
+    """Sample texts that both answered; tokens, of a model that writes or marks."""
     max_difference: float
-    """Largest absolute difference between two logits."""
+    """Largest absolute difference between two logits (between two cosines, of a model that embeds)."""
     max_probability_difference: float
-    """Largest absolute difference between two calibrated probabilities."""
+    """Largest absolute difference between two calibrated probabilities (or two cosines)."""
     agreement: float
-    """Share of the texts with the same decision."""
+    """Share of the texts with the same decision; of tokens with the same likeliest next word or tag; of questions
+    with the same nearest document."""
 
 
 class EngineEntry(Record):
@@ -122,6 +123,13 @@ class Manifest(Record):
             first = problem.errors()[0]
             where = ".".join(map(str, first["loc"]))
             raise CorruptFile(f"{path} cannot be read: {where}: {first['msg']}.", AGAIN) from problem
+
+
+def used(task: str, folder: str) -> str:
+    """The line that answers with a model of a task."""
+    if task == "embed":
+        return f'SentenceTransformer("{folder}/model").encode(["..."])'
+    return f'seedbed {"predict" if task in ("classify", "entities") else "generate"} {folder} "..."'
 
 
 def _not_a_bundle(folder: Path) -> NotFound:
