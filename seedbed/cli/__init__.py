@@ -21,6 +21,7 @@ VERBS = {
     "judge": "Which answers a judge model and people prefer, and whether they agree.",
     "generate": "Answer with a model that writes, word by word.",
     "predict": "Answer with a bundle: a text, a file or standard input.",
+    "export": "Make the model a file of another runtime, and prove that it answers the same.",
     "serve": "Answer over HTTP with a bundle.",
     "models": "The catalog of models: list, show, pull, recommend.",
     "data": "Look after data: check, view, split, redact.",
