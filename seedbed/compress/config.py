@@ -6,7 +6,10 @@ from dataclasses import dataclass
 
 from ..options import option
 
-HOW = ("vocabulary", "layers", "heads", "mlp")
+HOW = ("layers", "heads", "mlp", "vocabulary")
+"""What can be taken away, in the order in which it is: the vocabulary last, since until then texts are read with all
+of it."""
+WAYS = ("influence", "block", "greedy")
 
 
 @dataclass(frozen=True)
@@ -16,6 +19,11 @@ class CompressConfig:
     how: tuple[str, ...] = option(("vocabulary",), "What is taken away, always in this order.", choices=HOW)
     keep: float = option(0.8, "Share of the layers, heads and MLP width that stays, of each that --how names.",
                          minimum=0.05, maximum=1)
+    layers: str = option("influence", "Which layers go. influence: those that change least; block: neighbours that "
+                                      "change least together; greedy: each is tried, again and again (slow).",
+                         choices=WAYS)
+    calibrated: int = option(64, "Texts by which the importance of layers, heads and MLP units is measured.",
+                             minimum=1)
     words: int = option(0, "Keep so many tokens at least: what the texts do not need are the commonest of the rest.",
                         minimum=0)
     floor: float | None = option(None, "Most that the leading figure may lose (bits a byte, share of right answers, "

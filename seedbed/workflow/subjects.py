@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from ..data.turns import Conversation
     from ..evaluate.figures import Figure
     from ..export.bundle import Bundle
+    from ..models.template import Row
 
 
 @dataclass(frozen=True)
@@ -56,8 +57,8 @@ class Subject(ABC):
         self.name, self.place, self.body = name, place, body
 
     @abstractmethod
-    def rows(self, tokenizer: Any, some: Sequence[Conversation]) -> list[list[int]]:
-        """The tokens of each text."""
+    def rows(self, tokenizer: Any, some: Sequence[Conversation]) -> list[Row]:
+        """The tokens of each text, whole, and which of them are learned."""
 
     @abstractmethod
     def judge(self, folder: Path, corpus: Corpus, progress: Progress) -> Any:
@@ -77,17 +78,19 @@ class Writing(Subject):
 
     kind, writes = "writer", True
 
-    def rows(self, tokenizer: Any, some: Sequence[Conversation]) -> list[list[int]]:
+    def rows(self, tokenizer: Any, some: Sequence[Conversation]) -> list[Row]:
         from transformers import AutoConfig
 
         from ..compress.loss import MAX_TOKENS
-        from ..models.template import Template
+        from ..models.template import Row, Template
         from ..models.texts import Texts
 
         config = AutoConfig.from_pretrained(self.body, local_files_only=True)
         template, texts = Template.of(tokenizer, config, 1 << 20), Texts(tokenizer, MAX_TOKENS)
-        return [template.row(one).ids if one.messages or template.start is not None else
-                [*texts.head, *texts.ids(one.text)] for one in some]
+        def plain(text: str) -> Row:
+            ids = texts.ids(text)
+            return Row([*texts.head, *ids], [False] * len(texts.head) + [True] * len(ids))
+        return [template.row(one) if one.messages or template.start is not None else plain(one.text) for one in some]
 
     def judge(self, folder: Path, corpus: Corpus, progress: Progress) -> Any:
         from ..compress.loss import open_writer, told
@@ -116,8 +119,10 @@ class Embedding(Subject):
 
     kind = "encoder"
 
-    def rows(self, tokenizer: Any, some: Sequence[Conversation]) -> list[list[int]]:
-        return [list(ids) for ids in tokenizer([one.plain for one in some])["input_ids"]]
+    def rows(self, tokenizer: Any, some: Sequence[Conversation]) -> list[Row]:
+        from ..models.template import Row
+
+        return [Row(list(ids), [True] * len(ids)) for ids in tokenizer([one.plain for one in some])["input_ids"]]
 
     def judge(self, folder: Path, corpus: Corpus, progress: Progress) -> Any:
         from ..models.backbone import Backbone

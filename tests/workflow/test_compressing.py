@@ -147,3 +147,38 @@ def test_too_great_a_loss_is_refused(tmp_path: Path) -> None:
     _hold(figure(-0.3, -0.1), None)
     with pytest.raises(QualityFloor, match=r"more than the 0\.05 allowed"):
         _hold(figure(-0.3, -0.1), 0.05)
+
+
+@pytest.mark.parametrize("family", ["llama", "gemma3"])
+def test_everything_at_once_opens_in_plain_transformers(family: str, tmp_path: Path) -> None:
+    from transformers import AutoModelForCausalLM
+
+    kind = {"llama": "llama3", "gemma3": "byte_fallback"}[family]
+    config = CompressConfig(how=("vocabulary", "layers", "heads", "mlp"), keep=0.5, calibrated=8)
+    done = shrink(wordy.model(kind), config, out=tmp_path / "small", texts=texts(tmp_path))
+    assert [step.how for step in done.steps] == ["layers", "heads", "mlp", "vocabulary"]
+    assert [step.after / step.before for step in done.steps[:3]] == [0.5] * 3
+    left = [step.parameters for step in done.steps]
+    assert done.parameters["before"] > left[0] > left[1] > left[2] > left[3] == done.parameters["after"]
+    small = AutoModelForCausalLM.from_pretrained(tmp_path / "small")
+    assert sum(one.numel() for one in small.parameters()) == done.parameters["after"]
+    assert done.figures[0].after.n == done.rows["judged"]
+
+
+def test_a_classifier_with_fewer_layers(tmp_path: Path) -> None:
+    bundle, file = classifier(tmp_path / "bundle"), texts(tmp_path)
+    done = shrink(bundle, CompressConfig(how=("layers", "mlp"), keep=0.5), out=tmp_path / "small", texts=file)
+    assert [(step.before, step.after) for step in done.steps] == [(4, 2), (64, 32)]
+    small = open_bundle(tmp_path / "small", verify=True)
+    assert len(small.classifier.backbone.layers) == 2  # type: ignore[attr-defined]
+    scores = small.manifest.scores["agreement"]
+    assert scores == done.figures[0].after and scores.n == done.rows["judged"]
+
+
+def test_families_that_are_not_known_are_refused_by_name_and_nothing_is_written(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="family bert have heads"):
+        shrink(wordy.model("word_piece"), CompressConfig(how=("heads",)), out=tmp_path / "small",
+               texts=texts(tmp_path))
+    with pytest.raises(UserError, match="family phi3"):
+        shrink(tiny.model("phi3"), CompressConfig(how=("layers",)), out=tmp_path / "small", texts=texts(tmp_path))
+    assert [one.name for one in tmp_path.iterdir()] == ["texts.jsonl"]
