@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,9 @@ from ..tasks.classify import Floats
 from .exported import Exported, Ids
 
 MODEL = "model.xml"
+
+# OpenVINO and NNCF tell Google Analytics what they convert, unless this package is missing.
+sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
 
 
 class OpenVino(Exported):

@@ -182,3 +182,21 @@ def test_a_loss_that_is_not_excluded_is_told(openvino_bundle: Bundle, tmp_path: 
     loss = entry.certificate.loss
     assert (loss.n, loss.before - loss.after) == (50, 0)
     assert loss.bound == pytest.approx(1 - 0.05 ** (1 / 50))
+
+
+def test_exporting_tells_nobody(openvino_bundle: Bundle, tmp_path: Path) -> None:
+    """In a fresh process, for NNCF is silent where pytest is loaded."""
+    code = f"""
+import socket, sys
+def refuse(*a, **k): print("CONNECTS", a[:1]); raise OSError("no network")
+socket.getaddrinfo = socket.create_connection = refuse
+from pathlib import Path
+from seedbed.engines.transformer import TransformerHead
+from seedbed.export.targets.openvino import OpenVinoTarget
+model = TransformerHead.load(Path({str(openvino_bundle.folder / "model")!r}), exactly=True)
+OpenVinoTarget().write(model, Path({str(tmp_path)!r}), "int8")
+import nncf.telemetry
+print(type(nncf.telemetry.telemetry).__name__, sys.modules["openvino_telemetry"])
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["MagicMock", "None"], done.stdout
