@@ -94,7 +94,8 @@ def figures(some: Sequence[Figure]) -> None:
     columns = [name for name in ("baseline", "before", "after", "gain")
                if any(getattr(one, name) for one in some)]
     show.table(("figure (n)", *columns), [
-        (f"{one.title} ({one.after.n})", *(_estimate(getattr(one, name)) for name in columns)) for one in some])
+        (f"{one.title} ({one.after.n}{', tentative' if one.after.tentative else ''})",
+         *(_estimate(getattr(one, name)) for name in columns)) for one in some])
 
 
 def _estimate(e: Estimate | None) -> str:
