@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Literal
 
 from pydantic import model_validator
@@ -82,7 +82,7 @@ class Frontier(Record):
         return min(measured, key=lambda one: (one.bound, one.size), default=None)
 
 
-def judged(points: Sequence[Point], bounds: dict[str, Callable[[float], float]], floor: float,
+def judged(points: Sequence[Point], bounds: Mapping[str, Callable[[float], float]], floor: float,
            confidence: float) -> list[Point]:
     """Mark the forms whose loss is proven to be at most the floor.
 
