@@ -110,3 +110,20 @@ def rows(found: Frontier) -> list[dict[str, Any]]:
              "state": "the original" if one is found.points[0] else "chosen" if one.name == found.chosen else
              "passed" if one.passed else one.status if one.status == "refused" else "failed", "reason": one.reason}
             for one in found.points]
+
+
+def table(found: Frontier) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
+    """The same for a terminal: columns and cells."""
+    return ("", "form", "MB", "ms a text", "texts/s", "memory MB", w.short_metric(found.metric), "lost", "at most", ""), [
+        ("*" if row["state"] == "chosen" else "", row["name"], _cell(row["size"] and row["size"] / 1e6),
+         _cell(row["ms"]), _cell(row["rate"]), _cell(row["memory"] and row["memory"] / 1e6),
+         "" if row["score"] is None else
+         f"{row['score'].value:.3f} ({row['score'].low:.3f} to {row['score'].high:.3f})",
+         "" if row["loss"] is None else lost(row["loss"]),
+         "" if row["bound"] is None else f"{lost(row['bound'])} ({lost(row['level'])} sure)",
+         "; ".join([row["state"], *filter(None, [row["reason"]])])) for row in rows(found)]
+
+
+def _cell(value: float | None) -> str:
+    """Three digits."""
+    return "" if not value else f"{value:.0f}" if value >= 100 else f"{value:.3g}"
