@@ -8,6 +8,7 @@ from ..errors import NotFound, UserError
 from ..progress import SILENT, Progress
 from ..settings import settings
 from .cards import Card
+from .folders import FolderCard
 from .install import Manifest, Parcel, install, installed, manifest, verified
 from .memory import on_disk
 
@@ -34,6 +35,8 @@ def pull(card: Card, progress: Progress = SILENT, *, source: str | None = None, 
     Raises:
         UserError: see `install.install`.
     """
+    if isinstance(card, FolderCard):
+        return card.folder
     parcel = _parcel(card, source)
     if source is not None and not force:
         there = manifest(parcel)
@@ -78,14 +81,15 @@ def local(card: Card) -> Path | None:
     Raises:
         CorruptFile: a file is missing or has another size; the hint is the command that mends it.
     """
-    return installed(_parcel(card))
+    return card.folder if isinstance(card, FolderCard) else installed(_parcel(card))
 
 
 def verify(card: Card, progress: Progress = SILENT) -> Path | None:
     """Like `local`, but every file is read and its SHA-256 compared."""
-    return verified(_parcel(card), progress)
+    return card.folder if isinstance(card, FolderCard) else verified(_parcel(card), progress)
 
 
 def record(card: Card) -> Manifest | None:
-    """Where the fetched files came from, and what they are; None when the model was never fetched."""
-    return manifest(_parcel(card))
+    """Where the fetched files came from, and what they are; None when the model was never fetched, or is a folder of
+    the user's own."""
+    return None if isinstance(card, FolderCard) else manifest(_parcel(card))
