@@ -84,7 +84,7 @@ def make(card: Any, folder: Path, tokenizer: Path) -> Path:
 def child(words: list[str], home: Path) -> tuple[float, int]:
     """Seconds and peak bytes of a command."""
     begin = time.monotonic()
-    process = subprocess.Popen([*os.environ.get("WATCH", "").split(), *words], env={**os.environ, "SEEDBED_HOME": str(home), "SEEDBED_OFFLINE": "1"})
+    process = subprocess.Popen(words, env={**os.environ, "SEEDBED_HOME": str(home), "SEEDBED_OFFLINE": "1"})
     _, status, usage = os.wait4(process.pid, 0)
     if status:
         sys.exit(f"{' '.join(words)} ended with {status}")
@@ -107,8 +107,8 @@ def train(card: Any, method: str, place: Path, tokenizer: Path) -> None:
     data = place / "rows.jsonl"
     data.write_text("".join(json.dumps(one) + "\n" for one in rows))
     out = place / "run"
-    seconds, peak = child([sys.executable, "-m", "seedbed", "train", str(data), "--model", "of-true-shape", "--method",
-                           method, "--epochs", "1", "--out", str(out)], home)
+    seconds, peak = child([sys.executable, "-m", "seedbed", "train", str(data), "--model", "of-true-shape",
+                           "--method", method, "--epochs", "1", "--out", str(out)], home)
     result = json.loads((out / "result.json").read_text())
     told = result["predicted_memory"]
     print(f"{card.id}, {method}: peak {peak / 1e9:.2f} GB, {told / 1e9:.2f} foretold ({told / peak - 1:+.0%}); "

@@ -34,12 +34,12 @@ def compress(
     """Make a model smaller, and measure what that costs.
 
     Without --how: every form of a run's classifier is tried, and the smallest that is proven to lose no more than the
-    floor (1 %) is added to its bundle; where none is, the exit code is 3. With --how that is taken away, and a new model
-    is written; most of your texts decide what stays, the others judge it before and after.
+    floor (1 %) is added to its bundle; where none is, the exit code is 3. With --how that is taken away, and a new
+    model is written; most of your texts decide what stays, the others judge it before and after.
     """
     if not config.how:
-        _search(model, replace(search, seed=config.seed, **({} if config.floor is None else {"floor": config.floor})),
-                json)
+        floor = search.floor if config.floor is None else config.floor
+        _search(model, replace(search, seed=config.seed, floor=floor), json)
         return
     from ..errors import UserError
     from ..workflow.compressing import shrink

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import random
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import tiny
 import wordy
+from test_workflow_tune import CONFIG, QUICK
+from test_workflow_tune import write as write_rows
 from tiny import exactly  # noqa: F401
 
 from seedbed.compress.config import CompressConfig
@@ -20,7 +23,10 @@ from seedbed.export.bundle import open_bundle, write
 from seedbed.models.backbone import Backbone
 from seedbed.records import Estimate
 from seedbed.tasks.classify import Classify
+from seedbed.workflow import finetune
 from seedbed.workflow.compressing import shrink
+
+WORDS = CompressConfig(how=("vocabulary",))
 
 
 def texts(folder: Path, chats: bool = False) -> Path:
@@ -37,7 +43,7 @@ def texts(folder: Path, chats: bool = False) -> Path:
 @pytest.mark.parametrize("kind", ["byte_level", "byte_fallback"])
 @pytest.mark.parametrize("chats", [False, True])
 def test_a_model_that_writes(kind: str, chats: bool, tmp_path: Path) -> None:
-    done = shrink(wordy.model(kind), out=tmp_path / "small", texts=texts(tmp_path, chats))
+    done = shrink(wordy.model(kind), WORDS, out=tmp_path / "small", texts=texts(tmp_path, chats))
     assert done.kind == "writer"
     assert done.rows["calibration"] + done.rows["judged"] == 60
     assert done.steps[0].after == len(done.steps[0].kept) < 0.75 * done.steps[0].before
@@ -56,15 +62,15 @@ def test_words_that_the_texts_lack_are_measured(tmp_path: Path) -> None:
     rare = ["checkpoint", "interval", "tokenizer", "conversation", "adapter", "distillation", "encoder", "language"]
     rows += [json.dumps({"text": f"{word} {word} the {word} of number {i}"}) for i, word in enumerate(rare * 4)]
     file.write_text("\n".join(rows))
-    done = shrink(wordy.model("byte_level"), out=tmp_path / "few", texts=file)
-    more = shrink(wordy.model("byte_level"), CompressConfig(words=10**6), out=tmp_path / "all", texts=file)
+    done = shrink(wordy.model("byte_level"), WORDS, out=tmp_path / "few", texts=file)
+    more = shrink(wordy.model("byte_level"), replace(WORDS, words=10**6), out=tmp_path / "all", texts=file)
     assert more.steps[0].after == len(wordy.tokenizer("byte_level"))
     assert [one.name for one in more.figures] == ["bits_per_byte"]
     assert done.parameters["after"] < more.parameters["after"] < more.parameters["before"]  # rows without a word go
 
 
 def test_an_encoder(tmp_path: Path) -> None:
-    done = shrink(wordy.model("word_piece"), out=tmp_path / "small", texts=texts(tmp_path))
+    done = shrink(wordy.model("word_piece"), WORDS, out=tmp_path / "small", texts=texts(tmp_path))
     assert done.kind == "encoder" and done.figures[0].name == "cosine"
     assert done.figures[0].after.value == pytest.approx(1, abs=1e-6)
     some = ["the model learns", "rows of a file"]
@@ -86,7 +92,7 @@ def classifier(folder: Path, kind: str = "word_piece", multi_label: bool = False
 @pytest.mark.parametrize("kind", ["word_piece", "byte_level"])
 def test_a_classifier_answers_to_the_last_digit_as_before(kind: str, tmp_path: Path) -> None:
     bundle, file = classifier(tmp_path / "bundle", kind), texts(tmp_path)
-    done = shrink(bundle, out=tmp_path / "small", texts=file)
+    done = shrink(bundle, WORDS, out=tmp_path / "small", texts=file)
     assert done.kind == "classifier" and done.figures[0].name == "agreement"
     assert done.figures[0].after.value == 1
     n = done.rows["judged"]
@@ -108,7 +114,7 @@ def test_labels_judge_a_classifier(multi_label: bool, tmp_path: Path) -> None:
     truth = [one.label for one in open_bundle(bundle).predict(rows)]
     file.write_text("".join(json.dumps({"text": text, "label": label}) + "\n"
                             for text, label in zip(rows, truth, strict=True)))
-    done = shrink(bundle, CompressConfig(text="text", label="label"), out=tmp_path / "small", texts=file)
+    done = shrink(bundle, replace(WORDS, text="text", label="label"), out=tmp_path / "small", texts=file)
     assert [one.name for one in done.figures] == ["accuracy", "agreement"]
     assert done.figures[0].before.value == done.figures[0].after.value == 1
 
@@ -116,21 +122,21 @@ def test_labels_judge_a_classifier(multi_label: bool, tmp_path: Path) -> None:
 def test_nothing_is_written_where_it_is_refused(tmp_path: Path) -> None:
     file, out = texts(tmp_path), tmp_path / "small"
     with pytest.raises(UserError, match="no texts of its own"):
-        shrink(wordy.model("byte_level"), out=out)
+        shrink(wordy.model("byte_level"), WORDS, out=out)
     with pytest.raises(UserError, match="names nothing"):
         shrink(wordy.model("byte_level"), CompressConfig(how=()), out=out, texts=file)
     with pytest.raises(UserError, match="no model card"):
-        shrink("nowhere", out=out, texts=file)
+        shrink("nowhere", WORDS, out=out, texts=file)
     (tmp_path / "taken").mkdir()
     (tmp_path / "taken" / "file").touch()
     with pytest.raises(UserError, match="is there already"):
-        shrink(wordy.model("byte_level"), out=tmp_path / "taken", texts=file)
+        shrink(wordy.model("byte_level"), WORDS, out=tmp_path / "taken", texts=file)
     assert {one.name for one in tmp_path.iterdir()} == {"texts.jsonl", "taken"}
 
 
 def test_a_tiny_vocabulary_stays_whole(tmp_path: Path) -> None:
     """What its data needs is nearly all: nothing goes wrong, and little is gained."""
-    done = shrink(tiny.model("llama"), out=tmp_path / "small", texts=texts(tmp_path))
+    done = shrink(tiny.model("llama"), WORDS, out=tmp_path / "small", texts=texts(tmp_path))
     assert done.steps[0].after >= 256
     assert done.parameters["after"] <= done.parameters["before"]
 
@@ -182,3 +188,21 @@ def test_families_that_are_not_known_are_refused_by_name_and_nothing_is_written(
     with pytest.raises(UserError, match="family phi3"):
         shrink(tiny.model("phi3"), CompressConfig(how=("layers",)), out=tmp_path / "small", texts=texts(tmp_path))
     assert [one.name for one in tmp_path.iterdir()] == ["texts.jsonl"]
+
+
+def test_a_model_with_fewer_layers_is_healed_by_the_whole_one(tmp_path: Path) -> None:
+    rows = write_rows(tmp_path / "asked.jsonl")
+    whole, small = tiny.model("llama"), tmp_path / "small"
+    config = CompressConfig(how=("layers",), keep=0.5, calibrated=16)
+    shrink(whole, config, out=small, texts=rows)
+    tuned = finetune(rows, replace(CONFIG, model=str(small), teacher=str(whole), answered=0),
+                     replace(QUICK, teacher_share=1.0), out=tmp_path / "run")
+    assert tuned.result.model == str(small)
+    gain = tuned.result.figure("divergence").gain
+    assert gain is not None and gain.low > 0
+    readme = (tuned.folder.model / "README.md").read_text()
+    assert "Made from `small`" in readme and str(tmp_path) not in readme.split("## How to make it again")[0]
+    again = shrink(tuned.folder.path, WORDS, out=tmp_path / "fewer")  # the run's own rows
+    assert again.texts == f"the rows of {tuned.folder.path}"
+    assert again.rows["judged"] == tuned.result.rows["test"]
+    assert again.parameters["after"] <= again.parameters["before"]

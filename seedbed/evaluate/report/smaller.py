@@ -114,7 +114,9 @@ def rows(found: Frontier) -> list[dict[str, Any]]:
 
 def table(found: Frontier) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
     """The same for a terminal: columns and cells."""
-    return ("", "form", "MB", "ms a text", "texts/s", "memory MB", w.short_metric(found.metric), "lost", "at most", ""), [
+    columns = ("", "form", "MB", "ms a text", "texts/s", "memory MB", w.short_metric(found.metric), "lost", "at most",
+               "")
+    return columns, [
         ("*" if row["state"] == "chosen" else "", row["name"], _cell(row["size"] and row["size"] / 1e6),
          _cell(row["ms"]), _cell(row["rate"]), _cell(row["memory"] and row["memory"] / 1e6),
          "" if row["score"] is None else
