@@ -76,7 +76,8 @@ def smaller(source: str | Path, config: FloorConfig | None = None, *, progress: 
     progress.start(work, len(wanted) + 1, "forms")
     with beside(folder / "smaller") as place:
         place.mkdir()
-        tried, proofs = [_original(one)], dict[str, Certificate]()
+        tried = [_original(one)]
+        proofs: dict[str, Certificate] = {}
         progress.advance(work)
         for target, precision, _ in wanted:
             point, proof = _try(one, rows, target, precision, place)
