@@ -1,8 +1,8 @@
 """llama.cpp as the wheel of xllamacpp carries it: its C functions, by ctypes.
 
-xllamacpp's own interface is a server. It gives neither the logits of each token nor quantizes, and both are needed to
-prove that an exported file answers like the model. The functions are those of `llama.h` and `ggml.h`; structures whose
-fields are not needed are passed as bytes, wide enough for any version. The extra pins the wheel's version.
+xllamacpp's own interface is a server. It gives neither the logits of each token nor quantizes, and both are needed
+to prove that an exported file answers like the model. The functions are those of `llama.h` and `ggml.h`; structures
+whose fields are not needed are passed as bytes, wide enough for any version. The extra pins the wheel's version.
 """
 
 from __future__ import annotations
@@ -111,9 +111,9 @@ class LlamaFile:
     """
 
     def __init__(self, file: Path, context: int, threads: int) -> None:
-        self._code = library()
         self._context = self._model = None
-        self._model = self._code.llama_model_load_from_file(str(file).encode(), self._code.llama_model_default_params())
+        self._code = code = library()
+        self._model = code.llama_model_load_from_file(str(file).encode(), code.llama_model_default_params())
         if not self._model:
             raise CorruptFile(f"llama.cpp cannot open {file}.", "Export it again.")
         options = self._code.llama_context_default_params()

@@ -16,7 +16,7 @@ from ..errors import CorruptFile, NotFound, lacking
 from .cuts import set_cut
 
 CONVERTED = "converted-2"
-"""Sub-folder beside a GGUF file that holds the same model as safetensors; another number where it is made otherwise."""
+"""Sub-folder beside a GGUF file that holds the same model as safetensors; the number changes with how it is made."""
 
 
 def open_folder(folder: Path) -> Path:
