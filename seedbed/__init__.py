@@ -17,14 +17,17 @@ __version__ = "0.1.0"
 share_processor()
 
 if TYPE_CHECKING:
+    from .compress.config import CompressConfig
     from .export.bundle import open_bundle as load
     from .train.config import TextConfig, TrainConfig
-    from .workflow import RunConfig, TuneConfig, finetune, resume, run
+    from .workflow import RunConfig, TuneConfig, finetune, resume, run, shrink
 
-__all__ = ["RunConfig", "TextConfig", "TrainConfig", "TuneConfig", "finetune", "load", "resume", "run"]
+__all__ = ["CompressConfig", "RunConfig", "TextConfig", "TrainConfig", "TuneConfig", "finetune", "load", "resume",
+           "run", "shrink"]
 
 _HOMES = {"load": ("export.bundle", "open_bundle"), "run": ("workflow", "run"), "resume": ("workflow", "resume"),
-          "finetune": ("workflow", "finetune"), "RunConfig": ("workflow", "RunConfig"),
+          "finetune": ("workflow", "finetune"), "shrink": ("workflow", "shrink"),
+          "CompressConfig": ("compress.config", "CompressConfig"), "RunConfig": ("workflow", "RunConfig"),
           "TuneConfig": ("workflow", "TuneConfig"), "TrainConfig": ("train.config", "TrainConfig"),
           "TextConfig": ("train.config", "TextConfig")}
 

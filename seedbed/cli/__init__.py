@@ -20,6 +20,7 @@ VERBS = {
     "train": "Teach a model to write, to mark entities or to embed texts.",
     "judge": "Which answers a judge model and people prefer, and whether they agree.",
     "generate": "Answer with a model that writes, word by word.",
+    "compress": "Make a model smaller, and measure what that costs.",
     "predict": "Answer with a bundle: a text, a file or standard input.",
     "serve": "Answer over HTTP with a bundle.",
     "models": "The catalog of models: list, show, pull, recommend.",

@@ -1,0 +1,1 @@
+"""Smaller models, proven: fewer words, layers, heads, and narrower layers."""

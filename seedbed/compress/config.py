@@ -1,0 +1,31 @@
+"""What compression is told. Flags, Python and docs come from these fields."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ..options import option
+
+HOW = ("vocabulary", "layers", "heads", "mlp")
+
+
+@dataclass(frozen=True)
+class CompressConfig:
+    """Making a model smaller."""
+
+    how: tuple[str, ...] = option(("vocabulary",), "What is taken away, always in this order.", choices=HOW)
+    keep: float = option(0.8, "Share of the layers, heads and MLP width that stays, of each that --how names.",
+                         minimum=0.05, maximum=1)
+    words: int = option(0, "Keep so many tokens at least: what the texts do not need are the commonest of the rest.",
+                        minimum=0)
+    floor: float | None = option(None, "Most that the leading figure may lose (bits a byte, share of right answers, "
+                                       "cosine); where it surely loses more, nothing is written.", minimum=0)
+    text: str | None = option(None, "Column with the texts; guessed for classifiers when not named.")
+    label: str | None = option(None, "Column with the labels, of texts for a classifier: it is judged by them then.")
+    ask: str | None = option(None, "Column with the questions or documents, for models that answer; with --answer.")
+    answer: str | None = option(None, "Column with what the model writes.")
+    encoding: str | None = option(None, "Encoding of the file, such as cp1252; found out when not said.")
+    delimiter: str | None = option(None, "Character between columns (or `tab`); found out when not said.")
+    judged: int = option(200, "Texts, held out of all the rest, that the model is judged by before and after.",
+                         minimum=2)
+    seed: int = option(0, "Fixes everything random.", minimum=0)
