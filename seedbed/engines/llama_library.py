@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import CorruptFile, MissingExtra, NoResources
+from ..settings import share_processor
 
 Floats = NDArray[np.float32]
 WIDE = 1024
@@ -68,6 +69,7 @@ def library() -> Any:
         MissingExtra: xllamacpp is not installed, or a version of it that hides them.
     """
     try:
+        share_processor()
         from xllamacpp import xllamacpp
         found = c.CDLL(xllamacpp.__file__)
         for name, (result, arguments) in SIGNATURES.items():

@@ -74,8 +74,8 @@ def pieces(template: Template) -> Pieces | None:
         begin = lead.removesuffix(before)
     found = Pieces({"system": (head.removeprefix(begin), between.removesuffix(before)), "user": (before, after),
                     "assistant": (opening, closed.removesuffix(before))}, opening, begin, said)
-    fits = all(found.text(some) == template.prompt(some) for some in TRIED)
-    return found if fits and "{{" not in "".join(found.around[role][side] for role in ROLES for side in (0, 1)) else None
+    words = "".join(text for role in ROLES for text in found.around[role])
+    return found if "{{" not in words and all(found.text(one) == template.prompt(one) for one in TRIED) else None
 
 
 def modelfile(model: Path, file: str) -> str:

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ...errors import UserError
 from ...models.cuts import NAMES, cut_of
 from ...models.doctor import ends_of
+from ...settings import settings
 from ..gguf_pack import FILE_TYPES, PRECISIONS, Floats, packed, type_of
 from ..modelfile import modelfile
+from .writers import Opened
+
+if TYPE_CHECKING:
+    from ...engines.author import Author
 
 FILE, MODELFILE = "model.gguf", "Modelfile"
 FAMILIES = {"llama": "llama", "mistral": "llama", "qwen2": "qwen2"}
@@ -22,6 +28,8 @@ FAMILIES = {"llama": "llama", "mistral": "llama", "qwen2": "qwen2"}
 TURNED = {"llama": True, "qwen2": False}
 """Where llama.cpp turns neighbours, and transformers the two halves of a head: rows of queries and keys then stand in
 another order."""
+READ = 1024
+"""Tokens that are read at most to prove a file."""
 ROPES = ("default", "linear", "llama3")
 NORMAL, CONTROL, USER, UNUSED = 1, 3, 4, 5
 """Kinds of tokens."""
@@ -97,6 +105,25 @@ class GgufTarget:
         out.write_tensors_to_file()
         out.close()
         (folder / MODELFILE).write_text(modelfile(model, FILE), encoding="utf-8")
+
+    @contextlib.contextmanager
+    def opened(self, folder: Path, model: Path) -> Iterator[Opened]:
+        """llama.cpp with the file open, and its server's rendering of conversations."""
+        from ...engines.llama_library import LlamaFile
+        from ...engines.llama_server import renderer
+
+        with LlamaFile(folder / FILE, READ, settings().threads) as runtime:
+            if not runtime.template:
+                yield runtime, None
+                return
+            with renderer(folder / FILE) as render:
+                yield runtime, render
+
+    def author(self, folder: Path, model: Path) -> Author:
+        """Writes with the file."""
+        from ...engines.llama_cpp import GgufWriter
+
+        return GgufWriter(folder / FILE, model)
 
 
 def _general(out: Any, config: Any, precision: str, facts: Mapping[str, str]) -> None:
