@@ -13,8 +13,8 @@ from .. import __version__
 from ..errors import QualityFloor
 from ..evaluate.figures import TuneResult
 from ..tasks.classify import Floats
-from .bundle import MODEL, files_of
-from .manifest import CARD, FORMAT, EngineEntry, Manifest, Parity
+from .bundle import MODEL
+from .manifest import CARD, FORMAT, EngineEntry, Manifest, Parity, files_of
 
 LIMITS = {"writer": 0.05, "tagger": 0.05, "embedder": 0.02}
 """How far the saved model may be from the trained one: mean divergence in nats of its next words or tags, largest
