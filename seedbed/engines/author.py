@@ -29,6 +29,8 @@ class Author(ABC):
         max_tokens: of its context.
     """
 
+    runtime: Any = None
+    """Of a form that was exported: gives logits of tokens, as it proves itself by."""
     paired = False
     """An encoder reads the prompt, so that it takes nothing from what the decoder may write."""
 

@@ -33,12 +33,12 @@ class GgufWriter(Author):
         tokenizer = AutoTokenizer.from_pretrained(model, local_files_only=True)
         most = min(MOST, config.max_position_embeddings)
         super().__init__(tokenizer, config, ends_of(model, tokenizer), most)
-        self.file = LlamaFile(file, most, settings().threads)
+        self.runtime = LlamaFile(file, most, settings().threads)
 
     def _tokens(self, ids: list[int], sampling: Sampling, most: int) -> Iterator[int]:
         generator = torch.Generator().manual_seed(sampling.seed)
         for _ in range(most):
-            token = draw(torch.from_numpy(self.file.logits(ids)[0]), sampling, generator)
+            token = draw(torch.from_numpy(self.runtime.logits(ids)[0]), sampling, generator)
             if token in self.ends:
                 return
             yield token

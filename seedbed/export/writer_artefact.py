@@ -11,6 +11,7 @@ from .certificate import Certificate
 from .manifest import EngineEntry, Manifest
 from .targets.writers import WriterTarget
 from .writer_certificate import Reference, certify
+from .writer_engine import TRIAL, Trial
 
 BETTER = {"q4_k_m": "q8_0", "q8_0": "f16", "int4": "int8"}
 
@@ -51,14 +52,17 @@ def add(folder: Path, reference: Reference, target: WriterTarget, precision: str
 
 
 def prove(part: Path, model: Path, reference: Reference, target: WriterTarget, precision: str) -> Certificate:
-    """Open what was written with its own runtime, and compare.
+    """Open what was written with its own runtime, and compare; what it says of a text is written beside it.
 
     Raises:
         QualityFloor: it cannot be opened.
     """
     try:
         with target.opened(part, model) as (runtime, render):
-            return certify(runtime, reference, precision, render)
+            certificate = certify(runtime, reference, precision, render)
+            if not certificate.failed:
+                Trial.of(runtime, reference.texts()["medium"]).write(part / TRIAL)
+            return certificate
     except CorruptFile as problem:
         raise QualityFloor(f"What was exported cannot be opened. {problem.message}",
                            "This is a defect of the exporter: take another precision or target.") from problem

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +15,7 @@ from ..errors import UserError, lacking
 from ..evaluate.intervals import ratio
 from ..models.template import Row, Template
 from ..tasks.classify import Floats
-from .certificate import Certificate, Check
+from .certificate import Certificate, Check, Pace
 from .modelfile import TRIED
 
 
@@ -41,6 +42,8 @@ STEP = 0.02
 other sizes are other sums."""
 SIZES = {"short": 16, "medium": 64, "long": 320}
 """Tokens of the texts that are compared; fewer where the context is shorter."""
+TIMED = 32
+"""Tokens that are read one by one to tell the pace."""
 STEPS = 6
 """Tokens that are read one by one: the second and later ones show a cache that does not grow."""
 SAID = ("The city lies at the mouth of a river; in 1755 an earthquake destroyed most of it, and it was built anew. ",
@@ -105,6 +108,21 @@ class Reference:
             found: Floats = self.root(input_ids=given, logits_to_keep=last).logits[0].float().cpu().numpy()
         return found
 
+    def pace(self) -> Pace:
+        """How fast it reads and writes here, with a cache."""
+        import torch
+
+        from ..engines.cache import cache_of
+
+        cache = cache_of(self.root.config)
+
+        def read(some: Sequence[int]) -> None:
+            with torch.inference_mode():
+                self.root(input_ids=torch.tensor([list(some)], device=self.root.device), past_key_values=cache,
+                          use_cache=True, logits_to_keep=1)
+
+        return timed(self.texts()["long"], lambda ids, new: read(ids[-new:]))
+
     def texts(self) -> dict[str, list[int]]:
         """Tokens to compare, by size."""
         words = self.template.tokenizer("".join(SAID), split_special_tokens=True, verbose=False)["input_ids"]
@@ -157,7 +175,28 @@ def certify(runtime: Runtime, reference: Reference, precision: str,
     if len(reference.rows) > 1 and all(one.passed for one in checks):
         check("rise of the loss, nats a token, at 97.5%", len(reference.rows), limits.loss,
               lambda: risen(runtime, reference))
-    return Certificate(precision=precision, checks=checks)
+    made = Certificate(precision=precision, checks=checks)
+    if made.failed:
+        return made
+    runtime.forget()
+    return made.model_copy(update={"pace": timed(texts["long"], lambda ids, new: runtime.logits(ids)),
+                                   "reference_pace": reference.pace()})
+
+
+def timed(ids: Sequence[int], read: Callable[[Sequence[int], int], object]) -> Pace:
+    """How fast tokens are read together, and then one by one.
+
+    Args:
+        read: takes all tokens so far, and how many of them are new.
+    """
+    first = len(ids) - min(TIMED, len(ids) // 2)
+    begun = time.monotonic()
+    read(ids[:first], first)
+    between = time.monotonic()
+    for at in range(first, len(ids)):
+        read(ids[:at + 1], 1)
+    done = time.monotonic()
+    return Pace(reads=first / (between - begun), writes=(len(ids) - first) / (done - between))
 
 
 def compared(truth: Floats, said: Floats) -> tuple[float, float]:

@@ -144,5 +144,6 @@ def held_out(folder: Path, manifest: Manifest, config: ExportConfig) -> tuple[He
         f"{len(places):,} rows that the model has not learned from are answered by both."
 
 
-KINDS: dict[str, Callable[[Path, ExportConfig, Progress], Exported]] = {"classify": _classifier, "write": export_writer}
+KINDS: dict[str, Callable[[Path, ExportConfig, Progress], Exported]] = {
+    "classify": _classifier, "write": export_writer}
 """How a bundle is exported, by its kind of task."""

@@ -15,7 +15,8 @@ from ...errors import UserError
 from ...models.cuts import NAMES, cut_of
 from ...models.doctor import ends_of
 from ...settings import settings
-from ..gguf_pack import FILE_TYPES, PRECISIONS, Floats, packed, type_of
+from ...tasks.classify import Floats
+from ..gguf_pack import FILE_TYPES, PRECISIONS, packed, type_of
 from ..modelfile import modelfile
 from .writers import Opened
 
@@ -40,8 +41,8 @@ class GgufTarget:
     """Quantized by llama.cpp's own code, with a writer of the file of our own: no converter script."""
 
     name = "gguf"
-    precisions = PRECISIONS
-    packages = ("gguf", "xllamacpp")
+    precisions: tuple[str, ...] = PRECISIONS
+    packages: tuple[str, ...] = ("gguf", "xllamacpp")
 
     def refuse(self, model: Path, precision: str) -> None:
         """What would come out wrong.

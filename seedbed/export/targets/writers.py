@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from ...data.turns import Turn
 from ...plugins import Registry
+from . import Named
 
 if TYPE_CHECKING:
     from ...engines.author import Author
@@ -18,14 +19,8 @@ Opened = tuple["Runtime", Callable[[Sequence[Turn]], str] | None]
 """An exported form that runs, and its own rendering of a conversation."""
 
 
-class WriterTarget(Protocol):
-    """One runtime. The name is also that of the engine and of the extra."""
-
-    name: str
-    precisions: tuple[str, ...]
-    """Of the weights; the first is the default."""
-    packages: tuple[str, ...]
-    """What must be installed to export."""
+class WriterTarget(Named, Protocol):
+    """A runtime of models that write."""
 
     def refuse(self, model: Path, precision: str) -> None:
         """Raises UserError for a model folder that is known to come out wrong, naming what to do."""
