@@ -52,6 +52,10 @@ def test_a_run_is_exported_proven_and_answers(run: Path, tmp_path: Path, capsys:
     assert main(["generate", str(run), "the box", "--engine", "gguf-q4_k_m"]) == 2
     assert "holds no engine 'gguf-q4_k_m'" in capsys.readouterr().err
 
+    assert main(["verify", str(run / "bundle"), "--quiet"]) == 0
+    told = capsys.readouterr().out
+    assert "gguf-f16" in told and "the exported forms are held against it" in told
+
     with monkeypatch.context() as patch:  # a processor on which the runtime computes something else
         file = run / "bundle" / "gguf-f16" / TRIAL
         trial = json.loads(file.read_text())
@@ -64,6 +68,8 @@ def test_a_run_is_exported_proven_and_answers(run: Path, tmp_path: Path, capsys:
     with pytest.raises(CorruptFile, match=r"trial\.json has"):
         file.write_text("{}")
         open_author(str(run), "gguf-f16", SILENT)
+    assert main(["verify", str(run / "bundle"), "--quiet"]) == 3
+    assert "trial.json has 2 bytes" in capsys.readouterr().out
 
 
 def test_without_its_run_a_bundle_is_compared_on_texts_of_our_own(run: Path, tmp_path: Path) -> None:
