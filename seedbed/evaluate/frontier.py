@@ -116,9 +116,13 @@ def judged(points: Sequence[Point], bounds: Mapping[str, Callable[[float], float
 
 
 def chosen(points: Sequence[Point], prefer: Prefer) -> str | None:
-    """The smallest, fastest or leanest form among those that passed; None where none did."""
+    """The smallest, fastest or leanest form among those that passed; None where none is better than the original.
+
+    Args:
+        points: the original first.
+    """
     cost: dict[Prefer, Callable[[Point], float]] = {
         "size": lambda one: one.size, "memory": lambda one: one.memory,
         "speed": lambda one: one.speed.median_ms if one.speed else float("inf")}
-    passed = [one for one in points if one.passed]
-    return min(passed, key=lambda one: (cost[prefer](one), one.size)).name if passed else None
+    better = [one for one in points[1:] if one.passed and cost[prefer](one) < cost[prefer](points[0])]
+    return min(better, key=lambda one: (cost[prefer](one), one.size)).name if better else None

@@ -13,11 +13,14 @@ from ..options import check, option
 from ..progress import SILENT, Progress
 from ..records import Record
 from .config import RunFolder
+from .writer_exporting import export_writer
 
 if TYPE_CHECKING:
     from ..data.dataset import Dataset
     from ..export.certificate import Held
 
+USUAL = ("openvino", "onnx")
+"""Targets of models that score labels, when none is named."""
 RUN_ROWS = ("validation", "test")
 """Splits of a run that its model has not learned from."""
 
@@ -26,8 +29,9 @@ RUN_ROWS = ("validation", "test")
 class ExportConfig:
     """Exporting. Flags, Python and docs come from these fields."""
 
-    to: tuple[str, ...] = option(("openvino", "onnx"), "Targets, each with its precision if you mean another than "
-                                                       "the default, as in openvino:int4.")
+    to: tuple[str, ...] = option((), "Targets, each with its precision if you mean another than the default, as in "
+                                    "openvino:int4 or gguf:q8_0. When not said: openvino and onnx for labels, gguf "
+                                    "for a model that writes.")
     floor: float = option(0.05, "The largest loss of accuracy that is allowed, as a share of the rows.",
                           minimum=0.001, maximum=1)
     confidence: float = option(0.95, "How sure it must be that no more is lost.", minimum=0.5, maximum=0.999)
@@ -61,10 +65,11 @@ def export(source: str | Path, config: ExportConfig | None = None, *, progress: 
     config = config or ExportConfig()
     check(config)
     folder = bundle_of(Path(source))
-    kind = str(Manifest.open(folder).task.get("task"))
+    manifest = Manifest.open(folder)
+    kind = "write" if manifest.reference.kind == "writer" else str(manifest.task.get("task"))
     if kind not in KINDS:
         raise UserError(f"{folder} is a bundle for the task {kind!r}, which is not exported.",
-                        f"Known: {', '.join(KINDS)}.")
+                        "Models that give labels or that write are.")
     return KINDS[kind](folder, config, progress)
 
 
@@ -87,7 +92,7 @@ def _classifier(folder: Path, config: ExportConfig, progress: Progress) -> Expor
     from ..export.bundle import open_bundle
     from ..export.targets import TARGETS, asked, need
 
-    wanted = asked(config.to, TARGETS)
+    wanted = asked(config.to or USUAL, TARGETS)
     tools = [need(target) for target, _ in wanted]
     bundle = open_bundle(folder, verify=True, engine=REFERENCE)
     for target, precision in wanted:
@@ -144,5 +149,6 @@ def held_rows(folder: Path, manifest: Manifest, most: int, seed: int) -> tuple[D
     return rows.take(places), f"{len(places):,} rows that the model has not learned from are answered by both."
 
 
-KINDS: dict[str, Callable[[Path, ExportConfig, Progress], Exported]] = {"classify": _classifier}
+KINDS: dict[str, Callable[[Path, ExportConfig, Progress], Exported]] = {
+    "classify": _classifier, "write": export_writer}
 """How a bundle is exported, by its kind of task."""

@@ -93,7 +93,7 @@ def smaller(source: str | Path, config: FloorConfig | None = None, *, progress: 
         if best is not None:
             target, precision, tools = next(form for form in wanted if _name(form[0], form[1]) == best)
             proof = proofs[best].held_to(config.floor, found.point(best).level or config.confidence)
-            commit(one, place / best, best, target.name, proof, tools)
+            commit(folder, place / best, best, target.name, proof, tools, one.probes)
     progress.done(work)
     _tell(folder.parent, found)
     return found

@@ -32,10 +32,11 @@ def test_the_smallest_fastest_or_leanest_that_passed_is_chosen() -> None:
     found = run({"ov-fp32": 0.0, "ov-int8": 0.001, "ov-int4": 0.03, "ort-int8": 0.002})
     assert [name for name, one in found.items() if one.passed] == ["ov-fp32", "ov-int8", "ort-int8"]
     assert found["ov-int4"].reason == "may lose more than the floor"
-    assert chosen(list(found.values()), "size") == "ort-int8"
-    assert chosen(list(found.values()), "speed") == "ov-int8"
-    assert chosen(list(found.values()), "memory") == "ov-fp32"  # it says 0
-    assert chosen([], "size") is None
+    points = [point("original", 100, 6, 10), *found.values()]
+    assert chosen(points, "size") == "ort-int8"
+    assert chosen(points, "speed") == "ov-int8"
+    assert chosen(points, "memory") == "ov-fp32"  # it says 0
+    assert chosen([point("original", 24, 1), *found.values()], "size") is None  # none is smaller
 
 
 def test_two_sequences_share_the_error_rate() -> None:

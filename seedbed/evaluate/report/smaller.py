@@ -13,6 +13,7 @@ from .forest import axis, own, zoom
 
 LABEL, PLOT = 17, 220
 """Height of a name, and of the plot below the names, in pixels."""
+NEEDS = {"size": "room", "speed": "time", "memory": "memory"}
 COSTS = {"size": "Size on disk (MB)", "speed": "Time for one text (ms)", "memory": "Peak memory (MB)"}
 
 
@@ -80,6 +81,9 @@ def headline(found: Frontier) -> str:
     """What came of it, in one sentence."""
     floor = lost(found.floor)
     if found.chosen is None:
+        if any(one.passed for one in found.points):
+            return (f"No form that is proven to lose at most {floor} of the answers takes less {NEEDS[found.prefer]} "
+                    "than the original.")
         near = found.closest
         if near is None or near.bound is None:
             return f"No smaller form could be measured; none is proven to lose at most {floor} of the answers."
