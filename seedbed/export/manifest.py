@@ -212,8 +212,3 @@ def sha256(path: Path) -> str:
     """Of a file."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def files_of(bundle: Path, inside: str) -> list[BundleFile]:
-    """Every file of a folder in a bundle, with its hash."""
-    return [BundleFile.of(path, bundle) for path in sorted((bundle / inside).rglob("*")) if path.is_file()]
