@@ -81,19 +81,40 @@ def make(card: Any, folder: Path, tokenizer: Path) -> Path:
     return folder
 
 
-def child(words: list[str], home: Path) -> tuple[float, int]:
-    """Seconds and peak bytes of a command."""
-    begin = time.monotonic()
-    process = subprocess.Popen(words, env={**os.environ, "SEEDBED_HOME": str(home), "SEEDBED_OFFLINE": "1"})
+def fence(limit: float) -> Path | None:
+    """A control group whose processes get so many GB and no more; None where this machine lets us make none."""
+    v1, v2 = Path("/sys/fs/cgroup/memory"), Path("/sys/fs/cgroup")
+    root, name = (v1, "memory.limit_in_bytes") if v1.is_dir() else (v2, "memory.max")
+    group = root / f"seedbed-size-{os.getpid()}"
+    try:
+        group.mkdir()
+        (group / name).write_text(str(int(limit * 1e9)))
+        return group
+    except OSError:
+        return None
+
+
+def child(words: list[str], home: Path, limit: float) -> tuple[float, int]:
+    """Seconds and peak bytes of a command that is killed where it needs more than the limit.
+
+    The peak counts pages of files that are mapped, which the system takes back when it must: it may pass the limit.
+    """
+    group, begin = fence(limit), time.monotonic()
+    if group is None:
+        print(f"no control group can be made here: {limit:g} GB are not enforced")
+    process = subprocess.Popen(words, env={**os.environ, "SEEDBED_HOME": str(home), "SEEDBED_OFFLINE": "1"},
+                               preexec_fn=group and (lambda: (group / "cgroup.procs").write_text(str(os.getpid()))))
     _, status, usage = os.wait4(process.pid, 0)
+    if group is not None:
+        group.rmdir()
     if status:
         sys.exit(f"{' '.join(words)} ended with {status}")
     assert isinstance(usage, resource.struct_rusage)
     return time.monotonic() - begin, usage.ru_maxrss * 1024
 
 
-def train(card: Any, method: str, place: Path, tokenizer: Path) -> None:
-    """Peak memory of `seedbed train` beside what it foretold."""
+def train(card: Any, method: str, place: Path, tokenizer: Path, limit: float) -> None:
+    """Peak memory of `seedbed train` beside what it foretold, inside a limit."""
     home, model = place / "home", make(card, place / "model", tokenizer)
     (home / "cards").mkdir(parents=True)
     said = card.model_dump(mode="json", exclude_none=True)
@@ -108,10 +129,10 @@ def train(card: Any, method: str, place: Path, tokenizer: Path) -> None:
     data.write_text("".join(json.dumps(one) + "\n" for one in rows))
     out = place / "run"
     seconds, peak = child([sys.executable, "-m", "seedbed", "train", str(data), "--model", "of-true-shape",
-                           "--method", method, "--epochs", "1", "--out", str(out)], home)
+                           "--method", method, "--epochs", "1", "--out", str(out)], home, limit)
     result = json.loads((out / "result.json").read_text())
     told = result["predicted_memory"]
-    print(f"{card.id}, {method}: peak {peak / 1e9:.2f} GB, {told / 1e9:.2f} foretold ({told / peak - 1:+.0%}); "
+    print(f"{card.id}, {method}, inside {limit:g} GB: peak {peak / 1e9:.2f} GB, {told / 1e9:.2f} foretold ({told / peak - 1:+.0%}); "
           f"{seconds:.0f} s in all")
 
 
@@ -123,11 +144,12 @@ def main() -> None:
     parser.add_argument("what", choices=["train"])
     parser.add_argument("card")
     parser.add_argument("--method", default="qlora", choices=["lora", "qlora"])
+    parser.add_argument("--limit", type=float, default=8, help="GB that the process may have")
     parser.add_argument("--place", type=Path, help="where the model is made; it takes its size in bf16")
     given = parser.parse_args()
     tokenizer = open_folder(pull(card("smollm2-135m-instruct")))
     with tempfile.TemporaryDirectory(dir=given.place) as place:
-        train(card(given.card), given.method, Path(place), tokenizer)
+        train(card(given.card), given.method, Path(place), tokenizer, given.limit)
 
 
 if __name__ == "__main__":
