@@ -132,8 +132,8 @@ def train(card: Any, method: str, place: Path, tokenizer: Path, limit: float) ->
                            "--method", method, "--epochs", "1", "--out", str(out)], home, limit)
     result = json.loads((out / "result.json").read_text())
     told = result["predicted_memory"]
-    print(f"{card.id}, {method}, inside {limit:g} GB: peak {peak / 1e9:.2f} GB, {told / 1e9:.2f} foretold ({told / peak - 1:+.0%}); "
-          f"{seconds:.0f} s in all")
+    print(f"{card.id}, {method}, inside {limit:g} GB: peak {peak / 1e9:.2f} GB, {told / 1e9:.2f} "
+          f"foretold ({told / peak - 1:+.0%}); {seconds:.0f} s in all")
 
 
 def main() -> None:
