@@ -13,8 +13,8 @@ from ..errors import CorruptFile
 from .architecture import Architecture, Family
 from .cards import Card
 
-PLACES = ("", "model", "bundle/model/body", "model/body")
-"""Where the model of a folder is: it is one itself, or a run of `seedbed train`, a run of `seedbed run`, a bundle."""
+PLACES = ("", "bundle/model", "model", "bundle/model/body", "model/body")
+"""Where the model of a folder is: it is one itself, or a run or a bundle of `seedbed train`, or of `seedbed run`."""
 FAMILIES: dict[str, Family] = {**{name: name for name in get_args(Family)}, "gemma3_text": "gemma3"}
 """By the model type of a config."""
 

@@ -47,7 +47,7 @@ def test_nothing_is_copied() -> None:
     assert card(one.id) == one
 
 
-@pytest.mark.parametrize("inner", ["model", "bundle/model/body", "model/body"])
+@pytest.mark.parametrize("inner", ["model", "bundle/model", "bundle/model/body", "model/body"])
 def test_a_run_or_a_bundle_holds_its_model(inner: str, tmp_path: Path) -> None:
     shutil.copytree(tiny.model("bert"), tmp_path / "run" / inner)
     (tmp_path / "run" / inner / "README.md").write_text("---\nlicense: mit\nlanguage: [en]\n---\n# A model\n")
