@@ -252,13 +252,14 @@ def written(first: Path, second: Path) -> None:
         sys.exit("error: the runs have other rows.\n  try: train both on the same file with the same --seed")
     course = course_of(job.config)
     judged = course.lesson(job, rows, course.model(job)).judged
-    one, other = (teacher(run / "model", judged, job.training.max_tokens).judge(range(len(judged)))
+    one, other = (teacher(run / "bundle" / "model", judged, job.training.max_tokens).judge(range(len(judged)))
                   for run in (first, second))
     gain = ratio(other.nats - one.nats, one.tokens)
     print(f"loss: {one.mean:.3f} and {other.mean:.3f} nats a token, {first} lower by {gain.value:.3f} "
           f"({gain.low:.3f} to {gain.high:.3f}, n {gain.n})")
     found = exam(task_of(job.config, rows), job.config, rows, max(row.count for row in judged))
-    for figure in found.judge(second / "model", first / "model", job.config.seed, SILENT)[0] if found else ():
+    inside = Path("bundle", "model")
+    for figure in found.judge(second / inside, first / inside, job.config.seed, SILENT)[0] if found else ():
         assert figure.gain is not None
         print(f"{figure.title}: {first} minus {second} {figure.gain.value:.3f} ({figure.gain.low:.3f} to "
               f"{figure.gain.high:.3f}, n {figure.gain.n})")

@@ -17,7 +17,7 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
-EXTRAS = "dev,serve,postgres,energy,qlora,search"
+EXTRAS = "dev,serve,postgres,energy,qlora,search,openvino,onnx,gguf"
 CUDA = re.compile(r"^(nvidia-(?!ml-py)|cuda-|triton$|pytorch-triton)")
 HEADER = """\
 # Every package of the development environment, written by `make lock`: do not edit.

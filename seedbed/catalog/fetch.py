@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from pathlib import Path
 
 from ..errors import NotFound, UserError
@@ -11,6 +13,7 @@ from .cards import Card
 from .folders import FolderCard
 from .install import Manifest, Parcel, install, installed, manifest, verified
 from .memory import on_disk
+from .sources import sha256
 
 
 def _parcel(card: Card, source: str | None = None) -> Parcel:
@@ -58,16 +61,27 @@ def pull_writer(model: str, progress: Progress = SILENT) -> Path:
     return pull(base, progress)
 
 
+def model_places(folder: Path) -> list[Path]:
+    """Where the model of a folder may lie: of a run, of a bundle, of a run that Seedbed 0.1 made; or in itself."""
+    return [one for one in (folder / "bundle" / "model", folder / "model", folder) if one.is_dir()]
+
+
+READERS = {"engine.json": 'seedbed predict {bundle} "..."', "tagger.json": 'seedbed predict {folder} "..."',
+           "modules.json": "SentenceTransformer({model})"}
+"""Files by which models that do not write are known, and what answers with them."""
+
+
 def writer_folder(model: str, progress: Progress = SILENT) -> Path:
-    """The folder of a causal language model: of a run of `seedbed train`, a model folder, or that of a card.
+    """The folder of a language model: of a run of `seedbed train`, its bundle, a model folder, or that of a card.
 
     Raises:
-        NotFound: there is none of that name; and see `pull_writer`.
+        UserError: it holds a model that does not write. NotFound: there is none of that name; and see `pull_writer`.
     """
-    place = Path(model)
-    if (place / "model").is_dir():
-        return place / "model"
-    if place.is_dir():
+    for place in model_places(Path(model)):
+        if found := next((one for one in READERS if (place / one).is_file()), None):
+            bundle = Path(model) / "bundle" if (Path(model) / "bundle").is_dir() else Path(model)
+            used = READERS[found].format(bundle=bundle, folder=model, model=repr(str(place)))
+            raise UserError(f"{model} holds a model that reads and does not write.", f"Use it with: {used}")
         return place
     try:
         return pull_writer(model, progress)
@@ -87,6 +101,18 @@ def local(card: Card) -> Path | None:
 def verify(card: Card, progress: Progress = SILENT) -> Path | None:
     """Like `local`, but every file is read and its SHA-256 compared."""
     return card.folder if isinstance(card, FolderCard) else verified(_parcel(card), progress)
+
+
+def base_hash(card: Card) -> str | None:
+    """One hash over the files of a fetched model, or of a user's own folder; None when it was never fetched."""
+    if isinstance(card, FolderCard):
+        hashes = {path.name: sha256(path) for path in card.folder.iterdir() if path.is_file()}
+    else:
+        there = record(card)
+        if there is None:
+            return None
+        hashes = {name: one.sha256 for name, one in there.files.items()}
+    return hashlib.sha256(json.dumps(dict(sorted(hashes.items()))).encode()).hexdigest()
 
 
 def record(card: Card) -> Manifest | None:

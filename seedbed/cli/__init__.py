@@ -22,6 +22,8 @@ VERBS = {
     "generate": "Answer with a model that writes, word by word.",
     "compress": "Make a model smaller, and measure what that costs.",
     "predict": "Answer with a bundle: a text, a file or standard input.",
+    "export": "Make the model a file of another runtime, and prove that it answers the same.",
+    "verify": "Check a bundle: every file's hash, and every engine's answers.",
     "serve": "Answer over HTTP with a bundle.",
     "models": "The catalog of models: list, show, pull, recommend.",
     "data": "Look after data: check, view, split, redact.",

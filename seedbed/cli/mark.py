@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ..catalog.fetch import model_places
 from . import show
 
 if TYPE_CHECKING:
@@ -15,8 +16,8 @@ if TYPE_CHECKING:
 
 
 def tagger_in(folder: Path) -> Path | None:
-    """The folder of a tagger: the one that was named, or the model of a run folder."""
-    return next((one for one in (folder, folder / "model") if (one / "tagger.json").is_file()), None)
+    """The folder of a tagger: the one that was named, or the model of a run or a bundle."""
+    return next((one for one in model_places(folder) if (one / "tagger.json").is_file()), None)
 
 
 def mark(folder: Path, texts: Sequence[str] | None, file: Path | None, out: Path | None, text: str | None,

@@ -25,6 +25,8 @@ def predict(
     text: Annotated[str | None, typer.Option(help="Column that holds the texts; found when left out.")] = None,
     threshold: Annotated[float | None, typer.Option(
         help="Confidence from which an answer is sure, 0 to 1; the bundle's own when left out.")] = None,
+    engine: Annotated[str, typer.Option(
+        help="Which form of the model answers; auto is the fastest that is proven here.")] = "auto",
     json: Annotated[bool, typer.Option("--json", help="Print JSON; JSONL for a file or standard input.")] = False,
 ) -> None:
     """Answer with a bundle: a text, a file or standard input.
@@ -50,7 +52,7 @@ def predict(
                             "Leave it out, and choose by confidence.")
         mark(folder, texts, file, out, text, json)
         return
-    opened = open_bundle(bundle)
+    opened = open_bundle(bundle, engine=engine, progress=show.bar())
     if texts:
         answers = opened.predict(texts, threshold=threshold)
         if json:

@@ -19,6 +19,8 @@ def serve(
     limits: Limits,
     host: Annotated[str, typer.Option(help="Address to listen on; 0.0.0.0 is every address of this machine.")] =
     "127.0.0.1",
+    engine: Annotated[str, typer.Option(help="Which form of the model answers; auto is the fastest that is proven "
+                                             "here.")] = "auto",
     port: Annotated[int, typer.Option(help="Port; 0 takes any free one.", min=0, max=65535)] = 8000,
 ) -> None:
     """Answer over HTTP with a bundle: POST /v1/classify, GET /health, GET /docs.
@@ -29,7 +31,7 @@ def serve(
     from ..errors import MissingExtra
     from ..export.bundle import open_bundle
 
-    opened = open_bundle(bundle)
+    opened = open_bundle(bundle, engine=engine, progress=show.bar())
     try:
         from ..serve.app import make_app
         from ..serve.run import listen, run

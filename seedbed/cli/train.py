@@ -84,7 +84,7 @@ def tell(result: TuneResult, folder: Path) -> None:
     for sentence in said(result, str(folder)):
         show.line(sentence)
     show.line()
-    show.places(folder, {"report": "report.html", "model": "model", "adapter": "adapter", "figures": "result.json",
+    show.places(folder, {"report": "report.html", "bundle": "bundle", "adapter": "adapter", "figures": "result.json",
                          "your opinion, please": "judged.csv", "search": "search.svg"})
     show.line(f"try it: {trial(result.task, str(folder))}")
 
@@ -94,7 +94,8 @@ def figures(some: Sequence[Figure]) -> None:
     columns = [name for name in ("baseline", "before", "after", "gain")
                if any(getattr(one, name) for one in some)]
     show.table(("figure (n)", *columns), [
-        (f"{one.title} ({one.after.n})", *(_estimate(getattr(one, name)) for name in columns)) for one in some])
+        (f"{one.title} ({one.after.n}{', tentative' if one.after.tentative else ''})",
+         *(_estimate(getattr(one, name)) for name in columns)) for one in some])
 
 
 def _estimate(e: Estimate | None) -> str:

@@ -46,8 +46,18 @@ def _transformer() -> type[Classifier]:
     return TransformerHead
 
 
+def _openvino() -> type[Classifier]:
+    from .openvino import OpenVino
+    return OpenVino
+
+
+def _onnx() -> type[Classifier]:
+    from .onnx import Onnx
+    return Onnx
+
+
 CLASSIFIERS: Registry[type[Classifier]] = Registry("classifiers", {
-    "constant": _constant, "linear": _linear, "transformer": _transformer})
+    "constant": _constant, "linear": _linear, "transformer": _transformer, "openvino": _openvino, "onnx": _onnx})
 
 
 def kind_text(kind: str, **values: object) -> str:

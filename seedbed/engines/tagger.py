@@ -57,20 +57,20 @@ class Tagger:
     def spans(self, texts: Sequence[str], progress: Progress = SILENT) -> list[list[Found]]:
         """The same as spans of the task."""
         return [self.task.decode(text, log, offsets)
-                for text, (log, offsets) in zip(texts, self._logs(texts, progress), strict=True)]
+                for text, (log, offsets) in zip(texts, self.logs(texts, progress), strict=True)]
 
     def losses(self, texts: Sequence[str], spans: Sequence[Sequence[Span]]) -> tuple[
             NDArray[np.float64], NDArray[np.int64]]:
         """Cross-entropy of each text in nats, summed over its tokens, and how many those are. [texts] each"""
         nats, tokens = np.zeros(len(texts)), np.zeros(len(texts), np.int64)
-        for row, (log, offsets) in enumerate(self._logs(texts)):
+        for row, (log, offsets) in enumerate(self.logs(texts)):
             tags = self.task.encode(texts[row], spans[row], offsets).tags
             told = np.flatnonzero(tags != IGNORED)
             nats[row], tokens[row] = -log[told, tags[told]].sum(dtype=np.float64), len(told)
         return nats, tokens
 
     @torch.inference_mode()
-    def _logs(self, texts: Sequence[str], progress: Progress = SILENT) -> list[tuple[NDArray[np.float32], Offsets]]:
+    def logs(self, texts: Sequence[str], progress: Progress = SILENT) -> list[tuple[NDArray[np.float32], Offsets]]:
         """Of each text the log-probabilities of its tokens' tags [tokens, tags], and where the tokens stand."""
         cuts = windows(self.backbone.tokenizer, texts, self.backbone.max_tokens, self.backbone.causal)
         logs = [np.zeros((len(cut.offsets), len(self.task.tags)), np.float32) for cut in cuts]

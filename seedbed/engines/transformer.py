@@ -31,7 +31,8 @@ class TransformerHead:
 
     def __init__(self, backbone: Backbone, weight: Any, bias: Any) -> None:
         self.backbone = backbone
-        self.weight, self.bias = np.asarray(weight, np.float32), np.asarray(bias, np.float32)
+        # safetensors writes the memory as it lies: of a transposed view that would be other numbers
+        self.weight, self.bias = (np.ascontiguousarray(one, np.float32) for one in (weight, bias))
 
     def logits(self, texts: Sequence[str]) -> Floats:
         """[texts, labels]"""
@@ -47,12 +48,16 @@ class TransformerHead:
         write_kind(folder, self.kind)
 
     @classmethod
-    def load(cls, folder: Path) -> TransformerHead:
+    def load(cls, folder: Path, *, exactly: bool = False) -> TransformerHead:
         """Open what `save` wrote.
+
+        Args:
+            exactly: in fp32, whatever this machine would choose.
 
         Raises:
             NotFound, CorruptFile: a file is missing or cannot be read.
         """
+        import torch
         from safetensors import SafetensorError
         from safetensors.numpy import load_file
 
@@ -62,7 +67,7 @@ class TransformerHead:
             head = load_file(folder / HEAD)
             if not (folder / BODY / DESCRIPTION).is_file():  # it would open, and pool in another way
                 raise ValueError(f"{BODY}/{DESCRIPTION} is missing")
-            backbone = Backbone.open(folder / BODY)
+            backbone = Backbone.open(folder / BODY, dtype=torch.float32 if exactly else None)
             if head["weight"].shape != (len(head["bias"]), backbone.width):
                 raise ValueError(f"the head is {head['weight'].shape}, the body's vectors have {backbone.width}")
             return cls(backbone, head["weight"], head["bias"])

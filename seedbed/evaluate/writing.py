@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..records import Estimate
+from ..records import TENTATIVE_BELOW, Estimate
 from .cases import by_unit
 from .figures import Figure
 from .intervals import ratio
@@ -32,15 +32,24 @@ def writing(before: Sums, after: Sums, tokens: NDArray[np.int64], size: NDArray[
     before, after, tokens, size, words = (by_unit(one, unit) for one in (before, after, tokens, size, words))
     return [fallen("loss", "loss, nats a token", before, after, tokens),
             fallen("bits_per_byte", "bits a byte", before / math.log(2), after / math.log(2), size), *(
-        Figure(name=name, title=title, more=False, before=_exp(ratio(before, of)), after=_exp(ratio(after, of)))
+        Figure(name=name, title=title, more=False, before=_exp(_positive(ratio(before, of), before)),
+               after=_exp(_positive(ratio(after, of), after)))
         for name, title, of in (("perplexity", "perplexity, a token", tokens),
                                 ("word_perplexity", "perplexity, a word", np.maximum(words, 1))))]
 
 
 def fallen(name: str, title: str, before: Sums, after: Sums, whole: NDArray[Any], *, more: bool = False) -> Figure:
-    """A figure that shall fall, or rise where more of it is better: sums of cases over what they are of."""
-    return Figure(name=name, title=title, more=more, before=ratio(before, whole), after=ratio(after, whole),
+    """A figure that shall fall, or rise where more of it is better: sums of cases over what they are of.
+
+    What is never below 0 has no interval that is; its gain may have one.
+    """
+    return Figure(name=name, title=title, more=more, before=_positive(ratio(before, whole), before),
+                  after=_positive(ratio(after, whole), after),
                   gain=ratio(after - before if more else before - after, whole))
+
+
+def _positive(one: Estimate, parts: Sums) -> Estimate:
+    return one.model_copy(update={"low": max(0.0, one.low)}) if parts.min() >= 0 else one
 
 
 def divergence(before: Sums, after: Sums, tokens: NDArray[np.int64], unit: Unit = None) -> Figure:
@@ -79,7 +88,8 @@ def verdict(gain: Estimate) -> str:
     if gain.low > 0:
         factor, low, high = (math.exp(one) for one in (gain.value, gain.low, gain.high))
         return (f"It has learned: a token that it should write is {factor:.2f} times as likely as before "
-                f"({low:.2f} to {high:.2f}, n {gain.n}).")
+                f"({low:.2f} to {high:.2f}, n {gain.n})." + (
+                    f" Tentative: under {TENTATIVE_BELOW} rows judge it." if gain.tentative else ""))
     if gain.high < 0:
         return "It has become worse on rows that it has not seen: lower the learning rate or give it more rows."
     return "Nothing is proven: on rows that it has not seen the difference could be chance."

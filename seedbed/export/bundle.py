@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import hashlib
 import math
 import shutil
 from collections.abc import Mapping, Sequence
@@ -17,10 +16,23 @@ from .. import __version__
 from ..engines.base import Classifier, load_classifier
 from ..errors import Busy, CorruptFile, DataError, QualityFloor, UserError
 from ..evaluate.result import Abstention
+from ..progress import SILENT, Progress
 from ..records import Estimate, Record
 from ..tasks.classify import Classify
 from .beside import beside
-from .manifest import AGAIN, CARD, FORMAT, MANIFEST, BundleFile, EngineEntry, Manifest, Parity
+from .engine import AUTO, choose
+from .manifest import (
+    AGAIN,
+    CARD,
+    FORMAT,
+    MANIFEST,
+    REFERENCE,
+    EngineEntry,
+    Manifest,
+    Parity,
+    files_of,
+    used,
+)
 
 MODEL = "model"
 PARITY_LIMIT = 0.02
@@ -47,19 +59,42 @@ class Bundle:
     Args:
         folder: where it lies.
         manifest: what it says of itself.
+        engine: the form of the model that answers: a name in the manifest, or `auto`.
+        progress: is told which form answers, and why another does not.
+
+    Raises:
+        UserError: the bundle holds no such form.
     """
 
-    def __init__(self, folder: Path, manifest: Manifest) -> None:
+    def __init__(self, folder: Path, manifest: Manifest, engine: str = AUTO, progress: Progress = SILENT) -> None:
         self.folder, self.manifest = folder, manifest
+        kind = str(manifest.task.get("task", Classify.name))
+        if kind != Classify.name:
+            raise UserError(f"{folder} holds a model for the task {kind}, which gives no labels of texts.",
+                            f"Use it with: {used(kind, str(folder))}")
+        self._engine, self._progress = engine, progress
+        names = [one.name for one in manifest.engines]
+        if engine not in (AUTO, *names):
+            raise UserError(f"The bundle {folder} holds no engine {engine!r}.",
+                            f"Known: {', '.join((AUTO, *names))}. Make one with: seedbed export {folder}")
         try:
             self.task = Classify.from_dict(manifest.task)
         except (KeyError, TypeError) as problem:
             raise CorruptFile(f"{folder / MANIFEST} names no labels.", AGAIN) from problem
 
     @cached_property
+    def _chosen(self) -> tuple[str, Classifier]:
+        return choose(self.folder, self.manifest, self.task, self._engine, self._progress)
+
+    @cached_property
     def classifier(self) -> Classifier:
         """The model."""
-        return load_classifier(self.folder / self.manifest.engines[0].folder)
+        return self._chosen[1]
+
+    @property
+    def engine(self) -> str:
+        """Name of the form that answers: `reference`, `openvino-int8` ..."""
+        return self._chosen[0]
 
     @property
     def name(self) -> str:
@@ -155,14 +190,13 @@ def write(folder: Path, *, classifier: Classifier, task: Classify, name: str, da
         classifier.save(part / MODEL)
         parity = _parity(classifier, part / MODEL, task, temperature, sample_texts)
         (part / CARD).write_text(card, encoding="utf-8")
-        files = [BundleFile(path=path.relative_to(part).as_posix(), sha256=_sha256(path), size=path.stat().st_size)
-                 for path in sorted((part / MODEL).rglob("*")) if path.is_file()]
+        files = files_of(part, MODEL)
         now = datetime.now(UTC).isoformat(timespec="seconds")
         Manifest(format=FORMAT, seedbed=__version__, name=name, created=now,
                  task=task.to_dict(), text_column=text_column, base_model=base_model, base_hash=base_hash,
                  adapter_hash=adapter_hash, data_hash=data_hash, scores=dict(scores), temperature=temperature,
-                 abstention=abstention, licences=dict(licences or {}), engines=[
-                     EngineEntry(kind=classifier.kind, folder=MODEL, files=files, parity=parity)]).write(part)
+                 abstention=abstention, licences=dict(licences or {}), engines=[EngineEntry(
+                     name=REFERENCE, kind=classifier.kind, folder=MODEL, files=files, parity=parity)]).write(part)
         old = part.with_suffix(".old")
         try:
             if taken:
@@ -179,29 +213,29 @@ def write(folder: Path, *, classifier: Classifier, task: Classify, name: str, da
     return open_bundle(folder)
 
 
-def open_bundle(folder: str | Path, *, verify: bool = False) -> Bundle:
+def open_bundle(folder: str | Path, *, verify: bool = False, engine: str = AUTO,
+                progress: Progress = SILENT) -> Bundle:
     """Open a bundle. Sizes are always checked, the model itself is loaded at the first answer.
 
     Args:
         folder: the bundle.
         verify: check the hash of every file as well, which reads all of them.
+        engine: which form of the model answers: `reference`, the name of an exported one, or `auto`, the fastest of
+            those whose runtime is here and that still answer as they were certified. Files of other forms than the
+            one that is named are not looked at.
+        progress: is told which form answers where there are several.
 
     Raises:
         NotFound: it is not there, or not a bundle.
         CorruptFile: a file is missing, cut short or changed; the message names it.
-        UserError: a newer Seedbed wrote it.
+        UserError: a newer Seedbed wrote it; its model gives no labels; there is no such engine in it.
     """
     folder = Path(folder)
     manifest = Manifest.open(folder)
-    for file in (file for engine in manifest.engines for file in engine.files):
-        path = folder / file.path
-        if not path.is_file():
-            raise CorruptFile(f"{path} is missing.", AGAIN)
-        if path.stat().st_size != file.size:
-            raise CorruptFile(f"{path} has {path.stat().st_size:,} bytes where the bundle says {file.size:,}.", AGAIN)
-        if verify and _sha256(path) != file.sha256:
-            raise CorruptFile(f"{path} was changed: its SHA-256 is not the one in {MANIFEST}.", AGAIN)
-    return Bundle(folder, manifest)
+    bundle = Bundle(folder, manifest, engine, progress)
+    for file in manifest.files if engine == AUTO else next(e for e in manifest.engines if e.name == engine).files:
+        file.check(folder, whole=verify)
+    return bundle
 
 
 def _parity(classifier: Classifier, saved: Path, task: Classify, temperature: float, texts: Sequence[str]) -> Parity:
@@ -221,8 +255,3 @@ def _parity(classifier: Classifier, saved: Path, task: Classify, temperature: fl
             "This is a defect of the engine, not of your data: report it, and choose another candidate meanwhile.")
     return Parity(n=len(texts), max_difference=float(np.abs(here - there).max()), max_probability_difference=off,
                   agreement=float(same.mean()))
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -76,6 +76,19 @@ class Lesson(Session):
 
 
 @dataclass(frozen=True)
+class Shown:
+    """What a trained model says of a few rows that it was not taught, so that its saved form can be held against it.
+
+    Args:
+        given: what it was asked.
+        scores: what it answered; [rows, choices].
+    """
+
+    given: Any
+    scores: NDArray[np.float32]
+
+
+@dataclass(frozen=True)
 class Fitted:
     """A trained candidate.
 

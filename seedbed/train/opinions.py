@@ -79,6 +79,11 @@ def blank(rows: Sequence[Row], places: Sequence[int], words: int, temperature: f
 
 
 @torch.no_grad()
+def scores_of(folder: Path, rows: Sequence[Row]) -> NDArray[np.float32]:
+    """What a model folder thinks of rows, as `Student.scores` has it."""
+    return teacher(folder, rows, 1 << 30).scores(range(len(rows)))
+
+
 def ask(model: Student, opinions: Opinions, words: int, progress: Progress = SILENT) -> None:
     """Fill in what a teacher thinks.
 

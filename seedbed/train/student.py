@@ -25,9 +25,12 @@ from . import team
 from .average import copy
 from .config import TextConfig
 from .forecast import Forecast, forecast
-from .lesson import Session
+from .lesson import Session, Shown
 from .loop import Batches, Trained, train
 from .trainable import Adapted, Trainable, Whole, rate
+
+SHOWN_ROWS, SHOWN_TOKENS = 16, 128
+"""Of the judged rows, how many are kept with what the model thinks, and of how many of their tokens."""
 
 
 @dataclass(frozen=True)
@@ -100,6 +103,13 @@ class Student:
         return each.new_zeros(len(places)).index_add(0, owners, each).cpu()
 
     @torch.no_grad()
+    def scores(self, places: Sequence[int]) -> NDArray[np.float32]:
+        """Logits of every word before some learned tokens of these rows, spread over all. [tokens, words]"""
+        vectors = self.words(places).vectors
+        some = torch.linspace(0, len(vectors) - 1, min(len(vectors), SHOWN_TOKENS), device=vectors.device).long()
+        return self.vocabulary.logits(vectors[some]).float().cpu().numpy()
+
+    @torch.no_grad()
     def judge(self, places: Sequence[int], progress: Progress = SILENT, work: str = "",
               soft: Callable[[Sequence[int]], Soft] | None = None) -> Losses:
         """Losses of the rows at these positions, as the model is now.
@@ -159,6 +169,7 @@ class Tuned:
     Args:
         backbone: the model, adapters merged.
         before, after: losses of the judged rows.
+        shown: logits before some learned tokens of the first judged rows, by base and adapter, not yet merged.
         parameters, trained_parameters: how many it has, and how many were trained.
         predicted_seconds: what its first seconds said, for as many epochs as it had.
         training_seconds: what it took until then: opening the model, judging it as it is, and training.
@@ -168,6 +179,7 @@ class Tuned:
     backbone: Backbone
     before: Losses
     after: Losses
+    shown: Shown
     parameters: int
     trained_parameters: int
     trained: Trained
@@ -249,6 +261,8 @@ def _teach(lesson: Lessons, objective: Objective) -> Tuned:
     spent = time.monotonic() - begun + done.earlier
     after = student.judge(objective.judged, lesson.progress, "judge the tuned model")
     more = objective.finish(student)
+    first = list(objective.judged[:SHOWN_ROWS])
+    shown = Shown([rows[place] for place in first], student.scores(first) if first else np.empty((0, 0), np.float32))
     if lesson.adapter is not None and isinstance(body, Adapted):
         save_adapter(body.model, lesson.adapter)
     trained = sum(p.numel() for p in body.parameters.values())
@@ -259,5 +273,5 @@ def _teach(lesson: Lessons, objective: Objective) -> Tuned:
         copy(values, body.parameters)
     if team.leads():
         body.finish()
-    return Tuned(backbone, before, after, sum(p.numel() for p in backbone.root.parameters()), trained, done,
+    return Tuned(backbone, before, after, shown, sum(p.numel() for p in backbone.root.parameters()), trained, done,
                  said.seconds(done.epochs), spent, more)

@@ -255,8 +255,8 @@ class RunFolder:
 
     config, result, health = At("config.yaml"), At("result.json"), At("health.json")
     metrics, report, bundle = At("metrics.jsonl"), At("report.html"), At("bundle")
-    model = At("model")
-    """A model that writes, as transformers opens it."""
+    model = At("bundle/model")
+    """A model that `seedbed train` made, as transformers opens it."""
     adapter = At("adapter")
     """The same as what it adds to its base, as PEFT opens it."""
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 from ..errors import DataError, UserError
 from ..progress import Progress
 from ..train.config import TextConfig
+from ..train.lesson import Shown
 from .config import Job, TuneConfig, seconds, typed
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from ..data.dataset import Dataset
     from ..data.read import Reading
     from ..evaluate.figures import Figure, Sample
+    from ..tasks.classify import Floats
     from ..train.embed import Embedder
     from ..train.entities import Marker
     from ..train.student import Tuned
@@ -33,7 +35,11 @@ Losses = tuple["NDArray[np.float64]", "NDArray[Any]"]
 
 @dataclass(frozen=True)
 class Learned:
-    """What a course found; the fields are those of `evaluate.figures.TuneResult`."""
+    """What a course found; the fields but `shown` are those of `evaluate.figures.TuneResult`.
+
+    Args:
+        shown: what the trained model says of a few rows.
+    """
 
     figures: list[Figure]
     verdict: str
@@ -45,15 +51,16 @@ class Learned:
     history: list[dict[str, float]]
     predicted_seconds: float
     training_seconds: float
+    shown: Shown
     samples: list[Sample] = field(default_factory=list)
     answers: dict[str, int] = field(default_factory=dict)
 
     @classmethod
     def of(cls, done: Tuned | Marker | Embedder, figures: list[Figure], verdict: str, tokens: dict[str, int],
-           judged: int, samples: Sequence[Sample] = ()) -> Learned:
+           judged: int, shown: Shown, samples: Sequence[Sample] = ()) -> Learned:
         """The same from what a training gave back, which holds the model and may be forgotten then."""
         return cls(figures, verdict, done.trained.note, tokens, judged, done.parameters, done.trained_parameters,
-                   done.trained.history, done.predicted_seconds, done.training_seconds, list(samples))
+                   done.trained.history, done.predicted_seconds, done.training_seconds, shown, list(samples))
 
 
 class Course(ABC, Generic[L]):
@@ -61,11 +68,13 @@ class Course(ABC, Generic[L]):
 
     Args:
         metric: name of the figure that leads.
+        engine: kind of the reference engine that runs what it makes.
         tried: values of options that `--search` tries beside learning rate, rank and layers. The validation loss
             must mean the same whatever they are.
     """
 
     metric: str
+    engine: str
     tried: Mapping[str, Sequence[int]] = {}
 
     def __init__(self, task: str) -> None:
@@ -110,6 +119,10 @@ class Course(ABC, Generic[L]):
         Raises:
             Late: the time budget does not allow a training that is worth its name.
         """
+
+    @abstractmethod
+    def again(self, model: Path, given: Any) -> Floats:
+        """What the saved model says of the rows of `Learned.shown`, in the same form."""
 
     @abstractmethod
     def trial(self, job: TuneJob, dataset: Dataset, lesson: L) -> Losses:

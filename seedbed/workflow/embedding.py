@@ -8,16 +8,20 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import DataError
 from ..progress import Progress
+from ..train.lesson import Shown
 from .config import TuneConfig
 from .courses import Course, Learned, Losses, TuneJob, by_unit, divided, foretold, said_of, session, sources
 
 if TYPE_CHECKING:
     from ..data.dataset import Dataset
     from ..data.pairs import Pair
+    from ..tasks.classify import Floats
     from ..train.embed import PairLesson
 
 MOST_ASKED, MOST_TOLD = 1000, 10_000
 """Questions that are judged, and documents that they search, at most; the right ones are always among these."""
+PROVEN = 32
+"""Questions and documents by whose cosines the saved model is held against the trained one."""
 SHOWN = 5
 """Questions that the result shows with what they found."""
 FEWEST = 10
@@ -27,7 +31,7 @@ FEWEST = 10
 class EmbeddingCourse(Course["PairLesson"]):
     """Search: which document belongs to which question."""
 
-    metric = "ndcg_at_10"
+    metric, engine = "ndcg_at_10", "embedder"
     tried = {"batch_pairs": (16, 32, 64)}
 
     def read(self, source: str, config: TuneConfig, progress: Progress) -> tuple[Dataset, dict[str, Any]]:
@@ -92,7 +96,15 @@ class EmbeddingCourse(Course["PairLesson"]):
         samples = [Sample(asked=question, reference=lesson.documents[min(mine)], before=old, after=new)
                    for (question, mine), old, new in zip(right.items(), *first, strict=True)]
         return Learned.of(done, figures, verdict(figures, len(lesson.documents)),
-                          {"all": done.tokens, "learned": done.tokens, "cut": done.cut}, len(right), samples[:SHOWN])
+                          {"all": done.tokens, "learned": done.tokens, "cut": done.cut}, len(right),
+                          Shown((lesson.questions[:PROVEN], lesson.documents[:PROVEN]),
+                                done.after.questions[:PROVEN] @ done.after.documents[:PROVEN].T), samples[:SHOWN])
+
+    def again(self, model: Path, given: Any) -> Floats:
+        from ..models.backbone import Backbone
+
+        questions, documents = map(Backbone.open(model).embed, given)
+        return (questions @ documents.T).numpy()
 
     def trial(self, job: TuneJob, dataset: Dataset, lesson: PairLesson) -> Losses:
         from ..train.embed import embed, losses

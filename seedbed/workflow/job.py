@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING
@@ -16,7 +14,6 @@ from .config import Job, RunConfig, RunFolder, seconds, write, write_config
 from .stops import begin, finished, go_on, recorded, refuse, told
 
 if TYPE_CHECKING:
-    from ..catalog.install import Manifest
     from ..data.health import Health
     from ..evaluate.result import Result
     from ..store import Store
@@ -145,14 +142,14 @@ def _bundle(result: Result, data: Data, winner: Tried, folder: RunFolder) -> Non
     best = result.winner
     scores = final(best)
     assert best.calibration is not None
-    record = fetch.record(card(best.model)) if best.model else None
     bundle.write(
         folder.bundle, classifier=winner.classifier(), task=data.task, name=result.run, data_hash=result.data_hash,
         sample_texts=data.judged.texts[:PARITY_TEXTS], card=model_card(result),
         scores={"macro_f1": scores.macro_f1, "accuracy": scores.accuracy, "micro_f1": scores.micro_f1},
         temperature=best.calibration.temperature, abstention=result.abstention,
-        text_column=result.health.detected.get("text column"), base_hash=_hash_of(record),
+        text_column=result.health.detected.get("text column"),
         base_model=PurePath(best.model).name if best.model else None,  # of a folder its name: bundles travel
+        base_hash=fetch.base_hash(card(best.model)) if best.model else None,
         licences={PurePath(name).name: text for name, text in result.licences.items()}, replace=True)
 
 
@@ -167,11 +164,3 @@ def _record(store: Store, id: int, result: Result, folder: RunFolder) -> None:
             store.record_scores(id, one.name, scores.split, scores.metric, e.value, e.low, e.high, e.n)
     store.record_bundle(id, folder.bundle.absolute(), FORMAT, sha256(folder.bundle / "bundle.json"))
     store.finish_run(id, "finished", result.verdict.candidate, result.seconds, result.model_dump(mode="json"))
-
-
-def _hash_of(record: Manifest | None) -> str | None:
-    """One hash over the files of a fetched model."""
-    if record is None:
-        return None
-    return hashlib.sha256(json.dumps({name: one.sha256 for name, one in sorted(record.files.items())}).encode()
-                          ).hexdigest()

@@ -105,7 +105,7 @@ def judge(folder: str | Path, config: TuneConfig | None = None, *, progress: Pro
         store.record_dataset(result.data_hash, job.source, result.rows)
         id = store.start_run(place.path.absolute().name, place.path.absolute(), result.task, result.data_hash,
                              {"source": job.source}, metric=result.figures[0].name, resume=True)
-        record(store, id, result)
+        record(store, id, result, place)
     return FineTuned(place, result)
 
 
@@ -114,6 +114,7 @@ def _judged(job: TuneJob, result: TuneResult, ask: bool = True) -> TuneResult:
     from ..evaluate import judge as j
     from ..evaluate import report
     from ..evaluate.tuned_card import tuned_card
+    from ..export.manifest import CARD
 
     path, seed = job.folder.path, job.config.seed
     rows = [json.loads(line) for line in (path / TESTED).read_text(encoding="utf-8").splitlines()]
@@ -137,7 +138,7 @@ def _judged(job: TuneJob, result: TuneResult, ask: bool = True) -> TuneResult:
     figures = [one for one in result.figures if one.name not in ("judge_wins", "people_wins")]
     result = result.model_copy(update={"figures": [*figures, *(one for one in new if one)],
                                        "judging": j.judging(model, url, found, agreed)})
-    write(job.folder.model / "README.md", tuned_card(result))
+    write(job.folder.bundle / CARD, tuned_card(result))
     report.write(result, path)
     write(job.folder.result, result.model_dump_json(indent=1))
     return result

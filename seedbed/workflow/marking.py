@@ -8,15 +8,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..progress import Progress
+from ..train.lesson import Shown
 from .config import TuneConfig
 from .courses import Course, Learned, Losses, TuneJob, divided, enough, foretold, said_of, session, sources
 
 if TYPE_CHECKING:
     from ..data.dataset import Dataset
     from ..data.marks import Span
+    from ..engines.tagger import Tagger
     from ..evaluate.figures import Figure, Sample
+    from ..tasks.classify import Floats
     from ..train.entities import EntityLesson, Marker
 
+PROVEN = 32
+"""Rows of the test split by which the saved model is held against the trained one."""
 SHOWN = 5
 """Rows of the test split that the result shows as they were marked."""
 
@@ -24,7 +29,7 @@ SHOWN = 5
 class MarkingCourse(Course["EntityLesson"]):
     """Names, products, dates, amounts: labelled pieces of a text."""
 
-    metric = "micro_f1"
+    metric, engine = "micro_f1", "tagger"
 
     def read(self, source: str, config: TuneConfig, progress: Progress) -> tuple[Dataset, dict[str, Any]]:
         from ..data.spans import read_spans
@@ -74,9 +79,15 @@ class MarkingCourse(Course["EntityLesson"]):
                          unit=units_of(test, None).tolist(), seed=job.config.seed)
         learned = Learned.of(done, figures, _verdict(figures[0]),
                              {"all": done.tokens, "learned": done.tokens, "cut": 0}, len(test),
+                             Shown(some := test.texts[:PROVEN], _logs(done.tagger, some)),
                              _samples(test.texts, truth, before, found))
         return replace(learned, note=f"{learned.note}. Before is a linear tagger, the baseline a dictionary of the "
                                      "entities learned from")
+
+    def again(self, model: Path, given: Any) -> Floats:
+        from ..engines.tagger import Tagger
+
+        return _logs(Tagger.open(model), given)
 
     def trial(self, job: TuneJob, dataset: Dataset, lesson: EntityLesson) -> Losses:
         return _teach(job, lesson).tagger.losses(lesson.held_texts, lesson.held_spans)
@@ -91,6 +102,13 @@ def _teach(job: TuneJob, lesson: EntityLesson) -> Marker:
     from ..train import entities
 
     return (entities.lora if job.config.method == "lora" else entities.whole)(lesson)
+
+
+def _logs(tagger: Tagger, texts: Sequence[str]) -> Floats:
+    """Log-probabilities of the tags of all tokens. [tokens, tags]"""
+    import numpy as np
+
+    return np.concatenate([log for log, _ in tagger.logs(texts)])
 
 
 def _verdict(figure: Figure) -> str:

@@ -79,7 +79,7 @@ class PreferenceCourse(WritingCourse):
         part = some(dataset, "test", job.config.seed)
         figures = preference(tuned.before.nats, tuned.after.nats, tuned.before.tokens, np.array(_good(part)),
                              _prompts(part), _paired(part))
-        return Learned.of(tuned, figures, verdict(figures), counted(lesson.rows), len(part))
+        return Learned.of(tuned, figures, verdict(figures), counted(lesson.rows), len(part), tuned.shown)
 
     def trial(self, job: TuneJob, dataset: Dataset, lesson: Any) -> Losses:
         import numpy as np

@@ -101,7 +101,7 @@ class PretrainingCourse(WritingCourse):
         figures = writing(by_file(tuned.before.nats), by_file(tuned.after.nats), by_file(tuned.before.tokens),
                           np.array([len(one.encode()) for one in said]), np.array([len(one.split()) for one in said]))
         assert figures[0].gain is not None
-        learned = Learned.of(tuned, figures, verdict(figures[0].gain), counted(lesson.rows), len(said))
+        learned = Learned.of(tuned, figures, verdict(figures[0].gain), counted(lesson.rows), len(said), tuned.shown)
         del tuned  # memory for the models that complete
         lines, samples = _lines(job, dataset.part("test"), lesson.base, model, progress)
         more = "".join(f" {answers.verdict(one)}" for one in lines if one.name == "next_line_similarity")

@@ -213,14 +213,15 @@ def subject(name: str, progress: Progress) -> Subject:
         NotFound: there is none. UserError: it cannot be made smaller.
     """
     from ..catalog.cards import card
-    from ..catalog.fetch import pull
+    from ..catalog.fetch import model_places, pull
     from ..export.bundle import open_bundle
-    from ..export.manifest import MANIFEST
+    from ..export.manifest import MANIFEST, Manifest
     from ..models.folder import open_folder
+    from ..tasks.classify import Classify
 
     place = Path(name)
     for folder in (place / "bundle", place):
-        if (folder / MANIFEST).is_file():
+        if (folder / MANIFEST).is_file() and Manifest.open(folder).task.get("task") == Classify.name:
             opened = open_bundle(folder)
             if opened.manifest.engines[0].kind != "transformer":
                 raise UserError(f"{folder} holds a model of the kind {opened.manifest.engines[0].kind}, which has no "
@@ -230,7 +231,7 @@ def subject(name: str, progress: Progress) -> Subject:
         body = open_folder(pull(card(name), progress))
         place = body
     else:
-        body = open_folder(place / "model" if (place / "model").is_dir() else place)
+        body = open_folder(model_places(place)[0])
     if (body / "tagger.json").is_file():
         raise UserError(f"{body} marks entities, and taggers are not made smaller yet.",
                         "Compress its base model first: seedbed train --task entities --model FOLDER")

@@ -43,7 +43,7 @@ class FineTuned:
     """What fine-tuning leaves.
 
     Args:
-        folder: the run folder; `model/`, `result.json` and perhaps `adapter/` are in it.
+        folder: the run folder; `bundle/`, `result.json` and perhaps `adapter/` are in it.
         result: all that was found.
     """
 
@@ -161,25 +161,33 @@ def _run(job: TuneJob, store: Store, dataset: Dataset, lesson: Any, again: bool)
             from .judging import hear
 
             result = hear(job, result)
-        record(store, id, result)
+        record(store, id, result, job.folder)
     return FineTuned(job.folder, result)
 
 
-def record(store: Store, id: int, result: TuneResult) -> None:
-    """Tell the store what a run found."""
+def record(store: Store, id: int, result: TuneResult, folder: RunFolder) -> None:
+    """Tell the store what a run found, and where its bundle lies."""
+    from ..catalog.sources import sha256
+    from ..export.manifest import FORMAT, MANIFEST
+
     for figure in (one for one in result.figures if one.gain):
         for name, e in (("base", figure.before), ("tuned", figure.after), ("baseline", figure.baseline)):
             if e is not None:
                 store.record_scores(id, name, "test", figure.name, e.value, e.low, e.high, e.n)
+    manifest = folder.bundle / MANIFEST
+    if manifest.is_file():
+        store.record_bundle(id, folder.bundle.absolute(), FORMAT, sha256(manifest))
     store.finish_run(id, "finished", "tuned", result.seconds, result.model_dump(mode="json"))
 
 
 def _train(job: TuneJob, dataset: Dataset, counts: dict[str, int], lesson: Any) -> TuneResult:
     from ..catalog.cards import card
+    from ..catalog.fetch import base_hash
     from ..evaluate import report
     from ..evaluate.energy import Meter
     from ..evaluate.figures import TuneResult
     from ..evaluate.tuned_card import tuned_card
+    from ..export import tuned
     from ..models.runtime import runtime
     from ..train.lesson import Late
     from .journal import Journal
@@ -189,7 +197,8 @@ def _train(job: TuneJob, dataset: Dataset, counts: dict[str, int], lesson: Any) 
     job.progress.note(runtime().line)
     journal = Journal(job.folder.metrics, job.progress)
     journal.take(job.config.method)
-    model, adapter = _fresh(job.folder.model), _fresh(job.folder.adapter)
+    bundle, adapter = _fresh(job.folder.bundle), _fresh(job.folder.adapter)
+    model = bundle / job.folder.model.name
     course, best, found = course_of(job.config), job, None
     try:
         with Meter() as meter:
@@ -203,12 +212,15 @@ def _train(job: TuneJob, dataset: Dataset, counts: dict[str, int], lesson: Any) 
         run=job.folder.path.absolute().name, created=datetime.now(UTC).isoformat(timespec="seconds"),
         command=command(job), task=job.config.task, model=base.id, form=said["form"], data_hash=dataset.hash,
         rows=counts, config={**plain(job.config), "training": plain(best.training)}, skipped=said["skipped"],
-        **vars(learned), search=found, seconds=meter.seconds, peak_memory=meter.peak_memory,
-        predicted_memory=course.memory(best, lesson), environment=environment(job.config.seed),
-        licences={base.id: base.licence or "not known"})
-    (model / "README.md").write_text(tuned_card(result), encoding="utf-8")
+        **{name: value for name, value in vars(learned).items() if name != "shown"}, search=found,
+        seconds=meter.seconds, peak_memory=meter.peak_memory, predicted_memory=course.memory(best, lesson),
+        environment=environment(job.config.seed), licences={base.id: base.licence or "not known"})
+    job.progress.note("The saved model is opened and held against the trained one.")
+    proof = tuned.parity(learned.shown.scores, course.again(model, learned.shown.given), course.engine)
+    tuned.describe(bundle, result, tuned_card(result), engine=course.engine, adapter=adapter, parity=proof,
+                   base_hash=base_hash(base))
     report.write(result, job.folder.path)
-    for part, whole in ((model, job.folder.model), (adapter, job.folder.adapter)):
+    for part, whole in ((bundle, job.folder.bundle), (adapter, job.folder.adapter)):
         if part.exists():
             part.rename(whole)
     if found:

@@ -10,6 +10,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from numpy.typing import NDArray
+
 from ..catalog.cards import card
 from ..catalog.datasets import DATASETS, local_dataset
 from ..data.health import Health
@@ -17,18 +19,22 @@ from ..evaluate.abstain import abstention, risk_coverage
 from ..evaluate.calibrate import calibration, fit_temperature
 from ..evaluate.choose import Choice, choose
 from ..evaluate.curve import learning_curve
+from ..evaluate.grouped import widening
 from ..evaluate.mistakes import mistakes
 from ..evaluate.report import wording
 from ..evaluate.result import Abstention, Candidate, LearningCurve, Result, Scores, SliceScore, Verdict
 from ..evaluate.slices import slices
 from ..machine import machine
 from ..options import flag_of
+from ..tasks.classify import Classify, Floats
 from ..train.config import TrainConfig
 from ..train.ladder import Plan
 from .candidates import CURVE, Trainer, Tried
 from .config import Job, Main, RunConfig, Training, plain
 from .prepare import Data
 
+WIDER = 1.2
+"""From this on it is said that intervals would be wider by groups; less may be chance."""
 PACKAGES = ("seedbed", "torch", "transformers", "peft", "tokenizers", "scikit-learn", "numpy")
 
 
@@ -65,7 +71,8 @@ def conclude(job: Job[RunConfig, TrainConfig], data: Data, health: Health, train
               **({"test": len(data.test)} if len(data.test) else {})},
         health=health, candidates=records, curve=curve,
         verdict=Verdict(candidate=choice.candidate, rule=choice.rule, headline=headline(choice, refuse),
-                        cautions=cautions(choice, best, refuse, worse, health, untried)),
+                        cautions=cautions(choice, best, refuse, worse, health, untried) + _kin(
+                            task, data, truth, winner.judged, config.seed)),
         coverage=risk_coverage(task, truth, winner.judged, heat), abstention=refuse, slices=worse,
         mistakes=mistakes(task, data.judged, truth, winner.judged, heat), baseline_note=_baseline(records, best),
         environment=environment(job.config.seed), licences=_licences(best, job), seconds=time.monotonic() - job.begin)
@@ -130,6 +137,19 @@ def cautions(choice: Choice, best: Candidate, refuse: Abstention | None, parts: 
     out += [f"Data: {f.message}" for f in health.findings if f.severity == "error"]
     out += [f"Not tried: {one.title}: {one.reason}" for one in untried]
     return out
+
+
+def _kin(task: Classify, data: Data, truth: NDArray[Any], judged: Floats, seed: int) -> list[str]:
+    """A caution where rows of one group err together, for the intervals are those of single rows."""
+    groups = data.judged.column("group")
+    if all(one is None for one in groups):
+        return []
+    own = [("row", i) if one is None else ("group", one) for i, one in enumerate(groups)]
+    wide = widening(task, truth, judged, own, seed=seed)
+    if wide < WIDER:
+        return []
+    return [f"Texts of one group are right or wrong together: by groups ({len(set(own)):,}) instead of by texts, the "
+            f"intervals would be about {wide:.1f} times as wide."]
 
 
 def _baseline(records: list[Candidate], best: Candidate) -> str:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from ..data.turns import Conversation
     from ..evaluate.figures import Figure
     from ..models.template import Row
+    from ..tasks.classify import Floats
     from ..train.generate import TextLesson
     from ..train.student import Tuned
 
@@ -33,6 +34,7 @@ LEADS = {"chat": "loss", "pretrain": "loss", "prefer": "preferred"}
 class WritingCourse(Course[Any]):
     """Answers, summaries, translations, fields, code."""
 
+    engine = "writer"
     judged = False
     """Its rows hold judged answers."""
     asks = False
@@ -140,7 +142,8 @@ class WritingCourse(Course[Any]):
             tuned.before.nats, tuned.after.nats, tuned.before.tokens,
             np.array([len(one.encode()) for one in said]), np.array([len(one.split()) for one in said]), unit), unit)
         assert figures[0].gain is not None
-        learned = Learned.of(tuned, figures, verdict(figures[0].gain), counted(lesson.rows), len(lesson.judged))
+        learned = Learned.of(tuned, figures, verdict(figures[0].gain), counted(lesson.rows), len(lesson.judged),
+                             tuned.shown)
         del tuned  # memory for the models that answer
         if found := exam(task, job.config, dataset, max(row.count for row in lesson.judged)):
             scored, samples = found.judge(lesson.base, model, job.folder.path, job.config.seed, progress)
@@ -148,6 +151,11 @@ class WritingCourse(Course[Any]):
             more = "" if figures[0].name == "loss" else f" {answers.verdict(figures[0])}"
             learned = replace(learned, figures=figures, samples=samples, verdict=learned.verdict + more)
         return learned
+
+    def again(self, model: Path, given: Any) -> Floats:
+        from ..train.opinions import scores_of
+
+        return scores_of(model, given)
 
     def teach(self, lesson: Any) -> tuple[Tuned, Callable[[list[Figure], list[int]], list[Figure]]]:
         """Train; and what completes the figures, given the judged rows' units. The loss stays the first."""

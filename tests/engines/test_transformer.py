@@ -110,3 +110,15 @@ def test_a_body_saved_in_bf16_opens_in_fp32_where_that_is_what_runs(tmp_path: Pa
     assert again.size > 1.8 * short
     assert json.loads((tmp_path / "body" / "config.json").read_text())["dtype"] == "bfloat16"
     assert np.abs(again.logits(tiny.TEXTS) - before).max() < 0.1 * np.abs(before).max()
+
+
+def test_a_transposed_head_is_saved_as_the_numbers_that_it_holds(tmp_path: Path) -> None:
+    chance = np.random.default_rng(0)
+    weight = chance.normal(size=(32, 3)).astype(np.float32).T   # safetensors would write the memory as it lies
+    assert not weight.flags.c_contiguous
+    model = TransformerHead(Backbone.open(tiny.model("bert"), max_tokens=24), weight, chance.normal(size=3))
+    model.save(tmp_path)
+    again = load_classifier(tmp_path)
+    assert isinstance(again, TransformerHead)
+    assert np.array_equal(again.weight, weight)
+    assert np.array_equal(again.logits(tiny.TEXTS), model.logits(tiny.TEXTS))

@@ -26,3 +26,10 @@ def test_figures_follow_from_the_sums() -> None:
     (-0.1, 0.9, "Nothing is proven"), (-0.9, -0.1, "It has become worse")])
 def test_the_verdict_follows_the_interval(low: float, high: float, words: str) -> None:
     assert verdict(Estimate(value=(low + high) / 2, low=low, high=high, n=40)).startswith(words)
+
+
+def test_few_rows_are_called_tentative_and_a_loss_is_never_below_nothing() -> None:
+    assert "Tentative: under 30 rows" in verdict(Estimate(value=0.4, low=0.2, high=0.6, n=2))
+    nats, tokens = np.array([0.0, 0.4]), np.array([2, 2])
+    loss, *_ = writing(nats + np.array([1, 1.5]), nats, tokens, tokens, tokens)
+    assert loss.after.low == 0 and loss.gain is not None and loss.gain.low < loss.gain.value

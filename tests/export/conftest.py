@@ -1,10 +1,11 @@
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from sample_bundle import make
+from tiny import exactly  # noqa: F401
 
 from seedbed.export.bundle import Bundle
 
@@ -19,3 +20,26 @@ def shared_bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
 def make_bundle(tmp_path: Path) -> Callable[..., Bundle]:
     """`make_bundle(**changes)`: a bundle of the test's own in `tmp_path / "bundle"`."""
     return lambda **changes: make(tmp_path / "bundle", **changes)
+
+
+@pytest.fixture(scope="session")
+def openvino_bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    """A bundle of a tiny encoder with `openvino-fp32` and `openvino-int8`; tests only read it."""
+    pytest.importorskip("openvino", reason="OpenVINO is not installed: pip install 'seedbed[openvino]'")
+    from sample_export import made
+
+    from seedbed.export.bundle import open_bundle
+    from seedbed.workflow.exporting import ExportConfig, export
+
+    folder = tmp_path_factory.mktemp("openvino") / "bundle"
+    made(folder)
+    export(folder, ExportConfig(to=("openvino:fp32", "openvino")))
+    return open_bundle(folder, verify=True)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _quick_speed() -> Iterator[None]:
+    """Speed is measured in a blink: here it is asked that it is there, not what it is."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("seedbed.export.artefact.SPEED_SECONDS", 0.05)
+        yield

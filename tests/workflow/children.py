@@ -63,4 +63,4 @@ class Children:
         return lasting({**values, "config": None})  # type: ignore[no-any-return]
 
     def weights(self, run: str) -> bytes:
-        return (self.folder / run / "model" / "model.safetensors").read_bytes()
+        return (self.folder / run / "bundle" / "model" / "model.safetensors").read_bytes()

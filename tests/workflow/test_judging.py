@@ -110,7 +110,7 @@ def test_training_with_a_judge_and_a_person_from_end_to_end(tiny_ladder: Path, t
     assert result["judging"]["agreement"]["equal"]["value"] == pytest.approx(5 / 6)
     assert result["figures"][-1]["name"] == "people_wins"
     assert result["figures"][-1]["after"]["value"] == pytest.approx(5.5 / 6)
-    for text in (told, (out / "report.html").read_text(), (out / "model" / "README.md").read_text()):
+    for text in (told, (out / "report.html").read_text(), (out / "bundle" / "README.md").read_text()):
         assert "agrees with people in 83% (44% to 97%, n 6)" in text and "few rows" in text
         assert "The judge big (a model, not people)" in text
     with open_store() as store:
@@ -183,7 +183,7 @@ def test_a_judge_that_vanishes_costs_no_model(tiny_ladder: Path, tmp_path: Path,
                  "--train-layers", "1", "--max-tokens", "112", "--out", str(out)]
         assert main(words) == 0
     told = capsys.readouterr()
-    assert (out / "model" / "config.json").is_file() and "HTTP 503" in told.err
+    assert (out / "bundle" / "model" / "config.json").is_file() and "HTTP 503" in told.err
     again = f"seedbed judge {out} --judge {server.url}"
     assert "The judge was not heard" in told.out and again in told.out
     assert "The judge was not heard" in (out / "report.html").read_text()

@@ -86,6 +86,19 @@ def test_a_group_is_never_separated(make_table: Table, tmp_path: Path, rows: int
     assert done.result.protocol == ("cross-validation" if rows < 200 else "holdout")
 
 
+def test_groups_that_err_together_are_said_to_be_fewer_witnesses(tmp_path: Path) -> None:
+    """Three in ten people call good bad and bad good: whoever reads the words is wrong on all that they wrote."""
+    texts, labels = tiny.sentences(600)
+    turned = {"good": "bad", "bad": "good"}
+    odd = random.Random(2).sample(range(60), 18)
+    rows = [(text, turned.get(label, label) if i // 10 in odd else label, f"p{i // 10}")
+            for i, (text, label) in enumerate(zip(texts, labels, strict=True))]
+    for group, count in (("person", 1), (None, 0)):
+        done = go(write(tmp_path / "turned.csv", "text,label,person", rows), tmp_path / str(group), group=group)
+        told = [one for one in done.result.verdict.cautions if "times as wide" in one]
+        assert len(told) == count, done.result.verdict.cautions
+
+
 def test_three_groups_make_three_folds(make_table: Table, tmp_path: Path) -> None:
     done = go(make_table(60, more={"person": [f"p{i % 3}" for i in range(60)]}), tmp_path / "out", group="person")
     assert done.result.winner.selection is not None and done.result.winner.selection.n == 60

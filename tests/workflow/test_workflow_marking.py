@@ -92,7 +92,8 @@ def test_stopped_it_goes_on(tiny_ladder: Path, tmp_path: Path, monkeypatch: pyte
     assert (tmp_path / "stopped" / "training" / "checkpoint").is_dir()
     done = resume(tmp_path / "stopped")
     assert done.result.figures == straight.result.figures
-    weights = [(tmp_path / name / "model" / "model.safetensors").read_bytes() for name in ("straight", "stopped")]
+    weights = [(tmp_path / name / "bundle" / "model" / "model.safetensors").read_bytes()
+               for name in ("straight", "stopped")]
     assert weights[0] == weights[1]
 
 

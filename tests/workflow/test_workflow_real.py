@@ -95,7 +95,7 @@ def test_the_main_job_offline_on_real_reviews(tmp_path: Path, reviews: dict[str,
 
 @pytest.mark.real
 @pytest.mark.slow
-@pytest.mark.timeout(1800)
+@pytest.mark.timeout(3600)
 def test_the_whole_ladder_offline_on_real_reviews(tmp_path: Path, reviews: dict[str, Path],
                                                   real_models: dict[str, Path]) -> None:
     result = run(tmp_path, reviews)

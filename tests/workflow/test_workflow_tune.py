@@ -11,9 +11,12 @@ import pytest
 import torch
 from children import Children
 
+from seedbed.catalog.fetch import writer_folder
 from seedbed.cli import main
 from seedbed.data.freeze import open_splits
 from seedbed.errors import CorruptFile, DataError, NoResources, UserError
+from seedbed.export.bundle import open_bundle
+from seedbed.export.manifest import Manifest
 from seedbed.settings import settings
 from seedbed.store import open_store
 from seedbed.train.config import TextConfig
@@ -59,10 +62,22 @@ def test_it_learns_and_the_folder_the_store_and_the_words_say_the_same(tiny_ladd
         "base": loss.before, "tuned": loss.after}
     assert kept.score and kept.score.score == loss.after
     assert {one.name for one in done.folder.path.iterdir()} == {
-        "adapter", "model", "config.yaml", "data.json", "data.parquet", "health.json", "metrics.jsonl", "report.html",
-        "result.json", "tested.jsonl", ".lock"}
-    card = (done.folder.model / "README.md").read_text()
+        "adapter", "bundle", "config.yaml", "data.json", "data.parquet", "health.json", "metrics.jsonl",
+        "report.html", "result.json", "tested.jsonl", ".lock"}
+    card = (done.folder.bundle / "README.md").read_text()
     assert "base_model: tiny-llama" in card and result.verdict.split(":")[0] in card
+    said = Manifest.open(done.folder.bundle)
+    assert (said.task, said.data_hash, said.base_model) == ({"task": "chat"}, rows.hash, "tiny-llama")
+    assert said.base_hash and said.adapter_hash and said.scores["loss"] == loss.after
+    proof = said.engines[0].parity
+    assert said.engines[0].kind == "writer" and proof.agreement == 1 and proof.max_probability_difference < 1e-3
+    assert proof.n > 50 and {one.path for one in said.engines[0].files} >= {
+        "model/config.json", "model/model.safetensors", "model/tokenizer.json"}
+    with pytest.raises(UserError, match="holds a model for the task chat") as told:
+        open_bundle(done.folder.bundle)
+    assert told.value.hint == f'Use it with: seedbed generate {done.folder.bundle} "..."'
+    for place in ("out", "out/bundle", "out/bundle/model"):
+        assert writer_folder(str(tmp_path / place)) == done.folder.model
     page = done.folder.report.read_text()
     assert result.data_hash in page and "What training changed" in page and page.count("<svg") == 3
     assert len(done.folder.metrics.read_text().splitlines()) == len(result.history) == 3

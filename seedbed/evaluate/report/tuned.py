@@ -130,5 +130,5 @@ def facts(result: TuneResult) -> dict[str, Any]:
 def trial(task: str, folder: str) -> str:
     """The line with which a model of a task is tried."""
     if task == "embed":
-        return f'SentenceTransformer("{folder}/model").encode(["..."])'
+        return f'SentenceTransformer("{folder}/bundle/model").encode(["..."])'
     return f'seedbed {"predict" if task == "entities" else "generate"} {folder} "..."'

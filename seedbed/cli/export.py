@@ -1,0 +1,49 @@
+"""`seedbed export`"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ..workflow.exporting import ExportConfig
+from . import show
+from .options import Json, flags
+
+if TYPE_CHECKING:
+    from ..export.manifest import EngineEntry
+
+
+@flags(ExportConfig)
+def export(
+    source: Annotated[Path, typer.Argument(metavar="RUN_OR_BUNDLE", help="A run folder, or a bundle.")],
+    config: ExportConfig,
+    json: Json = False,
+) -> None:
+    """Make the model a file of another runtime, and prove that it answers the same.
+
+    Each artefact is run by its own runtime and held against the model. One that answers otherwise is not added, and
+    the exit code is 3.
+    """
+    from ..workflow import exporting
+
+    done = exporting.export(source, config, progress=show.bar())
+    show.close()
+    if json:
+        show.json(done)
+        return
+    show.table(("engine", "MB", "speed", "probability off by", "same answer", "accuracy lost, at most"),
+               [row(one) for one in done.added])
+    show.line(f"Added to {done.folder}. `seedbed predict {done.folder} --engine NAME` uses one; without --engine the "
+              "fastest that is proven on the machine answers.")
+
+
+def row(entry: EngineEntry) -> list[str | None]:
+    """An artefact's certificate, for people."""
+    made = entry.certificate
+    assert made is not None
+    off, same = made.figure("probability"), made.figure("same answer")
+    return [entry.name, f"{entry.size / 1e6:.1f}", f"{made.faster:.1f}x", f"{off or 0:.2g}",
+            None if same is None else f"{same:.1%}",
+            None if made.loss is None else f"{made.loss.bound:.1%} (of {made.loss.n:,} rows)"]

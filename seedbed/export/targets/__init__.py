@@ -1,0 +1,78 @@
+"""Export targets: each writes a model as the file of one runtime, and knows what it cannot write."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from importlib.metadata import version
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+from ...errors import MissingExtra, UserError
+from ...plugins import Registry
+
+if TYPE_CHECKING:
+    from ...engines.base import Classifier
+    from ...engines.transformer import TransformerHead
+
+
+class Target(Protocol):
+    """One runtime. The name is also that of the engine and of the extra."""
+
+    name: str
+    precisions: tuple[str, ...]
+    """Of the weights; the first is the default."""
+    packages: tuple[str, ...]
+    """What must be installed to export."""
+
+    def refuse(self, model: Classifier, precision: str) -> None:
+        """Raises UserError for a model that is known to come out wrong, naming what to do."""
+
+    def write(self, model: TransformerHead, folder: Path, precision: str) -> None:
+        """Write the runtime's file, `tokenizer.json` and `engine.json` into an existing empty folder."""
+
+
+def _openvino() -> Target:
+    from .openvino import OpenVinoTarget
+    return OpenVinoTarget()
+
+
+def _onnx() -> Target:
+    from .onnx import OnnxTarget
+    return OnnxTarget()
+
+
+TARGETS: Registry[Target] = Registry("targets", {"openvino": _openvino, "onnx": _onnx})
+"""Of models that score labels."""
+
+
+def asked(words: Sequence[str], targets: Registry[Target]) -> list[tuple[Target, str]]:
+    """What `--to` names: `openvino`, `openvino:int4` or `openvino-int4`, each once.
+
+    Raises:
+        UserError: a target or precision that is not known.
+    """
+    out: dict[tuple[str, str], Target] = {}
+    for word in words:
+        name, _, precision = word.strip().lower().replace(":", "-").partition("-")
+        target = targets.get(name)
+        precision = precision or target.precisions[0]
+        if precision not in target.precisions:
+            raise UserError(f"{name} does not write the precision {precision!r}.",
+                            f"Known: {', '.join(f'{name}:{one}' for one in target.precisions)}.")
+        out[name, precision] = target
+    if not out:
+        raise UserError("--to names no target.", f"Known: {', '.join(targets)}.")
+    return [(target, precision) for (_, precision), target in out.items()]
+
+
+def need(target: Target) -> dict[str, str]:
+    """Versions of the packages that a target exports with.
+
+    Raises:
+        MissingExtra: one is not installed; the hint is the install line.
+    """
+    for name in target.packages:
+        if find_spec(name) is None:
+            raise MissingExtra(f"Export to {target.name}", target.name)
+    return {name: version(name) for name in ("torch", "transformers", *target.packages)}

@@ -1,0 +1,83 @@
+"""ONNX: `model.onnx` for ONNX Runtime, weights in fp32, int8 or int4."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ...engines.onnx import MODEL
+from . import graph
+
+if TYPE_CHECKING:
+    from ...engines.base import Classifier
+    from ...engines.transformer import TransformerHead
+
+BLOCK = 32
+"""Weights that share a scale at 4 bits."""
+
+
+class OnnxTarget:
+    """Traced by torch; int8 weights with activations that are quantized as they come."""
+
+    name = "onnx"
+    precisions: tuple[str, ...] = ("int8", "int4", "fp32")
+    packages: tuple[str, ...] = ("onnx", "onnxscript", "onnxruntime")
+
+    def refuse(self, model: Classifier, precision: str) -> None:
+        """Raises UserError: see `graph.refuse`."""
+        graph.refuse(model, self.name)
+
+    def write(self, model: TransformerHead, folder: Path, precision: str) -> None:
+        """Write `model.onnx`, `tokenizer.json` and `engine.json`."""
+        import onnx
+        import torch
+
+        free = {0: torch.export.Dim.DYNAMIC, 1: torch.export.Dim.DYNAMIC}
+        with graph.silently(), torch.no_grad(), tempfile.TemporaryDirectory() as place:
+            program = torch.onnx.export(graph.Graph(model), graph.sample(), None, dynamo=True, verbose=False,
+                                        input_names=["ids", "mask"], output_names=["logits"],
+                                        dynamic_shapes={"ids": free, "mask": free}, external_data=False)
+            made = program.model_proto  # type: ignore[union-attr]
+            _bare(made)
+            whole = Path(place) / MODEL
+            onnx.save(made, whole)
+            if precision == "fp32":
+                onnx.save(made, folder / MODEL)
+            elif precision == "int8":
+                _int8(whole, folder / MODEL)
+            else:
+                _int4(whole, folder / MODEL)
+        graph.beside(model, folder, self.name, precision, alone=precision == "int8")
+
+
+def _bare(model: Any) -> None:
+    """Take out what tells of the machine that exported: torch writes its stack traces into every node."""
+    del model.metadata_props[:]
+    parts = [model.graph, *model.functions]
+    for part in parts:
+        del part.metadata_props[:]
+        for one in (*part.node, *part.value_info, *getattr(part, "initializer", ()), *part.input, *part.output):
+            if hasattr(one, "metadata_props"):
+                del one.metadata_props[:]
+            if hasattr(one, "doc_string"):
+                one.doc_string = ""
+
+
+def _int8(source: Path, target: Path) -> None:
+    """Weights at 8 bits by column. Activations get one scale a pass, so that a text's answer would depend on those
+    beside it: the engine answers each alone."""
+    from onnxruntime.quantization import QuantType, quantize_dynamic
+
+    quantize_dynamic(source, target, weight_type=QuantType.QInt8, per_channel=True, reduce_range=True,
+                     extra_options={"MatMulConstBOnly": True})
+
+
+def _int4(source: Path, target: Path) -> None:
+    """Weights of matrix products at 4 bits, a scale for each `BLOCK` of them."""
+    import onnx
+    from onnxruntime.quantization.matmul_nbits_quantizer import MatMulNBitsQuantizer
+
+    made = MatMulNBitsQuantizer(onnx.load(source), block_size=BLOCK, is_symmetric=True, accuracy_level=4)
+    made.process()
+    made.model.save_model_to_file(str(target))

@@ -1,0 +1,135 @@
+"""`seedbed verify`: does a bundle still hold what it says, and does every form of its model answer as certified?"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from ..engines.base import Classifier, load_classifier
+from ..errors import CorruptFile, MissingExtra
+from ..progress import SILENT, Progress
+from ..records import Record
+from ..tasks.classify import Classify
+from .bundle import PARITY_LIMIT
+from .certificate import Check, examine
+from .manifest import MANIFEST, EngineEntry, Manifest
+from .probes import Probes
+
+
+class Verified(Record):
+    """One form of the model."""
+
+    name: str
+    kind: str
+    digest: str
+    """Of its files, as the manifest names them."""
+    made_from: str | None
+    """Digest of the form that it was exported from."""
+    files: int
+    checks: list[Check]
+    """What was found when it answered the probe texts here, now; empty where it could not be asked."""
+    damage: str = ""
+    """What is wrong with its files, or with the chain that it hangs in."""
+    note: str = ""
+    """Why it was not asked, where that is no fault of the bundle."""
+
+    @property
+    def failed(self) -> str:
+        """What is wrong first; empty when nothing is."""
+        return self.damage or next((check.told for check in self.checks if not check.passed), "")
+
+
+class Verification(Record):
+    """A bundle, from its data to its artefacts."""
+
+    name: str
+    data_hash: str
+    """Of the frozen splits that it was trained on."""
+    base_model: str | None
+    base_hash: str | None
+    engines: list[Verified]
+    damage: str = ""
+    """Of the stored probe texts."""
+
+    @property
+    def failed(self) -> str:
+        """What is wrong first; empty when nothing is."""
+        broken = [f"{one.name}: {one.failed}" for one in self.engines if one.failed]
+        return self.damage or next(iter(broken), "")
+
+
+def verify(folder: str | Path, *, progress: Progress = SILENT) -> Verification:
+    """Check the hash of every file, and let every form of the model answer the stored probe texts again.
+
+    Args:
+        folder: a bundle, on any machine.
+
+    Raises:
+        NotFound, CorruptFile: no bundle, or a manifest that cannot be read. What else is wrong is in the result.
+    """
+    folder = Path(folder)
+    manifest, probes, damage = Manifest.open(folder), None, ""
+    if manifest.probes:
+        try:
+            manifest.probes.check(folder, whole=True)
+            probes = Probes.open(folder / manifest.probes.path)
+        except CorruptFile as problem:
+            damage = problem.message
+    work, engines = "verify", []
+    progress.start(work, len(manifest.engines), "engines")
+    for entry in manifest.engines:
+        engines.append(_engine(folder, manifest, entry, probes))
+        progress.advance(work)
+    progress.done(work)
+    return Verification(name=manifest.name, data_hash=manifest.data_hash, base_model=manifest.base_model,
+                        base_hash=manifest.base_hash, engines=engines, damage=damage)
+
+
+def _engine(folder: Path, manifest: Manifest, entry: EngineEntry, probes: Probes | None) -> Verified:
+    checks, note = list[Check](), ""
+    damage = _damage(folder, manifest, entry)
+    if not damage and probes is None:
+        note = "no stored answers: nothing was exported yet"
+    elif not damage and probes is not None:
+        try:
+            checks = KINDS[str(manifest.task["task"])](folder, manifest, entry, probes)
+        except MissingExtra as problem:
+            note = f"not run here. {problem.hint}"
+        except CorruptFile as problem:
+            damage = problem.message
+    return Verified(name=entry.name, kind=entry.kind, digest=entry.digest, made_from=entry.made_from,
+                    files=len(entry.files), checks=checks, damage=damage, note=note)
+
+
+def _damage(folder: Path, manifest: Manifest, entry: EngineEntry) -> str:
+    """What is wrong with the files of an engine; files that no manifest knows are not looked at."""
+    try:
+        for file in entry.files:
+            file.check(folder, whole=True)
+    except CorruptFile as problem:
+        return problem.message
+    if entry.made_from and entry.made_from != manifest.reference.digest:
+        return f"it was made from another model than the one in {MANIFEST}"
+    return ""
+
+
+def _classify(folder: Path, manifest: Manifest, entry: EngineEntry, probes: Probes) -> list[Check]:
+    from ..engines.exported import Exported
+
+    task, model = Classify.from_dict(manifest.task), load_classifier(folder / entry.folder)
+    if isinstance(model, Exported) and entry.certificate:
+        return examine(model, probes, task, manifest.temperature, entry.certificate.precision)
+    return [_same(model, probes, task, manifest.temperature)]
+
+
+def _same(model: Classifier, probes: Probes, task: Classify, temperature: float) -> Check:
+    """The reference against its own stored answers: another processor may round otherwise, and no more."""
+    there = task.probabilities(probes.scores, temperature)
+    off = np.abs(task.probabilities(model.logits(probes.texts), temperature) - there).max()
+    return Check(name="probability, all texts", n=len(probes.texts), found=float(off), limit=PARITY_LIMIT)
+
+
+KINDS: dict[str, Callable[[Path, Manifest, EngineEntry, Probes], list[Check]]] = {"classify": _classify}
+"""How a form of a model is asked again, by the bundle's kind of task."""

@@ -1,0 +1,143 @@
+"""`seedbed export`: forms of a bundle's model for other runtimes, each proven before it is added."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..errors import NotFound, QualityFloor, UserError
+from ..export.manifest import MANIFEST, REFERENCE, EngineEntry, Manifest
+from ..options import check, option
+from ..progress import SILENT, Progress
+from ..records import Record
+from .config import RunFolder
+
+if TYPE_CHECKING:
+    from ..export.certificate import Held
+
+RUN_ROWS = ("validation", "test")
+"""Splits of a run that its model has not learned from."""
+
+
+@dataclass(frozen=True)
+class ExportConfig:
+    """Exporting. Flags, Python and docs come from these fields."""
+
+    to: tuple[str, ...] = option(("openvino", "onnx"), "Targets, each with its precision if you mean another than "
+                                                       "the default, as in openvino:int4.")
+    floor: float = option(0.05, "The largest loss of accuracy that is allowed, as a share of the rows.",
+                          minimum=0.001, maximum=1)
+    confidence: float = option(0.95, "How sure it must be that no more is lost.", minimum=0.5, maximum=0.999)
+    rows: int = option(1000, "Most held-out rows of the run that both models answer.", minimum=1)
+    seed: int = option(0, "Fixes everything random.", minimum=0)
+
+
+class Exported(Record):
+    """What was added to a bundle."""
+
+    folder: str
+    """The bundle."""
+    reference: EngineEntry
+    added: list[EngineEntry]
+    note: str
+    """Which held-out rows were answered, or why there are none."""
+
+
+def export(source: str | Path, config: ExportConfig | None = None, *, progress: Progress = SILENT) -> Exported:
+    """Export a bundle's model, hold each artefact against it in its own runtime, and add those that pass.
+
+    Args:
+        source: a run folder, or a bundle. Without its run there are no rows to measure a loss on, and only the
+            numbers are compared.
+
+    Raises:
+        NotFound: no bundle there. MissingExtra: a target's packages are not installed; nothing was begun.
+        UserError: a target that is not known, or that the model cannot be exported to.
+        QualityFloor: an artefact answers otherwise than the model; it is not added. Those that passed are.
+    """
+    config = config or ExportConfig()
+    check(config)
+    folder = bundle_of(Path(source))
+    kind = str(Manifest.open(folder).task.get("task"))
+    if kind not in KINDS:
+        raise UserError(f"{folder} is a bundle for the task {kind!r}, which is not exported.",
+                        f"Known: {', '.join(KINDS)}.")
+    return KINDS[kind](folder, config, progress)
+
+
+def bundle_of(source: Path) -> Path:
+    """The bundle folder of a run, or the folder itself.
+
+    Raises:
+        NotFound: there is no bundle.
+    """
+    inner = RunFolder(source).bundle
+    if not (source / MANIFEST).is_file() and (inner / MANIFEST).is_file():
+        return inner
+    Manifest.open(source)
+    return source
+
+
+def _classifier(folder: Path, config: ExportConfig, progress: Progress) -> Exported:
+    """Of a model that scores labels."""
+    from ..export.artefact import Source, add
+    from ..export.bundle import open_bundle
+    from ..export.targets import TARGETS, asked, need
+
+    wanted = asked(config.to, TARGETS)
+    tools = [need(target) for target, _ in wanted]
+    bundle = open_bundle(folder, verify=True, engine=REFERENCE)
+    for target, precision in wanted:
+        target.refuse(bundle.classifier, precision)
+    held, note = held_out(folder, bundle.manifest, config)
+    progress.note(note)
+    source = Source(bundle, held, config.seed)
+    work, added, failed = "export", list[EngineEntry](), list[QualityFloor]()
+    progress.start(work, len(wanted), "artefacts")
+    for (target, precision), versions in zip(wanted, tools, strict=True):
+        try:
+            added.append(add(source, target, precision, versions))
+        except QualityFloor as problem:
+            failed.append(problem)
+        progress.advance(work)
+    progress.done(work)
+    if failed:
+        done = f" Added: {', '.join(one.name for one in added)}." if added else ""
+        raise QualityFloor(failed[0].message + done, failed[0].hint)
+    return Exported(folder=str(folder), reference=bundle.manifest.reference, added=added, note=note)
+
+
+def held_out(folder: Path, manifest: Manifest, config: ExportConfig) -> tuple[Held | None, str]:
+    """Rows of the bundle's run that its model has not learned from; what to tell of them.
+
+    Raises:
+        CorruptFile: the run's rows were changed.
+    """
+    import numpy as np
+
+    from ..data.freeze import open_splits
+    from ..export.certificate import Held
+
+    only = "so only the numbers are compared, and no loss of accuracy is bounded."
+    try:
+        rows = open_splits(folder.parent)
+    except NotFound:
+        return None, f"The bundle is not in its run folder, {only}"
+    if rows.hash != manifest.data_hash:
+        return None, f"The rows in {folder.parent} are not those that the model learned from, {only}"
+    splits = rows.column("split")
+    places = [i for i, split in enumerate(splits) if split in RUN_ROWS]
+    if not places:
+        return None, f"The run kept no rows that the model has not learned from, {only}"
+    if len(places) > config.rows:
+        drawn = np.random.default_rng(config.seed).choice(len(places), config.rows, replace=False)
+        places = sorted(places[i] for i in drawn)
+    some = rows.take(places)
+    return Held(some.texts, some.targets, config.floor, config.confidence), \
+        f"{len(places):,} rows that the model has not learned from are answered by both."
+
+
+KINDS: dict[str, Callable[[Path, ExportConfig, Progress], Exported]] = {"classify": _classifier}
+"""How a bundle is exported, by its kind of task."""
