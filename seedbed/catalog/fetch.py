@@ -13,6 +13,7 @@ from .cards import Card
 from .folders import FolderCard
 from .install import Manifest, Parcel, install, installed, manifest, verified
 from .memory import on_disk
+from .sources import sha256
 
 
 def _parcel(card: Card, source: str | None = None) -> Parcel:
@@ -103,10 +104,15 @@ def verify(card: Card, progress: Progress = SILENT) -> Path | None:
 
 
 def base_hash(card: Card) -> str | None:
-    """One hash over the files of a fetched model; None when it was never fetched."""
-    there = record(card)
-    return None if there is None else hashlib.sha256(json.dumps(
-        {name: one.sha256 for name, one in sorted(there.files.items())}).encode()).hexdigest()
+    """One hash over the files of a fetched model, or of a user's own folder; None when it was never fetched."""
+    if isinstance(card, FolderCard):
+        hashes = {path.name: sha256(path) for path in card.folder.iterdir() if path.is_file()}
+    else:
+        there = record(card)
+        if there is None:
+            return None
+        hashes = {name: one.sha256 for name, one in there.files.items()}
+    return hashlib.sha256(json.dumps(dict(sorted(hashes.items()))).encode()).hexdigest()
 
 
 def record(card: Card) -> Manifest | None:

@@ -43,6 +43,8 @@ def test_nothing_is_copied() -> None:
     one = card(str(folder))
     assert fetch.pull(one) == fetch.local(one) == fetch.verify(one) == folder
     assert fetch.record(one) is None
+    other = card(str(tiny.model("qwen2")))
+    assert fetch.base_hash(one) == fetch.base_hash(card(str(folder))) != fetch.base_hash(other)
     assert fetch.pull_writer(str(folder)) == folder
     assert card(one.id) == one
 
