@@ -63,7 +63,7 @@ class Check(Record):
     @property
     def told(self) -> str:
         """One clause for people."""
-        bound = f"{self.found:.3g}, at {'least' if self.least else 'most'} {self.limit:.3g}"
+        bound = f"{self.found:.4g}, at {'least' if self.least else 'most'} {self.limit:.4g}"
         return f"{self.name}: {self.note or bound}"
 
 
