@@ -115,10 +115,10 @@ class GgufTarget:
 
         with LlamaFile(folder / FILE, READ, settings().threads) as runtime:
             if not runtime.template:
-                yield runtime, None
+                yield Opened(runtime)
                 return
             with renderer(folder / FILE) as render:
-                yield runtime, render
+                yield Opened(runtime, render)
 
     def author(self, folder: Path, model: Path) -> Author:
         """Writes with the file."""
