@@ -5,7 +5,7 @@
 The sentence encoder MiniLM with a random head answers test reviews. Rounds alternate in one process, so that other
 work on the machine takes from all alike; medians are printed, and the ratio to the pipeline with its defaults (fp32,
 one text at a time). Texts a processor second do not depend on how busy the machine is: take SEEDBED_THREADS=1. The
-artefacts are written by the export targets. How far they are from torch is printed, so that no speed stands without it.
+artefacts are written by the export targets. How far they are from torch is printed too: no speed without it.
 """
 
 from __future__ import annotations
