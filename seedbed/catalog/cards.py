@@ -141,10 +141,11 @@ def cards() -> dict[str, Card]:
 
 
 def card(name: str) -> Card:
-    """The card of that id, or of that hub repository (`Qwen/Qwen2-0.5B-Instruct`). Case does not matter.
+    """The card of that id, or of that hub repository (`Qwen/Qwen2-0.5B-Instruct`), case does not matter; or one made
+    for a model folder, a run or a bundle.
 
     Raises:
-        NotFound: there is none; the hint names the nearest.
+        NotFound: there is none; the hint names the nearest. CorruptFile: the folder's config cannot be read.
     """
     known, wanted = cards(), name.strip().lower()
     if wanted in known:
@@ -152,6 +153,14 @@ def card(name: str) -> Card:
     for one in known.values():
         if any(s.kind == "hub" and s.place.partition("@")[0].lower() == wanted for s in one.sources):
             return one
+    if Path(name).is_dir():
+        from .folders import folder_card
+
+        made = folder_card(Path(name))
+        if made is None:
+            raise NotFound(f"{name} is a folder without a model: it holds neither config.json nor a GGUF file.",
+                           "Name a model folder, a run of `seedbed train`, or a card of `seedbed models`.")
+        return made
     near = difflib.get_close_matches(wanted, known, n=3, cutoff=0.4)
     near += [i for i in known if wanted and wanted in i and i not in near][:3]
     hint = f"Did you mean {' or '.join(near)}?" if near else "List them with: seedbed models"

@@ -10,8 +10,10 @@ from ..errors import NotFound, UserError
 from ..progress import SILENT, Progress
 from ..settings import settings
 from .cards import Card
+from .folders import FolderCard
 from .install import Manifest, Parcel, install, installed, manifest, verified
 from .memory import on_disk
+from .sources import sha256
 
 
 def _parcel(card: Card, source: str | None = None) -> Parcel:
@@ -36,6 +38,8 @@ def pull(card: Card, progress: Progress = SILENT, *, source: str | None = None, 
     Raises:
         UserError: see `install.install`.
     """
+    if isinstance(card, FolderCard):
+        return card.folder
     parcel = _parcel(card, source)
     if source is not None and not force:
         there = manifest(parcel)
@@ -91,21 +95,27 @@ def local(card: Card) -> Path | None:
     Raises:
         CorruptFile: a file is missing or has another size; the hint is the command that mends it.
     """
-    return installed(_parcel(card))
+    return card.folder if isinstance(card, FolderCard) else installed(_parcel(card))
 
 
 def verify(card: Card, progress: Progress = SILENT) -> Path | None:
     """Like `local`, but every file is read and its SHA-256 compared."""
-    return verified(_parcel(card), progress)
+    return card.folder if isinstance(card, FolderCard) else verified(_parcel(card), progress)
 
 
 def base_hash(card: Card) -> str | None:
-    """One hash over the files of a fetched model; None when it was never fetched."""
-    there = record(card)
-    return None if there is None else hashlib.sha256(json.dumps(
-        {name: one.sha256 for name, one in sorted(there.files.items())}).encode()).hexdigest()
+    """One hash over the files of a fetched model, or of a user's own folder; None when it was never fetched."""
+    if isinstance(card, FolderCard):
+        hashes = {path.name: sha256(path) for path in card.folder.iterdir() if path.is_file()}
+    else:
+        there = record(card)
+        if there is None:
+            return None
+        hashes = {name: one.sha256 for name, one in there.files.items()}
+    return hashlib.sha256(json.dumps(dict(sorted(hashes.items()))).encode()).hexdigest()
 
 
 def record(card: Card) -> Manifest | None:
-    """Where the fetched files came from, and what they are; None when the model was never fetched."""
-    return manifest(_parcel(card))
+    """Where the fetched files came from, and what they are; None when the model was never fetched, or is a folder of
+    the user's own."""
+    return None if isinstance(card, FolderCard) else manifest(_parcel(card))

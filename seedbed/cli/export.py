@@ -33,6 +33,12 @@ def export(
     if json:
         show.json(done)
         return
+    if done.reference.kind == "writer":
+        show.table(("engine", "MB", "reads", "writes", "divergence, nats", "same next word", "loss rises, at most"),
+                   [written(one) for one in done.added])
+        show.line(f'Added to {done.folder}. `seedbed generate {done.folder} "..." --engine NAME` uses one; without '
+                  "--engine the fastest that is proven on the machine writes.")
+        return
     show.table(("engine", "MB", "speed", "probability off by", "same answer", "accuracy lost, at most"),
                [row(one) for one in done.added])
     if done.edge:
@@ -40,6 +46,16 @@ def export(
                   f"took {done.edge.peak_memory / 1e6:.0f} MB of memory at the peak, Python included.")
     show.line(f"Added to {done.folder}. `seedbed predict {done.folder} --engine NAME` uses one; without --engine the "
               "fastest that is proven on the machine answers.")
+
+
+def written(entry: EngineEntry) -> list[str | None]:
+    """The certificate of a form that writes, for people."""
+    made = entry.certificate
+    assert made is not None and made.pace is not None
+    rises = made.figure("rise of the loss")
+    return [entry.name, f"{entry.size / 1e6:.1f}", f"{made.pace.reads:.0f} tokens/s",
+            f"{made.pace.writes:.1f} tokens/s ({made.faster:.1f}x)", f"{made.figure('divergence, ') or 0:.2g}",
+            f"{made.figure('same next word') or 0:.1%}", None if rises is None else f"{rises:.3f}"]
 
 
 def row(entry: EngineEntry) -> list[str | None]:

@@ -22,11 +22,13 @@ def generate(
     system: Annotated[str | None, typer.Option(help="The system's message, before the prompt.")] = None,
     suffix: Annotated[str | None, typer.Option(help="Write what stands between the prompt and this text, with models "
                                                     "that fill in the middle.")] = None,
+    engine: Annotated[str, typer.Option(help="Which form of the model in a bundle writes (`seedbed export`): "
+                                             "reference, gguf-q4_k_m ...; auto is the fastest that is proven "
+                                             "here.")] = "auto",
     raw: Annotated[bool, typer.Option("--raw", help="Go on with the text as it is, without a template.")] = False,
 ) -> None:
     """Answer with a model that writes, word by word on standard output."""
-    from ..catalog.fetch import writer_folder
-    from ..engines.writer import Writer
+    from ..export.writer_engine import open_author
     from ..workflow.answering import prompt as asking
 
     if prompt is None and sys.stdin.isatty():
@@ -34,8 +36,7 @@ def generate(
     text = prompt if prompt is not None else sys.stdin.read()
     if not text.strip():
         raise UserError("There is nothing to answer: the prompt is empty.", 'seedbed generate MODEL "..."')
-    folder = writer_folder(model, show.bar())
-    writer = Writer.open(folder)
+    writer, folder = open_author(model, engine, show.bar())
     if suffix is not None:
         pieces = writer.fill(text, suffix, sampling)
     elif raw:

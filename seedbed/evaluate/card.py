@@ -65,6 +65,7 @@ def _index(result: Result, data: str, scores: Scores) -> dict[str, Any]:
 def base_of(model: str | None) -> tuple[str | None, str | None, list[str]]:
     """Name on the hub (else the card's id), licence and languages of a base model, as far as known."""
     from ..catalog.cards import card
+    from ..catalog.folders import FolderCard
 
     if model is None:
         return None, None, []
@@ -72,6 +73,8 @@ def base_of(model: str | None) -> tuple[str | None, str | None, list[str]]:
         found = card(model)
     except NotFound:
         return model, None, []
+    if isinstance(found, FolderCard):  # where it lies is nobody's business
+        return found.title, found.licence, []
     on_hub = next((s.place.partition("@")[0] for s in found.sources if s.kind == "hub"), found.id)
     return on_hub, found.licence, [code for code in found.languages if len(code) == 2]
 
@@ -95,7 +98,8 @@ def _body(result: Result) -> str:
         right = w.right_in(scores, story.multi(result), story.HELD[scores.split])
         parts.append(f"{right}. {plain(result.baseline_note)}".strip())
     parts += ["## What it does", f"It gives a text {kind}: {shown}{more}.",
-              f"Inside: {plain(winner.title)}" + (f", made from `{winner.model}`" if winner.model else "") +
+              f"Inside: {plain(winner.title)}"
+              + (f", made from `{PurePath(winner.model).name}`" if winner.model else "") +
               (f"; {w.size(winner.size)} on disk." if winner.size else ".")]
     if story.cautions(result):
         parts += ["## Before you rely on it", bullets(story.cautions(result))]
@@ -115,7 +119,7 @@ def _body(result: Result) -> str:
               f"SHA-256 of the frozen splits: `{result.data_hash}`.",
               "## How to make it again", code([w.tidy(result.command)]), machine(result.environment)]
     if result.licences:
-        parts += ["## Licences", bullets(f"{name}: {text}" for name, text in result.licences.items())]
+        parts += ["## Licences", bullets(f"{PurePath(name).name}: {text}" for name, text in result.licences.items())]
     return "\n\n".join(part for part in parts if part).replace(w.THIN, " ") + "\n"
 
 

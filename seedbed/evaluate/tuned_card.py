@@ -46,7 +46,7 @@ def _body(result: TuneResult) -> str:
         for one in result.figures)
     parts = [
         f"# {plain(result.run)}", plain(result.verdict),
-        f"Made from `{result.model}` with `seedbed train` (task {result.task}); "
+        f"Made from `{PurePath(result.model).name}` with `seedbed train` (task {result.task}); "
         f"{w.count(result.trained_parameters)} of {w.count(result.parameters)} parameters were trained on "
         f"{w.plural(result.rows['train'], 'row')}.",
         "## How good it is", f"Judged on {w.plural(result.judged, 'row')} that it had not seen.",
@@ -57,7 +57,7 @@ def _body(result: TuneResult) -> str:
         f"{', '.join(f'{w.count(n)} {name}' for name, n in result.rows.items())}. "
         f"SHA-256 of the frozen splits: `{result.data_hash}`.",
         "## How to make it again", code([w.tidy(result.command)]), machine(result.environment),
-        "## Licences", bullets(f"{name}: {text}" for name, text in result.licences.items())]
+        "## Licences", bullets(f"{PurePath(name).name}: {text}" for name, text in result.licences.items())]
     return "\n\n".join(parts).replace(w.THIN, " ") + "\n"
 
 

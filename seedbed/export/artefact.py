@@ -90,7 +90,7 @@ def add(source: Source, target: Target, precision: str, tools: dict[str, str]) -
         except Exception as problem:  # an exporter that meets what it does not know says so in many ways
             if isinstance(problem, UserError) or lacking(problem):
                 raise
-            raise UserError(f"{target.name} cannot express this model: {_first(problem)}.",
+            raise UserError(f"{target.name} cannot express this model: {first_line(problem)}.",
                             "Try another target, or use the bundle itself.") from problem
         certificate = prove(source, part, precision)
         if certificate.failed:
@@ -98,7 +98,7 @@ def add(source: Source, target: Target, precision: str, tools: dict[str, str]) -
             raise QualityFloor(
                 f"{name} answers otherwise than the model it was made from. {certificate.failed[0].told}"
                 f"{f' (and {more} more)' if more else ''}. It was not added.", _hint(certificate, precision))
-        return _commit(source, part, name, target.name, certificate, tools)
+        return commit(folder, part, name, target.name, certificate, tools, source.probes)
 
 
 def prove(source: Source, part: Path, precision: str) -> Certificate:
@@ -123,15 +123,21 @@ def prove(source: Source, part: Path, precision: str) -> Certificate:
     return certificate.model_copy(update={"speed": speed, "reference_speed": source.speed})
 
 
-def _commit(source: Source, part: Path, name: str, kind: str, certificate: Certificate,
-            tools: dict[str, str]) -> EngineEntry:
-    """Give the folder its name and write the manifest, which is read again: another export may have added to it."""
-    folder = source.bundle.folder
+def commit(folder: Path, part: Path, name: str, kind: str, certificate: Certificate, tools: dict[str, str],
+           probes: Probes | None = None) -> EngineEntry:
+    """Give a form that was proven its name in a bundle, and write the manifest, which is read again: another export
+    may have added to it.
+
+    Args:
+        folder: the bundle.
+        part: what was written.
+        probes: texts that prove it anywhere, where the bundle has none yet.
+    """
     manifest = Manifest.open(folder)
-    probes = manifest.probes
-    if probes is None:
-        source.probes.write(folder / FILE)
-        probes = BundleFile.of(folder / FILE, folder)
+    stored = manifest.probes
+    if stored is None and probes is not None:
+        probes.write(folder / FILE)
+        stored = BundleFile.of(folder / FILE, folder)
     old = part.with_suffix(".old")
     try:
         with contextlib.suppress(FileNotFoundError):
@@ -140,7 +146,7 @@ def _commit(source: Source, part: Path, name: str, kind: str, certificate: Certi
         entry = EngineEntry(name=name, kind=kind, folder=name, files=files_of(folder, name), certificate=certificate,
                             made_from=manifest.reference.digest, tools=tools)
         engines = [one for one in manifest.engines if one.name != name]
-        manifest.model_copy(update={"engines": [*engines, entry], "probes": probes}).write(folder)
+        manifest.model_copy(update={"engines": [*engines, entry], "probes": stored}).write(folder)
     finally:
         shutil.rmtree(old, ignore_errors=True)
     return entry
@@ -161,6 +167,7 @@ def _hint(certificate: Certificate, precision: str) -> str:
         "This is a defect of the exporter for this family: take another target, or use the bundle itself."
 
 
-def _first(problem: BaseException) -> str:
+def first_line(problem: BaseException) -> str:
+    """The first line of an error's words."""
     return next((line for line in str(problem).splitlines() if line.strip()), type(problem).__name__).strip()[:300]
 

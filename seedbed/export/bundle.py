@@ -21,18 +21,7 @@ from ..records import Estimate, Record
 from ..tasks.classify import Classify
 from .beside import beside
 from .engine import AUTO, choose
-from .manifest import (
-    AGAIN,
-    CARD,
-    FORMAT,
-    MANIFEST,
-    REFERENCE,
-    EngineEntry,
-    Manifest,
-    Parity,
-    files_of,
-    used,
-)
+from .manifest import AGAIN, CARD, FORMAT, MANIFEST, REFERENCE, EngineEntry, Manifest, Parity, files_of, used
 
 MODEL = "model"
 PARITY_LIMIT = 0.02

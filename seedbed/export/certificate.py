@@ -84,6 +84,15 @@ class Loss(Record):
     """Other figures by metric, of reference and artefact."""
 
 
+class Pace(Record):
+    """How fast a model that writes is, in tokens a second."""
+
+    reads: float
+    """Of a prompt."""
+    writes: float
+    """One after the other."""
+
+
 class Certificate(Record):
     """What was found when the real runtime ran the artefact."""
 
@@ -94,10 +103,15 @@ class Certificate(Record):
     speed: Speed | None = None
     reference_speed: Speed | None = None
     """Of both on the machine that exported, one after the other."""
+    pace: Pace | None = None
+    reference_pace: Pace | None = None
+    """The same of models that write; the reference in fp32."""
 
     @property
     def faster(self) -> float:
         """How many times as fast as the reference; 1 where it was not measured."""
+        if self.pace is not None and self.reference_pace is not None:
+            return self.pace.writes / self.reference_pace.writes
         if self.speed is None or self.reference_speed is None:
             return 1.0
         return self.speed.texts_per_second / self.reference_speed.texts_per_second

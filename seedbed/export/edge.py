@@ -62,8 +62,7 @@ def write(bundle: Bundle, entry: EngineEntry, folder: Path) -> Edge:
     """
     from ..engines.base import load_classifier
 
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise UserError(f"{folder} is there already.", "Name another folder, or remove it first.")
+    free(folder)
     artefact = load_classifier(bundle.folder / entry.folder)
     assert isinstance(artefact, Exported)
     packages = [f"{name}=={version(name)}" for name in (artefact.package, "tokenizers", "numpy")]
@@ -82,6 +81,12 @@ def write(bundle: Bundle, entry: EngineEntry, folder: Path) -> Edge:
             folder.rmdir()
         part.rename(folder)
     return made
+
+
+def free(folder: Path) -> None:
+    """Raises UserError where the folder is taken."""
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise UserError(f"{folder} is there already.", "Name another folder, or remove it first.")
 
 
 def _try(bundle: Bundle, entry: EngineEntry, part: Path) -> int:

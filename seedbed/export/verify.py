@@ -90,11 +90,15 @@ def verify(folder: str | Path, *, progress: Progress = SILENT) -> Verification:
 def _engine(folder: Path, manifest: Manifest, entry: EngineEntry, probes: Probes | None) -> Verified:
     checks, note = list[Check](), ""
     damage = _damage(folder, manifest, entry)
-    if not damage and probes is None:
+    writes = manifest.reference.kind == "writer"
+    if not damage and writes and entry is manifest.reference:
+        note = "the exported forms are held against it" if len(manifest.engines) > 1 else "nothing was exported yet"
+    elif not damage and probes is None and not writes:
         note = "no stored answers: nothing was exported yet"
-    elif not damage and probes is not None:
+    elif not damage:
         try:
-            checks = KINDS[str(manifest.task["task"])](folder, manifest, entry, probes)
+            checks = _write(folder, manifest, entry) if probes is None else KINDS[str(manifest.task["task"])](
+                folder, manifest, entry, probes)
         except MissingExtra as problem:
             note = f"not run here. {problem.hint}"
         except CorruptFile as problem:
@@ -122,6 +126,20 @@ def _classify(folder: Path, manifest: Manifest, entry: EngineEntry, probes: Prob
     if isinstance(model, Exported) and entry.certificate:
         return examine(model, probes, task, manifest.temperature, entry.certificate.precision)
     return [_same(model, probes, task, manifest.temperature)]
+
+
+def _write(folder: Path, manifest: Manifest, entry: EngineEntry) -> list[Check]:
+    """A form that writes against the bundle's own reference, and against what it said where it was exported."""
+    from .targets.writers import WRITERS
+    from .writer_certificate import Reference, certify
+    from .writer_engine import APART, TRIAL, Trial
+
+    assert entry.certificate is not None
+    model, inside = folder / manifest.reference.folder, folder / entry.folder
+    with WRITERS.get(entry.kind).opened(inside, model) as (runtime, render):
+        off = Trial.open(inside / TRIAL).apart(runtime)
+        checks = certify(runtime, Reference.open(model), entry.certificate.precision, render).checks
+    return [*checks, Check(name="divergence from itself where it was exported", n=1, found=off, limit=APART)]
 
 
 def _same(model: Classifier, probes: Probes, task: Classify, temperature: float) -> Check:

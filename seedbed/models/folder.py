@@ -13,9 +13,10 @@ import filelock
 import torch
 
 from ..errors import CorruptFile, NotFound, lacking
+from .cuts import set_cut
 
-CONVERTED = "converted"
-"""Sub-folder beside a GGUF file that holds the same model as safetensors."""
+CONVERTED = "converted-2"
+"""Sub-folder beside a GGUF file that holds the same model as safetensors; the number changes with how it is made."""
 
 
 def open_folder(folder: Path) -> Path:
@@ -49,6 +50,7 @@ def _convert(file: Path, target: Path) -> None:
     try:
         read = AutoModelForCausalLM.from_pretrained(file.parent, gguf_file=file.name, dtype=torch.float32)
         tokenizer = AutoTokenizer.from_pretrained(file.parent, gguf_file=file.name)
+        set_cut(tokenizer.backend_tokenizer, _cut(file))  # transformers takes GPT-2's for all
     except Exception as problem:  # whatever a parser says of bytes that are no model
         if lacking(problem):
             raise
@@ -61,6 +63,15 @@ def _convert(file: Path, target: Path) -> None:
     model.to(torch.bfloat16).save_pretrained(temporary)
     tokenizer.save_pretrained(temporary)
     temporary.rename(target)
+    shutil.rmtree(target.with_name(CONVERTED.partition("-")[0]), ignore_errors=True)
+
+
+def _cut(file: Path) -> str:
+    """How the file's tokenizer cuts texts, by name; empty where it does not say."""
+    from gguf import GGUFReader
+
+    field = GGUFReader(file).get_field("tokenizer.ggml.pre")
+    return str(field.contents()) if field else ""
 
 
 def _no_bar(items: Iterable[Any], **options: Any) -> Iterable[Any]:

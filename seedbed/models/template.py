@@ -103,13 +103,17 @@ class Template:
         except DataError:
             return False
 
-    def prompt(self, messages: Sequence[Turn], tools: Sequence[dict[str, Any]] = ()) -> str:
-        """The text before the assistant's next turn, as training and serving both render it."""
+    def prompt(self, messages: Sequence[Turn], tools: Sequence[dict[str, Any]] = (), *, opened: bool = True) -> str:
+        """The text before the assistant's next turn, as training and serving both render it.
+
+        Args:
+            opened: with what the template opens the turn with.
+        """
         if not self.chats and self.start is not None:
             return "\n".join(turn["content"] for turn in messages)
         if not self.chats:
             return "".join(f"{turn['content']}\n" for turn in messages)
-        return self._render(messages, tools, True).replace(SIGN, "")
+        return self._render(messages, tools, opened).replace(SIGN, "")
 
     def ids(self, messages: Sequence[Turn], tools: Sequence[dict[str, Any]] = ()) -> list[int]:
         """Tokens of `prompt`, as training and serving both read them. What is said never gives a special token."""

@@ -34,7 +34,7 @@ class RunConfig:
     encoding: str | None = option(None, "Encoding of the files, such as cp1252; found out when not said.")
     delimiter: str | None = option(None, "Character between columns (or `tab`); found out when not said.")
     candidates: tuple[str, ...] = option((), "Only these.", choices=NAMES)
-    model: str | None = option(None, "Base model: a card of `seedbed models`.")
+    model: str | None = option(None, "Base model: a card of `seedbed models`, a model folder, or a run.")
     teacher: Path | None = option(None, "A larger classifier of these labels (a run folder or a bundle): the "
                                         "candidates `encoder` and `lora` learn from its probabilities too.")
     unlabeled: Path | None = option(None, "File of further texts without labels, which the teacher labels.")
@@ -53,7 +53,8 @@ class TuneConfig:
     task: str = option("chat", "What the model shall learn; `prefer` is found out where answers are judged.",
                        choices=("chat", "summarize", "translate", "extract", "complete", "entities", "embed",
                                 "prefer", "pretrain"))
-    model: str = option("", "Base model: a card of `seedbed models`; each task has its own when none is named.")
+    model: str = option("", "Base model: a card of `seedbed models`, a model folder, or a run; each task has its own "
+                            "when none is named.")
     method: str = option("lora", "lora: adapters, merged afterwards; qlora: the same on weights at 4 bits, in less "
                                  "memory; full: the weights themselves.", choices=("lora", "qlora", "full"))
     prefer: str | None = option(None, "How it learns what is preferred; dpo for pairs, kto where answers are judged "
@@ -150,7 +151,7 @@ def check(run: Main, training: Training) -> tuple[Main, Training]:
     else:
         _run(run)
     if run.model:
-        _known(run.model)
+        run = dataclasses.replace(run, model=_known(run.model))
     return run, training
 
 
@@ -204,19 +205,17 @@ def _tune(run: TuneConfig, training: LoopConfig) -> None:
                         "each word.", "Learn from its text: --distill text")
 
 
-def _known(model: str) -> None:
-    from ..catalog.cards import card
-    from ..settings import settings
+def _known(model: str) -> str:
+    """The model as the run remembers it: a folder by its whole path, so that a run can be gone on with from anywhere.
 
-    try:
-        card(model)
-    except NotFound:
-        if not Path(model).exists():
-            raise
-        place = settings().home / "cards"
-        raise NotFound(f"{model} is on disk, but --model takes the id of a model card.",
-                       f"Write a card with the source folder:{Path(model).absolute()} into {place} "
-                       "(docs/models.md shows one) and name its id.") from None
+    Raises:
+        NotFound: there is no card of that name, and no folder.
+    """
+    from ..catalog.cards import card
+    from ..catalog.folders import FolderCard
+
+    found = card(model)
+    return found.id if isinstance(found, FolderCard) else model
 
 
 def seconds(text: str | None) -> float | None:

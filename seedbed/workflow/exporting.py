@@ -8,16 +8,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import NotFound, QualityFloor, UserError
-from ..export.edge import Edge
+from ..export.edge import Edge, free
 from ..export.manifest import MANIFEST, REFERENCE, EngineEntry, Manifest
 from ..options import check, option
 from ..progress import SILENT, Progress
 from ..records import Record
 from .config import RunFolder
+from .writer_exporting import export_writer
 
 if TYPE_CHECKING:
     from ..export.certificate import Held
 
+USUAL = ("openvino", "onnx")
+"""Targets of models that score labels, when none is named."""
 RUN_ROWS = ("validation", "test")
 """Splits of a run that its model has not learned from."""
 
@@ -26,8 +29,9 @@ RUN_ROWS = ("validation", "test")
 class ExportConfig:
     """Exporting. Flags, Python and docs come from these fields."""
 
-    to: tuple[str, ...] = option(("openvino", "onnx"), "Targets, each with its precision if you mean another than "
-                                                       "the default, as in openvino:int4.")
+    to: tuple[str, ...] = option((), "Targets, each with its precision if you mean another than the default, as in "
+                                    "openvino:int4 or gguf:q8_0. When not said: openvino and onnx for labels, gguf "
+                                    "for a model that writes.")
     floor: float = option(0.05, "The largest loss of accuracy that is allowed, as a share of the rows.",
                           minimum=0.001, maximum=1)
     confidence: float = option(0.95, "How sure it must be that no more is lost.", minimum=0.5, maximum=0.999)
@@ -64,10 +68,15 @@ def export(source: str | Path, config: ExportConfig | None = None, *, progress: 
     config = config or ExportConfig()
     check(config)
     folder = bundle_of(Path(source))
-    kind = str(Manifest.open(folder).task.get("task"))
+    manifest = Manifest.open(folder)
+    kind = "write" if manifest.reference.kind == "writer" else str(manifest.task.get("task"))
     if kind not in KINDS:
         raise UserError(f"{folder} is a bundle for the task {kind!r}, which is not exported.",
-                        f"Known: {', '.join(KINDS)}.")
+                        "Models that give labels or that write are.")
+    if config.edge:
+        if kind == "write":
+            raise UserError("--edge is for models that give labels.", "A model that writes is one GGUF file already.")
+        free(config.edge)
     return KINDS[kind](folder, config, progress)
 
 
@@ -91,7 +100,7 @@ def _classifier(folder: Path, config: ExportConfig, progress: Progress) -> Expor
     from ..export.edge import write as write_edge
     from ..export.targets import TARGETS, asked, need
 
-    wanted = asked(config.to, TARGETS)
+    wanted = asked(config.to or USUAL, TARGETS)
     tools = [need(target) for target, _ in wanted]
     bundle = open_bundle(folder, verify=True, engine=REFERENCE)
     for target, precision in wanted:
@@ -145,5 +154,6 @@ def held_out(folder: Path, manifest: Manifest, config: ExportConfig) -> tuple[He
         f"{len(places):,} rows that the model has not learned from are answered by both."
 
 
-KINDS: dict[str, Callable[[Path, ExportConfig, Progress], Exported]] = {"classify": _classifier}
+KINDS: dict[str, Callable[[Path, ExportConfig, Progress], Exported]] = {
+    "classify": _classifier, "write": export_writer}
 """How a bundle is exported, by its kind of task."""

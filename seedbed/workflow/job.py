@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import TYPE_CHECKING
 
 from ..errors import UserError
@@ -147,8 +147,10 @@ def _bundle(result: Result, data: Data, winner: Tried, folder: RunFolder) -> Non
         sample_texts=data.judged.texts[:PARITY_TEXTS], card=model_card(result),
         scores={"macro_f1": scores.macro_f1, "accuracy": scores.accuracy, "micro_f1": scores.micro_f1},
         temperature=best.calibration.temperature, abstention=result.abstention,
-        text_column=result.health.detected.get("text column"), base_model=best.model,
-        base_hash=fetch.base_hash(card(best.model)) if best.model else None, licences=result.licences, replace=True)
+        text_column=result.health.detected.get("text column"),
+        base_model=PurePath(best.model).name if best.model else None,  # of a folder its name: bundles travel
+        base_hash=fetch.base_hash(card(best.model)) if best.model else None,
+        licences={PurePath(name).name: text for name, text in result.licences.items()}, replace=True)
 
 
 def _record(store: Store, id: int, result: Result, folder: RunFolder) -> None:

@@ -188,7 +188,7 @@ def _train(job: TuneJob, dataset: Dataset, counts: dict[str, int], lesson: Any) 
     from ..evaluate.figures import TuneResult
     from ..evaluate.tuned_card import tuned_card
     from ..export import tuned
-    from ..models.runtime import runtime
+    from ..models.runtime import give_back_memory, runtime
     from ..train.lesson import Late
     from .journal import Journal
     from .verdict import command, environment
@@ -216,6 +216,7 @@ def _train(job: TuneJob, dataset: Dataset, counts: dict[str, int], lesson: Any) 
         seconds=meter.seconds, peak_memory=meter.peak_memory, predicted_memory=course.memory(best, lesson),
         environment=environment(job.config.seed), licences={base.id: base.licence or "not known"})
     job.progress.note("The saved model is opened and held against the trained one.")
+    give_back_memory()  # of what trained and answered
     proof = tuned.parity(learned.shown.scores, course.again(model, learned.shown.given), course.engine)
     tuned.describe(bundle, result, tuned_card(result), engine=course.engine, adapter=adapter, parity=proof,
                    base_hash=base_hash(base))

@@ -15,11 +15,16 @@ import torch
 
 from seedbed.errors import CorruptFile, NotFound
 from seedbed.models.backbone import Backbone
+from seedbed.models.cuts import cut_of
 from seedbed.models.folder import CONVERTED, open_folder, pooling_of
 
 
-def write_gguf(file: Path) -> None:
-    """The tiny Llama as llama.cpp would have it: names of its own, query and key rows in another order."""
+def write_gguf(file: Path, cut: str = "default") -> None:
+    """The tiny Llama as llama.cpp would have it: names of its own, query and key rows in another order.
+
+    Args:
+        cut: how its tokenizer cuts texts.
+    """
     import gguf
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
@@ -38,7 +43,7 @@ def write_gguf(file: Path) -> None:
     out.add_vocab_size(config.vocab_size)
     words = tokenizer.convert_ids_to_tokens(range(len(tokenizer)))
     out.add_tokenizer_model("gpt2")
-    out.add_tokenizer_pre("default")
+    out.add_tokenizer_pre(cut)
     out.add_token_list(words)
     out.add_token_types([3 if w in tokenizer.all_special_tokens else 1 for w in words])
     merges = json.loads(tokenizer.backend_tokenizer.to_str())["model"]["merges"]
@@ -87,6 +92,17 @@ def test_a_gguf_file_gives_the_vectors_of_the_model_it_was_made_from(gguf_file: 
     before = (tmp_path / CONVERTED / "config.json").stat().st_mtime_ns
     assert open_folder(tmp_path) == tmp_path / CONVERTED
     assert (tmp_path / CONVERTED / "config.json").stat().st_mtime_ns == before  # once
+
+
+def test_the_tokenizer_cuts_texts_as_the_gguf_file_says(tmp_path: Path) -> None:
+    """SmolLM2's takes digits one by one, and transformers makes GPT-2's of all."""
+    from transformers import AutoTokenizer
+
+    write_gguf(tmp_path / "tiny.gguf", "smollm")
+    (tmp_path / "converted").mkdir()  # of a version that did not
+    folder = open_folder(tmp_path)
+    assert cut_of(AutoTokenizer.from_pretrained(folder).backend_tokenizer) == "smollm"
+    assert not (tmp_path / "converted").exists()
 
 
 def test_two_processes_that_convert_at_once(gguf_file: Path, tmp_path: Path) -> None:

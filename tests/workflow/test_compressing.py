@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import random
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import tiny
 import wordy
+from test_workflow_tune import CONFIG, QUICK
+from test_workflow_tune import write as write_rows
 from tiny import exactly  # noqa: F401
 
 from seedbed.compress.config import CompressConfig
@@ -20,6 +23,7 @@ from seedbed.export.bundle import open_bundle, write
 from seedbed.models.backbone import Backbone
 from seedbed.records import Estimate
 from seedbed.tasks.classify import Classify
+from seedbed.workflow import finetune
 from seedbed.workflow.compressing import shrink
 
 
@@ -182,3 +186,21 @@ def test_families_that_are_not_known_are_refused_by_name_and_nothing_is_written(
     with pytest.raises(UserError, match="family phi3"):
         shrink(tiny.model("phi3"), CompressConfig(how=("layers",)), out=tmp_path / "small", texts=texts(tmp_path))
     assert [one.name for one in tmp_path.iterdir()] == ["texts.jsonl"]
+
+
+def test_a_model_with_fewer_layers_is_healed_by_the_whole_one(tmp_path: Path) -> None:
+    rows = write_rows(tmp_path / "asked.jsonl")
+    whole, small = tiny.model("llama"), tmp_path / "small"
+    config = CompressConfig(how=("layers",), keep=0.5, calibrated=16)
+    shrink(whole, config, out=small, texts=rows)
+    tuned = finetune(rows, replace(CONFIG, model=str(small), teacher=str(whole), answered=0),
+                     replace(QUICK, teacher_share=1.0), out=tmp_path / "run")
+    assert tuned.result.model == str(small)
+    gain = tuned.result.figure("divergence").gain
+    assert gain is not None and gain.low > 0
+    readme = (tuned.folder.model / "README.md").read_text()
+    assert "Made from `small`" in readme and str(tmp_path) not in readme.split("## How to make it again")[0]
+    again = shrink(tuned.folder.path, CompressConfig(), out=tmp_path / "fewer")  # the run's own rows
+    assert again.texts == f"the rows of {tuned.folder.path}"
+    assert again.rows["judged"] == tuned.result.rows["test"]
+    assert again.parameters["after"] <= again.parameters["before"]

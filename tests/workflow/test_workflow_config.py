@@ -11,9 +11,9 @@ import yaml
 from seedbed.data.formats.sql import public
 from seedbed.errors import CorruptFile, NotFound, UserError
 from seedbed.progress import SILENT
-from seedbed.settings import settings
-from seedbed.train.config import TrainConfig
+from seedbed.train.config import TextConfig, TrainConfig
 from seedbed.train.ladder import NAMES
+from seedbed.workflow import TuneConfig
 from seedbed.workflow.config import Job, RunConfig, RunFolder, check, plain, read_config, seconds, write_config
 
 
@@ -47,12 +47,13 @@ def test_every_rung_is_a_choice() -> None:
     assert run.candidates == NAMES
 
 
-def test_a_folder_as_model_says_how_to_make_a_card(tmp_path: Path) -> None:
-    with pytest.raises(NotFound) as caught:
+def test_a_folder_as_model_is_remembered_by_its_whole_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(NotFound, match="a folder without a model"):
         check(RunConfig(model=str(tmp_path)), TrainConfig())
-    assert str(tmp_path) in caught.value.message
-    assert f"folder:{tmp_path}" in caught.value.hint
-    assert str(settings().home / "cards") in caught.value.hint
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "config.json").write_text("{}")
+    monkeypatch.chdir(tmp_path)
+    assert check(TuneConfig(model="mine"), TextConfig())[0].model == str(tmp_path / "mine")
 
 
 @pytest.mark.parametrize(("text", "value"), [("90s", 90), ("10m", 600), ("2h", 7200), ("5", 5), (" 1.5 m ", 90),

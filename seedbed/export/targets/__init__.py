@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from ...errors import MissingExtra, UserError
 from ...plugins import Registry
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from ...engines.transformer import TransformerHead
 
 
-class Target(Protocol):
+class Named(Protocol):
     """One runtime. The name is also that of the engine and of the extra."""
 
     name: str
@@ -24,6 +24,13 @@ class Target(Protocol):
     """Of the weights; the first is the default."""
     packages: tuple[str, ...]
     """What must be installed to export."""
+
+
+T = TypeVar("T", bound=Named)
+
+
+class Target(Named, Protocol):
+    """A runtime of models that score labels."""
 
     def refuse(self, model: Classifier, precision: str) -> None:
         """Raises UserError for a model that is known to come out wrong, naming what to do."""
@@ -46,13 +53,13 @@ TARGETS: Registry[Target] = Registry("targets", {"openvino": _openvino, "onnx": 
 """Of models that score labels."""
 
 
-def asked(words: Sequence[str], targets: Registry[Target]) -> list[tuple[Target, str]]:
+def asked(words: Sequence[str], targets: Registry[T]) -> list[tuple[T, str]]:
     """What `--to` names: `openvino`, `openvino:int4` or `openvino-int4`, each once.
 
     Raises:
         UserError: a target or precision that is not known.
     """
-    out: dict[tuple[str, str], Target] = {}
+    out: dict[tuple[str, str], T] = {}
     for word in words:
         name, _, precision = word.strip().lower().replace(":", "-").partition("-")
         target = targets.get(name)
@@ -66,7 +73,7 @@ def asked(words: Sequence[str], targets: Registry[Target]) -> list[tuple[Target,
     return [(target, precision) for (_, precision), target in out.items()]
 
 
-def need(target: Target) -> dict[str, str]:
+def need(target: Named) -> dict[str, str]:
     """Versions of the packages that a target exports with.
 
     Raises:

@@ -1,0 +1,62 @@
+"""Which type each tensor of a GGUF file gets, and packing it: llama.cpp's own recipes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..engines.llama_library import Floats, pack
+
+PRECISIONS = ("q4_k_m", "q8_0", "f16")
+FILE_TYPES = {"f16": 1, "q8_0": 7, "q4_k_m": 15}
+"""llama.cpp's numbers of them, `general.file_type`."""
+BLOCK, SUPER = 32, 256
+"""Values that share a scale; those of the K types, whose scales are quantized too."""
+PLAINER = {"Q4_K": "Q5_0", "Q6_K": "Q8_0"}
+"""What llama.cpp takes instead where the width is no multiple of `SUPER`."""
+
+
+def type_of(name: str, shape: tuple[int, ...], precision: str, layers: int, tied: bool) -> str:
+    """Name of the ggml type for a tensor.
+
+    Args:
+        name: in the GGUF file.
+        shape: [rows, width]; vectors stay in fp32.
+        precision: one of `PRECISIONS`.
+        layers: of the model.
+        tied: the table of words scores them too.
+    """
+    if len(shape) < 2:
+        return "F32"
+    if precision == "f16":
+        return "F16"
+    kind = "Q8_0" if precision == "q8_0" else "Q4_K"
+    if kind == "Q4_K":
+        part, layer = name.split("."), -1
+        if part[0] == "blk":
+            layer = int(part[1])
+        if name == ("token_embd.weight" if tied else "output.weight") or (
+                part[-2] in ("attn_v", "ffn_down") and _dearer(layer, layers)):
+            kind = "Q6_K"
+        if shape[-1] % SUPER:
+            kind = PLAINER[kind]
+    return kind if shape[-1] % BLOCK == 0 else "F16"
+
+
+def _dearer(layer: int, layers: int) -> bool:
+    """Of these layers llama.cpp keeps two more bits: the first and last eighth, and every third between."""
+    return layer < layers // 8 or layer >= 7 * layers // 8 or (layer - layers // 8) % 3 == 2
+
+
+def packed(values: Floats, kind: str) -> tuple[NDArray[Any], Any]:
+    """The bytes of a tensor as the writer of the package gguf takes them, and the type's number there."""
+    from gguf import GGMLQuantizationType
+
+    number = GGMLQuantizationType[kind]
+    if kind == "F32":
+        return np.ascontiguousarray(values, np.float32), number
+    if kind == "F16":
+        return np.ascontiguousarray(values.astype(np.float16)), number
+    return pack(values, int(number)), number

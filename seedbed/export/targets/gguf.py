@@ -1,0 +1,239 @@
+"""GGUF: one file for llama.cpp, Ollama and all that is built on them, and a Modelfile beside it."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import math
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ...errors import UserError
+from ...models.cuts import NAMES, cut_of
+from ...models.doctor import ends_of
+from ...settings import settings
+from ...tasks.classify import Floats
+from ..gguf_pack import FILE_TYPES, PRECISIONS, packed, type_of
+from ..modelfile import modelfile
+from .writers import Opened
+
+if TYPE_CHECKING:
+    from ...engines.author import Author
+
+FILE, MODELFILE = "model.gguf", "Modelfile"
+FAMILIES = {"llama": "llama", "mistral": "llama", "qwen2": "qwen2"}
+"""llama.cpp's name of each family that is written here."""
+TURNED = {"llama": True, "qwen2": False}
+"""Where llama.cpp turns neighbours, and transformers the two halves of a head: rows of queries and keys then stand in
+another order."""
+READ = 1024
+"""Tokens that are read at most to prove a file."""
+ROPES = ("default", "linear", "llama3")
+NORMAL, CONTROL, USER, UNUSED = 1, 3, 4, 5
+"""Kinds of tokens."""
+Q = "Export to another target (openvino), or use the bundle itself: seedbed generate BUNDLE"
+
+
+class GgufTarget:
+    """Quantized by llama.cpp's own code, with a writer of the file of our own: no converter script."""
+
+    name = "gguf"
+    precisions: tuple[str, ...] = PRECISIONS
+    packages: tuple[str, ...] = ("gguf", "xllamacpp")
+
+    def refuse(self, model: Path, precision: str) -> None:
+        """What would come out wrong.
+
+        Raises:
+            UserError: llama.cpp reads the family otherwise, or it is not written here.
+        """
+        from transformers import AutoConfig, AutoTokenizer
+
+        config = AutoConfig.from_pretrained(model, local_files_only=True)
+        family = config.model_type
+        if family not in FAMILIES:
+            raise UserError(f"Models of the family {family} are not exported to GGUF here.",
+                            f"Families that are: {', '.join(FAMILIES)}. {Q}")
+        window = getattr(config, "sliding_window", None)
+        if window and window < config.max_position_embeddings and getattr(config, "use_sliding_window", True):
+            raise UserError(f"This model looks back {window:,} tokens, and llama.cpp would let it see all of a text.",
+                            Q)
+        if (kind := _rope(config)["rope_type"]) not in ROPES:
+            raise UserError(f"Positions of the kind {kind} are not exported to GGUF here.", Q)
+        if config.hidden_act != "silu":
+            raise UserError(f"The activation {config.hidden_act} is not what llama.cpp computes for {family}.", Q)
+        tokenizer = AutoTokenizer.from_pretrained(model, local_files_only=True)
+        state = _state(tokenizer)
+        if state["model"]["type"] != "BPE" or state["model"].get("byte_fallback"):
+            raise UserError("The tokenizer is not a byte-level BPE, and no other is exported to GGUF here.", Q)
+        if cut_of(tokenizer.backend_tokenizer) is None:
+            raise UserError("The tokenizer cuts texts in a way that is not among those known here "
+                            f"({', '.join(NAMES)}), and llama.cpp must be told which it is.", Q)
+
+    def write(self, model: Path, folder: Path, precision: str, facts: Mapping[str, str]) -> None:
+        """Write `model.gguf` and `Modelfile`.
+
+        Args:
+            model: folder of the reference.
+            folder: exists and is empty.
+            facts: of the bundle, for the file's metadata: `name`, `licence`, and hashes.
+        """
+        import gguf
+        from transformers import AutoConfig, AutoTokenizer
+
+        config = AutoConfig.from_pretrained(model, local_files_only=True)
+        tokenizer = AutoTokenizer.from_pretrained(model, local_files_only=True)
+        family = FAMILIES[config.model_type]
+        out = gguf.GGUFWriter(str(folder / FILE), family)
+        _general(out, config, precision, facts)
+        _tokenizer(out, tokenizer, config.vocab_size, sorted(ends_of(model, tokenizer)))
+        names = gguf.get_tensor_name_map(gguf.MODEL_ARCH[family.upper()], config.num_hidden_layers)
+        tied = bool(config.tie_word_embeddings)
+        for name, values in _tensors(model, config):
+            if name == "lm_head.weight" and tied:
+                continue
+            told = "rope_freqs.weight" if name == "rope_freqs.weight" else names.get_name(
+                name, try_suffixes=(".weight", ".bias"))
+            if told is None:
+                raise UserError(f"The tensor {name} has no place in a GGUF file of the family {family}.", Q)
+            data, kind = packed(values, type_of(told, values.shape, precision, config.num_hidden_layers, tied))
+            out.add_tensor(told, data, raw_dtype=kind)
+        out.write_header_to_file()
+        out.write_kv_data_to_file()
+        out.write_tensors_to_file()
+        out.close()
+        (folder / MODELFILE).write_text(modelfile(model, FILE), encoding="utf-8")
+
+    @contextlib.contextmanager
+    def opened(self, folder: Path, model: Path) -> Iterator[Opened]:
+        """llama.cpp with the file open, and its server's rendering of conversations."""
+        from ...engines.llama_library import LlamaFile
+        from ...engines.llama_server import renderer
+
+        with LlamaFile(folder / FILE, READ, settings().threads) as runtime:
+            if not runtime.template:
+                yield runtime, None
+                return
+            with renderer(folder / FILE) as render:
+                yield runtime, render
+
+    def author(self, folder: Path, model: Path) -> Author:
+        """Writes with the file."""
+        from ...engines.llama_cpp import GgufWriter
+
+        return GgufWriter(folder / FILE, model)
+
+
+def _general(out: Any, config: Any, precision: str, facts: Mapping[str, str]) -> None:
+    """What llama.cpp must know of the shape, and what people want to know of the file."""
+    import gguf
+
+    out.add_name(facts.get("name", "model"))
+    if licence := facts.get("licence"):
+        out.add_license(licence)
+    for name in ("base_model", "base_hash", "data_hash", "model_hash"):
+        if facts.get(name):
+            out.add_string(f"seedbed.{name}", facts[name])
+    out.add_file_type(FILE_TYPES[precision])
+    out.add_quantization_version(gguf.GGML_QUANT_VERSION)
+    heads, width = config.num_attention_heads, _head(config)
+    out.add_block_count(config.num_hidden_layers)
+    out.add_context_length(config.max_position_embeddings)
+    out.add_embedding_length(config.hidden_size)
+    out.add_feed_forward_length(config.intermediate_size)
+    out.add_head_count(heads)
+    out.add_head_count_kv(config.num_key_value_heads or heads)
+    out.add_layer_norm_rms_eps(config.rms_norm_eps)
+    out.add_vocab_size(config.vocab_size)
+    out.add_rope_dimension_count(width)
+    if width * heads != config.hidden_size:
+        out.add_key_length(width)
+        out.add_value_length(width)
+    rope = _rope(config)
+    out.add_rope_freq_base(float(rope["rope_theta"]))
+    if rope["rope_type"] == "linear":
+        out.add_rope_scaling_type(gguf.RopeScalingType.LINEAR)
+        out.add_rope_scaling_factor(float(rope["factor"]))
+
+
+def _tokenizer(out: Any, tokenizer: Any, size: int, ends: list[int]) -> None:
+    """Words, merges, the marks and the chat template.
+
+    Args:
+        size: words that the model scores; those that the tokenizer does not have are filled in.
+        ends: tokens at which serving stops.
+    """
+    state = _state(tokenizer)
+    words = {place: word for word, place in state["model"]["vocab"].items()}
+    kinds = dict.fromkeys(words, NORMAL)
+    for one in state["added_tokens"]:
+        words[one["id"]] = one["content"]
+        kinds[one["id"]] = CONTROL if one["special"] or one["id"] in ends else USER
+    out.add_tokenizer_model("gpt2")
+    out.add_tokenizer_pre(cut_of(tokenizer.backend_tokenizer))
+    out.add_token_list([words.get(place, f"[PAD{place}]") for place in range(size)])
+    out.add_token_types([kinds.get(place, UNUSED) for place in range(size)])
+    out.add_token_merges([one if isinstance(one, str) else " ".join(one) for one in state["model"]["merges"]])
+    marks = {"bos": tokenizer.bos_token_id, "unk": tokenizer.unk_token_id, "pad": tokenizer.pad_token_id}
+    first = tokenizer.eos_token_id if tokenizer.eos_token_id is not None else next(iter(ends), None)
+    marks |= dict(zip(("eos", "eot", "eom"), [one for one in (first, *(e for e in ends if e != first))
+                                             if one is not None], strict=False))
+    for name, token in marks.items():
+        if token is not None:
+            getattr(out, f"add_{name}_token_id")(token)
+    alone = tokenizer("a")["input_ids"]
+    out.add_add_bos_token(tokenizer.bos_token_id is not None and alone[0] == tokenizer.bos_token_id)
+    out.add_add_space_prefix(False)
+    if tokenizer.chat_template:
+        out.add_chat_template(tokenizer.chat_template)
+
+
+def _tensors(model: Path, config: Any) -> Iterator[tuple[str, Floats]]:
+    """Each tensor of the model's files in fp32, by its name in transformers; rows in llama.cpp's order."""
+    from safetensors import safe_open
+
+    turned = TURNED[FAMILIES[config.model_type]]
+    heads = {"q_proj": config.num_attention_heads, "k_proj": config.num_key_value_heads or config.num_attention_heads}
+    for file in sorted(model.glob("*.safetensors")):
+        with safe_open(file, "pt") as opened:
+            for name in sorted(opened.keys()):
+                values = opened.get_tensor(name).float().numpy()
+                part = name.split(".")[-2]
+                yield name, turn(values, heads[part]) if turned and part in heads else values
+    if _rope(config)["rope_type"] == "llama3":
+        yield "rope_freqs.weight", _llama3(config)
+
+
+def turn(values: Floats, heads: int) -> Floats:
+    """Rows of queries or keys, in pairs of neighbours instead of two halves of a head. [heads x width, ...]"""
+    return np.ascontiguousarray(values.reshape(heads, 2, -1, *values.shape[1:]).swapaxes(1, 2).reshape(values.shape))
+
+
+def _llama3(config: Any) -> Floats:
+    """By how much each frequency is divided (Llama 3.1), as `rope_freqs` has it. [head width / 2]"""
+    rope, width = _rope(config), _head(config)
+    factor, low, high = (float(rope[name]) for name in ("factor", "low_freq_factor", "high_freq_factor"))
+    old = float(rope["original_max_position_embeddings"])
+    out = []
+    for place in range(0, width, 2):
+        wave = 2 * math.pi * float(rope["rope_theta"]) ** (place / width)
+        smooth = (old / wave - low) / (high - low)
+        out.append(1.0 if wave < old / high else factor if wave > old / low else
+                   1 / ((1 - smooth) / factor + smooth))
+    return np.array(out, np.float32)
+
+
+def _rope(config: Any) -> dict[str, Any]:
+    rope = dict(getattr(config, "rope_parameters", None) or {})
+    return {"rope_type": "default", "rope_theta": getattr(config, "rope_theta", 10_000.0), **rope}
+
+
+def _head(config: Any) -> int:
+    return int(getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads)
+
+
+def _state(tokenizer: Any) -> dict[str, Any]:
+    return dict(json.loads(tokenizer.backend_tokenizer.to_str()))

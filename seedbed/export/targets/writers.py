@@ -1,0 +1,52 @@
+"""Export targets of models that write: each writes one runtime's files, opens them, and knows what it cannot."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+from ...data.turns import Turn
+from ...plugins import Registry
+from . import Named
+
+if TYPE_CHECKING:
+    from ...engines.author import Author
+    from ..writer_certificate import Runtime
+
+Opened = tuple["Runtime", Callable[[Sequence[Turn]], str] | None]
+"""An exported form that runs, and its own rendering of a conversation."""
+
+
+class WriterTarget(Named, Protocol):
+    """A runtime of models that write."""
+
+    def refuse(self, model: Path, precision: str) -> None:
+        """Raises UserError for a model folder that is known to come out wrong, naming what to do."""
+
+    def write(self, model: Path, folder: Path, precision: str, facts: Mapping[str, str]) -> None:
+        """Write the runtime's files into an existing empty folder.
+
+        Args:
+            facts: of the bundle, for the files' own metadata: `name`, `licence`, and hashes.
+        """
+
+    def opened(self, folder: Path, model: Path) -> AbstractContextManager[Opened]:
+        """Open what was written, to prove it.
+
+        Raises:
+            CorruptFile: the runtime does not open it.
+        """
+
+    def author(self, folder: Path, model: Path) -> Author:
+        """Open what was written, to answer with it."""
+
+
+def _gguf() -> WriterTarget:
+    from .gguf import GgufTarget
+    return GgufTarget()
+
+
+WRITERS: Registry[WriterTarget] = Registry("writer-targets", {"gguf": _gguf})
+"""By name; other packages add theirs in the entry-point group `seedbed.writer-targets`."""

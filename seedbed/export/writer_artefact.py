@@ -1,0 +1,76 @@
+"""A form of a model that writes: made beside the bundle's model, proven against it, and only then added."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from ..errors import CorruptFile, QualityFloor, UserError, lacking
+from .artefact import commit, first_line
+from .beside import beside
+from .certificate import Certificate
+from .manifest import EngineEntry, Manifest
+from .targets.writers import WriterTarget
+from .writer_certificate import Reference, certify
+from .writer_engine import TRIAL, Trial
+
+BETTER = {"q4_k_m": "q8_0", "q8_0": "f16", "int4": "int8"}
+
+
+def add(folder: Path, reference: Reference, target: WriterTarget, precision: str,
+        tools: dict[str, str]) -> EngineEntry:
+    """Export, prove, and add to a bundle; an earlier form of that name is replaced.
+
+    Args:
+        folder: the bundle.
+        reference: its model.
+        tools: versions of what exports.
+
+    Raises:
+        QualityFloor: the form cannot be opened, or answers otherwise than the model; the bundle is as it was.
+        UserError: the runtime cannot express the model. NoResources: the disk is full.
+    """
+    manifest, name = Manifest.open(folder), f"{target.name}-{precision}"
+    model = folder / manifest.reference.folder
+    with beside(folder / name) as part:
+        part.mkdir()
+        try:
+            target.write(model, part, precision, facts(manifest))
+        except Exception as problem:  # an exporter that meets what it does not know says so in many ways
+            if isinstance(problem, UserError) or lacking(problem):
+                raise
+            raise UserError(f"{target.name} cannot express this model: {first_line(problem)}.",
+                            "Try another target, or use the bundle itself.") from problem
+        certificate = prove(part, model, reference, target, precision)
+        if certificate.failed:
+            more, better = len(certificate.failed) - 1, BETTER.get(precision)
+            raise QualityFloor(
+                f"{name} answers otherwise than the model it was made from. {certificate.failed[0].told}"
+                f"{f' (and {more} more)' if more else ''}. It was not added.",
+                f"Take a higher precision: --to {target.name}:{better}" if better else
+                "This is a defect of the exporter for this family: take another target, or use the bundle itself.")
+        return commit(folder, part, name, target.name, certificate, tools)
+
+
+def prove(part: Path, model: Path, reference: Reference, target: WriterTarget, precision: str) -> Certificate:
+    """Open what was written with its own runtime, and compare; what it says of a text is written beside it.
+
+    Raises:
+        QualityFloor: it cannot be opened.
+    """
+    try:
+        with target.opened(part, model) as (runtime, render):
+            certificate = certify(runtime, reference, precision, render)
+            if not certificate.failed:
+                Trial.of(runtime, reference.texts()["medium"]).write(part / TRIAL)
+            return certificate
+    except CorruptFile as problem:
+        raise QualityFloor(f"What was exported cannot be opened. {problem.message}",
+                           "This is a defect of the exporter: take another precision or target.") from problem
+
+
+def facts(manifest: Manifest) -> dict[str, str]:
+    """What the files' own metadata say of where they come from."""
+    known = {"name": manifest.name, "licence": manifest.licences.get(manifest.base_model or ""),
+             "base_model": manifest.base_model, "base_hash": manifest.base_hash, "data_hash": manifest.data_hash,
+             "model_hash": manifest.reference.digest}
+    return {name: value for name, value in known.items() if value}

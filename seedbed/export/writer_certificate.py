@@ -1,0 +1,241 @@
+"""The certificate of a model that writes: its exported form, in its own runtime, held against the model."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+from ..data.turns import Turn
+from ..errors import UserError, lacking
+from ..evaluate.intervals import ratio
+from ..models.template import Row, Template
+from ..tasks.classify import Floats
+from .certificate import Certificate, Check, Pace
+from .modelfile import TRIED
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How far a form of a precision may be from the reference.
+
+    Args:
+        divergence: mean Kullback-Leibler divergence of the next word, in nats.
+        agreement: least share of places with the same likeliest word.
+        loss: by how much the loss on held-out rows may rise, nats a token, at the upper end of its interval.
+    """
+
+    divergence: float
+    agreement: float
+    loss: float
+
+
+LIMITS = {"f16": Limits(0.002, 0.97, 0.01), "q8_0": Limits(0.03, 0.9, 0.03), "int8": Limits(0.04, 0.9, 0.05),
+          "q4_k_m": Limits(0.2, 0.75, 0.15), "int4": Limits(0.2, 0.75, 0.15)}
+"""By the precision of the weights. docs/export.md says how they were chosen."""
+STEP = 0.02
+"""Largest divergence in nats between a text read at once and one read token by token, by the same runtime. Batches of
+other sizes are other sums."""
+SIZES = {"short": 16, "medium": 64, "long": 320}
+"""Tokens of the texts that are compared; fewer where the context is shorter."""
+TIMED = 32
+"""Tokens that are read one by one to tell the pace."""
+STEPS = 6
+"""Tokens that are read one by one: the second and later ones show a cache that does not grow."""
+SAID = ("The city lies at the mouth of a river; in 1755 an earthquake destroyed most of it, and it was built anew. ",
+        "Der Vertrag läuft bis zum 31. Dezember 2027 und verlängert sich um je 12 Monate. ",
+        "def area(width: float, height: float) -> float:\n    return width * height  # m²\n\n",
+        "Привет! 今日は3時に会いましょう 👍, ok?\t\tYes:   no.\n\n",
+        "{\"id\": 7041, \"total\": 99.50, \"paid\": null}\n")
+"""Texts in several scripts, with digits, spaces and code: what tokenizers cut in different ways."""
+
+
+class Runtime(Protocol):
+    """An exported form that is open."""
+
+    def logits(self, ids: Sequence[int], last: int = 1) -> Floats:
+        """Logits of every word after each of the last tokens. [last, words]"""
+
+    def forget(self) -> None:
+        """Read everything anew next time."""
+
+    def tokens(self, text: str, *, special: bool) -> list[int]:
+        """Tokens of a text as the form itself reads it; marks in it count where `special`."""
+
+    def ends(self, token: int) -> bool:
+        """Whether it stops at a token."""
+
+
+@dataclass(frozen=True)
+class Reference:
+    """The model that was exported, in fp32.
+
+    Args:
+        root: transformers' model.
+        template: of it.
+        ends: tokens at which it stops.
+        context: tokens that it reads.
+        rows: that it has not learned from; the loss on them is compared.
+    """
+
+    root: Any
+    template: Template
+    ends: set[int]
+    context: int
+    rows: Sequence[Row] = ()
+
+    @classmethod
+    def open(cls, model: Path, rows: Sequence[Row] = ()) -> Reference:
+        """Of a model folder."""
+        import torch
+
+        from ..engines.writer import Writer
+        from ..models.backbone import Backbone
+
+        writer = Writer(Backbone.open(model, dtype=torch.float32, vocabulary=True, max_tokens=1 << 30))
+        return cls(writer.backbone.root, writer.template, writer.ends, writer.max_tokens, rows)
+
+    def logits(self, ids: Sequence[int], last: int = 1) -> Floats:
+        """Logits of every word after each of the last tokens. [last, words]"""
+        import torch
+
+        with torch.inference_mode():
+            given = torch.tensor([list(ids)], device=self.root.device)
+            found: Floats = self.root(input_ids=given, logits_to_keep=last).logits[0].float().cpu().numpy()
+        return found
+
+    def pace(self) -> Pace:
+        """How fast it reads and writes here, with a cache."""
+        import torch
+
+        from ..engines.cache import cache_of
+
+        cache = cache_of(self.root.config)
+
+        def read(some: Sequence[int]) -> None:
+            with torch.inference_mode():
+                self.root(input_ids=torch.tensor([list(some)], device=self.root.device), past_key_values=cache,
+                          use_cache=True, logits_to_keep=1)
+
+        return timed(self.texts()["long"], lambda ids, new: read(ids[-new:]))
+
+    def texts(self) -> dict[str, list[int]]:
+        """Tokens to compare, by size."""
+        words = self.template.tokenizer("".join(SAID), split_special_tokens=True, verbose=False)["input_ids"]
+        most = min(max(SIZES.values()), self.context - 1)
+        stream = (list(words) * (most // max(1, len(words)) + 1))[:most]
+        return {name: stream[:size] for name, size in SIZES.items()}
+
+
+def certify(runtime: Runtime, reference: Reference, precision: str,
+            render: Callable[[Sequence[Turn]], str] | None) -> Certificate:
+    """Compare an exported form with the model: what it reads, what it thinks of the next word, where it stops.
+
+    Args:
+        render: the form's own rendering of a conversation; None where it has none.
+    """
+    limits, checks = LIMITS[precision], list[Check]()
+
+    def check(name: str, n: int, limit: float, find: Callable[[], float], least: bool = False) -> None:
+        try:
+            found, note = find(), ""
+        except Exception as problem:  # whatever a runtime says that meets what it cannot do
+            if lacking(problem) or isinstance(problem, UserError):
+                raise
+            found, note = float("nan"), (str(problem).strip() or type(problem).__name__).splitlines()[0]
+        checks.append(Check(name=name, n=n, found=found, limit=limit, least=least, note=note))
+
+    template, near = reference.template, dict[str, tuple[float, float]]()
+    if template.chats and render is not None:
+        check("prompts with other tokens", len(TRIED), 0, lambda: float(sum(
+            runtime.tokens(render(some), special=True) != template.ids(some) for some in TRIED)))
+    check("texts with other tokens", len(SAID), 0, lambda: float(sum(
+        runtime.tokens(text, special=False) != template.tokenizer(text, split_special_tokens=True)["input_ids"]
+        for text in SAID)))
+    check("ends at which it does not stop", len(reference.ends), 0,
+          lambda: float(sum(not runtime.ends(token) for token in reference.ends)))
+
+    def apart(ids: list[int], size: str) -> float:
+        runtime.forget()
+        near[size] = compared(reference.logits(ids, len(ids)), runtime.logits(ids, len(ids)))
+        return near[size][0]
+
+    texts = reference.texts()
+    for size, ids in texts.items():
+        check(f"divergence, {size} text", len(ids), limits.divergence,
+              lambda ids=ids, size=size: apart(ids, size))  # type: ignore[misc]
+    count = sum(len(texts[size]) for size in near)
+    check("same next word", count, limits.agreement,
+          lambda: sum(near[size][1] * len(texts[size]) for size in near) / count, least=True)
+    check("divergence of single steps", STEPS, STEP, lambda: stepped(runtime, texts["medium"]))
+    if len(reference.rows) > 1 and all(one.passed for one in checks):
+        check("rise of the loss, nats a token, at 97.5%", len(reference.rows), limits.loss,
+              lambda: risen(runtime, reference))
+    made = Certificate(precision=precision, checks=checks)
+    if made.failed:
+        return made
+    runtime.forget()
+    return made.model_copy(update={"pace": timed(texts["long"], lambda ids, new: runtime.logits(ids)),
+                                   "reference_pace": reference.pace()})
+
+
+def timed(ids: Sequence[int], read: Callable[[Sequence[int], int], object]) -> Pace:
+    """How fast tokens are read together, and then one by one.
+
+    Args:
+        read: takes all tokens so far, and how many of them are new.
+    """
+    first = len(ids) - min(TIMED, len(ids) // 2)
+    begun = time.monotonic()
+    read(ids[:first], first)
+    between = time.monotonic()
+    for at in range(first, len(ids)):
+        read(ids[:at + 1], 1)
+    done = time.monotonic()
+    return Pace(reads=first / (between - begun), writes=(len(ids) - first) / (done - between))
+
+
+def compared(truth: Floats, said: Floats) -> tuple[float, float]:
+    """Mean divergence in nats, and the share of places with the same likeliest word. [places, words] each"""
+    if truth.shape != said.shape:
+        raise ValueError(f"it scores {said.shape[-1]:,} words, the model {truth.shape[-1]:,}")
+    p, q = logs(truth), logs(said)
+    return float((np.exp(p) * (p - q)).sum(-1).mean()), float((p.argmax(-1) == q.argmax(-1)).mean())
+
+
+def stepped(runtime: Runtime, ids: list[int]) -> float:
+    """Largest divergence between what a runtime thinks of tokens read one by one, and of the same read at once."""
+    runtime.forget()
+    whole = logs(runtime.logits(ids, STEPS))
+    runtime.forget()
+    runtime.logits(ids[:-STEPS])
+    steps = logs(np.concatenate([runtime.logits(ids[:len(ids) - STEPS + 1 + at]) for at in range(STEPS)]))
+    return float((np.exp(whole) * (whole - steps)).sum(-1).max())
+
+
+def risen(runtime: Runtime, reference: Reference) -> float:
+    """Upper end of the 95 % interval of how much more a learned token of the held-out rows costs, in nats."""
+    more, tokens = list[float](), list[int]()
+    for row in reference.rows:
+        ids = row.ids[:reference.context]
+        places = [i for i, learned in enumerate(row.learned[:len(ids)]) if learned and i]
+        if not places:
+            continue
+        last = len(ids) - places[0]
+        at = np.array(places) - places[0]
+        runtime.forget()
+        nats = [logs(one.logits(ids[:-1], last))[at, [ids[i] for i in places]] for one in (runtime, reference)]
+        more.append(float((nats[1] - nats[0]).sum()))
+        tokens.append(len(places))
+    return ratio(np.array(more), np.array(tokens)).high
+
+
+def logs(logits: Floats) -> Floats:
+    """Log-probabilities."""
+    wide = np.asarray(logits, np.float64)
+    wide = wide - wide.max(-1, keepdims=True)
+    return np.asarray(wide - np.log(np.exp(wide).sum(-1, keepdims=True)))

@@ -1,0 +1,50 @@
+"""How byte-level tokenizers cut a text before they merge bytes, by the names that GGUF files have for it."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+CONTRACTIONS = "(?i:'s|'t|'re|'ve|'m|'ll|'d)"
+REST = r"| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+LETTERS = r"|[^\r\n\p{L}\p{N}]?\p{L}+"
+PATTERNS = {"llama-bpe": CONTRACTIONS + LETTERS + r"|\p{N}{1,3}" + REST,
+            "qwen2": CONTRACTIONS + LETTERS + r"|\p{N}" + REST}
+"""Regular expressions of Llama 3 and of Qwen 2."""
+BYTES = {"type": "ByteLevel", "add_prefix_space": False, "use_regex": True}
+DIGITS = {"type": "Digits", "individual_digits": True}
+
+
+def _forms(name: str) -> list[dict[str, Any]]:
+    """The steps of a cut, as tokenizer.json has them."""
+    if name in PATTERNS:
+        return [{"type": "Split", "pattern": {"Regex": PATTERNS[name]}, "behavior": "Isolated", "invert": False},
+                {**BYTES, "use_regex": False}]
+    return [DIGITS, BYTES] if name == "smollm" else [BYTES]
+
+
+NAMES = ("smollm", "gpt-2", *PATTERNS)
+
+
+def cut_of(tokenizer: Any) -> str | None:
+    """The name of a tokenizer's cut; None where it is none of `NAMES`.
+
+    Args:
+        tokenizer: of the package tokenizers.
+    """
+    state = json.loads(tokenizer.to_str())["pre_tokenizer"] or {}
+    steps = state.get("pretokenizers", [state])
+    found = [{key: value for key, value in step.items() if key != "trim_offsets"} for step in steps]
+    return next((name for name in NAMES if found == _forms(name)), None)
+
+
+def set_cut(tokenizer: Any, name: str) -> None:
+    """Let a tokenizer cut as a GGUF file's name says; a name that is not known changes nothing."""
+    if name not in NAMES:
+        return
+    from tokenizers import Regex, pre_tokenizers
+
+    steps = [pre_tokenizers.Split(Regex(one["pattern"]["Regex"]), "isolated") if one["type"] == "Split" else
+             pre_tokenizers.Digits(individual_digits=True) if one["type"] == "Digits" else
+             pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=one["use_regex"]) for one in _forms(name)]
+    tokenizer.pre_tokenizer = steps[0] if len(steps) == 1 else pre_tokenizers.Sequence(steps)

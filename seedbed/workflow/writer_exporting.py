@@ -1,0 +1,95 @@
+"""`seedbed export` of a model that writes: forms for other runtimes, each proven before it is added."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..errors import CorruptFile, NotFound, QualityFloor, UserError
+from ..export.manifest import Manifest
+from ..progress import Progress
+from ..train.config import TextConfig
+from .config import RunFolder, TuneConfig, read_config
+
+if TYPE_CHECKING:
+    from ..export.manifest import EngineEntry
+    from ..models.template import Row
+    from .exporting import ExportConfig, Exported
+
+ROWS, TOKENS = 48, 512
+"""Held-out rows whose loss is compared, at most, and tokens of each: both models read every one."""
+USUAL = ("gguf",)
+
+
+def export_writer(folder: Path, config: ExportConfig, progress: Progress) -> Exported:
+    """Export a model that writes, as `exporting.export` says."""
+    from ..export.targets import asked, need
+    from ..export.targets.writers import WRITERS
+    from ..export.writer_artefact import add
+    from ..export.writer_certificate import Reference
+    from .exporting import Exported
+
+    wanted = asked(config.to or USUAL, WRITERS)
+    tools = [need(target) for target, _ in wanted]
+    manifest = Manifest.open(folder)
+    for file in manifest.reference.files:
+        file.check(folder, whole=True)
+    model = folder / manifest.reference.folder
+    for target, precision in wanted:
+        target.refuse(model, precision)
+    rows, note = held_out(folder, manifest, config)
+    progress.note(note)
+    reference, work = Reference.open(model, rows), "export"
+    added, failed = list["EngineEntry"](), list[QualityFloor]()
+    progress.start(work, len(wanted), "artefacts")
+    for (target, precision), versions in zip(wanted, tools, strict=True):
+        try:
+            added.append(add(folder, reference, target, precision, versions))
+        except QualityFloor as problem:
+            failed.append(problem)
+        progress.advance(work)
+    progress.done(work)
+    if failed:
+        done = f" Added: {', '.join(one.name for one in added)}." if added else ""
+        raise QualityFloor(failed[0].message + done, failed[0].hint)
+    return Exported(folder=str(folder), reference=manifest.reference, added=added, note=note)
+
+
+def held_out(folder: Path, manifest: Manifest, config: ExportConfig) -> tuple[Sequence[Row], str]:
+    """Rows of the bundle's run that its model has not learned from, as it reads them; what to tell of them.
+
+    Raises:
+        CorruptFile: the run's rows were changed.
+    """
+    import numpy as np
+
+    from ..data.freeze import open_splits
+    from ..models.template import open_template, rows_of
+    from .tune import course_of
+    from .writing import WritingCourse
+
+    only = "so the models are compared on texts of our own, and the loss on yours is not measured."
+    run = folder.parent
+    try:
+        dataset = open_splits(run)
+        _, told, _ = read_config(RunFolder(run), TuneConfig, TextConfig)
+    except (NotFound, CorruptFile, UserError) as problem:
+        if isinstance(problem, CorruptFile):
+            raise
+        return [], f"The bundle is not in its run folder, {only}"
+    course = course_of(replace(told, teacher=None))
+    if dataset.hash != manifest.data_hash or type(course) is not WritingCourse:
+        return [], f"The rows in {run} are not answers that the model learned from as they stand, {only}"
+    part = dataset.part("test")
+    count = min(ROWS, config.rows)
+    if len(part) > count:
+        part = part.take(sorted(np.random.default_rng(config.seed).choice(len(part), count, replace=False).tolist()))
+    try:
+        found = course.reader(told, dataset)(part)
+        rows = rows_of(open_template(folder / manifest.reference.folder, TOKENS), [one for _, one in found],
+                       [place for place, _ in found])
+    except UserError:  # a row that is too long, or questions whose answers a teacher wrote
+        return [], f"Some test rows cannot be read, {only}"
+    return rows, f"The loss on {len(rows):,} rows that the model has not learned from is compared."

@@ -1,0 +1,106 @@
+"""`seedbed export` of a model that writes: from a run to files that are proven, and answers by them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from test_workflow_tune import CONFIG, QUICK, write
+
+from seedbed.cli import main
+from seedbed.errors import CorruptFile, NotFound, QualityFloor, UserError
+from seedbed.export import writer_certificate
+from seedbed.export.manifest import Manifest
+from seedbed.export.writer_engine import TRIAL, open_author
+from seedbed.progress import SILENT
+from seedbed.workflow import finetune
+from seedbed.workflow.exporting import ExportConfig, export
+
+pytest.importorskip("xllamacpp", reason="GGUF needs seedbed[gguf]")
+
+
+@pytest.fixture
+def run(tiny_ladder: Path, tmp_path: Path) -> Path:
+    finetune(write(tmp_path / "asked.jsonl"), CONFIG, QUICK, out=tmp_path / "out")
+    return tmp_path / "out"
+
+
+def test_a_run_is_exported_proven_and_answers(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str],
+                                              monkeypatch: pytest.MonkeyPatch) -> None:
+    assert main(["export", str(run), "--to", "gguf:f16,gguf-q8_0", "--quiet"]) == 0
+    told = capsys.readouterr().out
+    assert "gguf-f16" in told and "gguf-q8_0" in told and "tokens/s" in told
+    manifest = Manifest.open(run / "bundle")
+    assert [one.name for one in manifest.engines] == ["reference", "gguf-f16", "gguf-q8_0"]
+    exact = manifest.engines[1]
+    assert exact.made_from == manifest.reference.digest and set(exact.tools) >= {"gguf", "xllamacpp"}
+    assert {Path(one.path).name for one in exact.files} == {"model.gguf", "Modelfile", TRIAL}
+    made = exact.certificate
+    assert made and made.pace and made.reference_pace and made.pace.writes > 0
+    rows = next(one for one in made.checks if one.name.startswith("rise of the loss"))
+    assert rows.n == 12 and abs(rows.found) < 0.005  # the run's test rows
+
+    said = {}
+    for engine in ("reference", "gguf-f16"):
+        assert main(["generate", str(run), "the box and the slow came 901", "--max-tokens", "12", "--engine", engine,
+                     "--quiet"]) == 0
+        said[engine] = capsys.readouterr().out
+    assert said["reference"] == said["gguf-f16"] != "\n"
+    assert main(["generate", str(run / "bundle"), "the box", "--max-tokens", "2"]) == 0
+    assert "answers." in capsys.readouterr().err  # the fastest one is told
+    assert main(["generate", str(run), "the box", "--engine", "gguf-q4_k_m"]) == 2
+    assert "holds no engine 'gguf-q4_k_m'" in capsys.readouterr().err
+
+    assert main(["verify", str(run / "bundle"), "--quiet"]) == 0
+    told = capsys.readouterr().out
+    assert "gguf-f16" in told and "the exported forms are held against it" in told
+
+    with monkeypatch.context() as patch:  # a processor on which the runtime computes something else
+        file = run / "bundle" / "gguf-f16" / TRIAL
+        trial = json.loads(file.read_text())
+        trial["logs"] = [[-3.4] * len(row) for row in trial["logs"]]
+        size = file.stat().st_size
+        file.write_text(json.dumps(trial).ljust(size)[:size])
+        patch.setattr("seedbed.export.manifest.BundleFile.check", lambda *a, **k: None)
+        with pytest.raises(QualityFloor, match="gguf-f16 answers otherwise on this machine than certified"):
+            open_author(str(run), "gguf-f16", SILENT)
+    with pytest.raises(CorruptFile, match=r"trial\.json has"):
+        file.write_text("{}")
+        open_author(str(run), "gguf-f16", SILENT)
+    assert main(["verify", str(run / "bundle"), "--quiet"]) == 3
+    assert "trial.json has 2 bytes" in capsys.readouterr().out
+
+
+def test_without_its_run_a_bundle_is_compared_on_texts_of_our_own(run: Path, tmp_path: Path) -> None:
+    (run / "bundle").rename(tmp_path / "bundle")
+    done = export(tmp_path / "bundle", ExportConfig(to=("gguf:f16",)))
+    assert "not in its run folder" in done.note
+    made = done.added[0].certificate
+    assert made and not [one for one in made.checks if one.name.startswith("rise")]
+    assert [path.name for path in sorted((tmp_path / "bundle").iterdir())] == [
+        "README.md", "bundle.json", "gguf-f16", "model"]
+
+
+def test_what_answers_otherwise_is_not_added(run: Path, monkeypatch: pytest.MonkeyPatch,
+                                             capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setitem(writer_certificate.LIMITS, "q8_0", writer_certificate.Limits(0.0, 1.0, -1.0))
+    assert main(["export", str(run), "--to", "gguf:q8_0,gguf:f16", "--quiet"]) == 3
+    told = capsys.readouterr().err
+    assert "gguf-q8_0 answers otherwise than the model it was made from. divergence, short text" in told
+    assert "Added: gguf-f16." in told and "Take a higher precision: --to gguf:f16" in told
+    assert [one.name for one in Manifest.open(run / "bundle").engines] == ["reference", "gguf-f16"]
+    assert not (run / "bundle" / "gguf-q8_0").exists()
+
+
+def test_what_is_wrong_is_told(run: Path, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="gguf does not write the precision 'int8'"):
+        export(run, ExportConfig(to=("gguf:int8",)))
+    with pytest.raises(NotFound, match="is not a bundle"):
+        export(tmp_path, ExportConfig())
+    weights = run / "bundle" / "model" / "model.safetensors"
+    content = bytearray(weights.read_bytes())
+    content[-5] ^= 1
+    weights.write_bytes(content)
+    with pytest.raises(CorruptFile, match=r"model\.safetensors was changed"):
+        export(run, ExportConfig())
