@@ -41,6 +41,9 @@ def export(
         return
     show.table(("engine", "MB", "speed", "probability off by", "same answer", "accuracy lost, at most"),
                [row(one) for one in done.added])
+    if done.edge:
+        show.line(f"{done.edge.folder}: {done.edge.engine} with a runner, {done.edge.size / 1e6:.1f} MB; answering "
+                  f"took {done.edge.peak_memory / 1e6:.0f} MB of memory at the peak, Python included.")
     show.line(f"Added to {done.folder}. `seedbed predict {done.folder} --engine NAME` uses one; without --engine the "
               "fastest that is proven on the machine answers.")
 

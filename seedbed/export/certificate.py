@@ -37,7 +37,7 @@ class Limits:
     agreement: float
 
 
-LIMITS = {"fp32": Limits(0.001, 1e-5, 0.99), "bf16": Limits(0.05, 0.005, 0.98), "int8": Limits(0.1, 0.02, 0.95),
+LIMITS = {"fp32": Limits(0.001, 1e-5, 0.99), "bf16": Limits(0.05, 0.005, 0.98), "int8": Limits(0.15, 0.02, 0.95),
           "int4": Limits(0.35, 0.1, 0.85)}
 """By the precision of the weights. docs/export.md says how they were chosen."""
 

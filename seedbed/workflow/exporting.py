@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import NotFound, QualityFloor, UserError
+from ..export.edge import Edge, free
 from ..export.manifest import MANIFEST, REFERENCE, EngineEntry, Manifest
 from ..options import check, option
 from ..progress import SILENT, Progress
@@ -36,6 +37,8 @@ class ExportConfig:
                           minimum=0.001, maximum=1)
     confidence: float = option(0.95, "How sure it must be that no more is lost.", minimum=0.5, maximum=0.999)
     rows: int = option(1000, "Most held-out rows of the run that both models answer.", minimum=1)
+    edge: Path | None = option(None, "Also copy the first artefact into this new folder, with a runner that needs "
+                                     "its runtime, tokenizers and NumPy only.")
     seed: int = option(0, "Fixes everything random.", minimum=0)
 
 
@@ -48,6 +51,7 @@ class Exported(Record):
     added: list[EngineEntry]
     note: str
     """Which held-out rows were answered, or why there are none."""
+    edge: Edge | None = None
 
 
 def export(source: str | Path, config: ExportConfig | None = None, *, progress: Progress = SILENT) -> Exported:
@@ -59,7 +63,7 @@ def export(source: str | Path, config: ExportConfig | None = None, *, progress: 
 
     Raises:
         NotFound: no bundle there. MissingExtra: a target's packages are not installed; nothing was begun.
-        UserError: a target that is not known, or that the model cannot be exported to.
+        UserError: a target that is not known, or that the model cannot be exported to; the folder of `edge` is taken.
         QualityFloor: an artefact answers otherwise than the model; it is not added. Those that passed are.
     """
     config = config or ExportConfig()
@@ -70,6 +74,10 @@ def export(source: str | Path, config: ExportConfig | None = None, *, progress: 
     if kind not in KINDS:
         raise UserError(f"{folder} is a bundle for the task {kind!r}, which is not exported.",
                         "Models that give labels or that write are.")
+    if config.edge:
+        if kind == "write":
+            raise UserError("--edge is for models that give labels.", "A model that writes is one GGUF file already.")
+        free(config.edge)
     return KINDS[kind](folder, config, progress)
 
 
@@ -90,6 +98,7 @@ def _classifier(folder: Path, config: ExportConfig, progress: Progress) -> Expor
     """Of a model that scores labels."""
     from ..export.artefact import Source, add
     from ..export.bundle import open_bundle
+    from ..export.edge import write as write_edge
     from ..export.targets import TARGETS, asked, need
 
     wanted = asked(config.to or USUAL, TARGETS)
@@ -112,7 +121,8 @@ def _classifier(folder: Path, config: ExportConfig, progress: Progress) -> Expor
     if failed:
         done = f" Added: {', '.join(one.name for one in added)}." if added else ""
         raise QualityFloor(failed[0].message + done, failed[0].hint)
-    return Exported(folder=str(folder), reference=bundle.manifest.reference, added=added, note=note)
+    edge = write_edge(open_bundle(folder), added[0], config.edge) if config.edge else None
+    return Exported(folder=str(folder), reference=bundle.manifest.reference, added=added, note=note, edge=edge)
 
 
 def held_out(folder: Path, manifest: Manifest, config: ExportConfig) -> tuple[Held | None, str]:

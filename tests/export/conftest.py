@@ -43,3 +43,19 @@ def _quick_speed() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("seedbed.export.artefact.SPEED_SECONDS", 0.05)
         yield
+
+
+@pytest.fixture(scope="session")
+def onnx_bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    """The same bundle with `onnx-int8`; tests only read it."""
+    for name in ("onnxruntime", "onnxscript"):
+        pytest.importorskip(name, reason="ONNX Runtime is not installed: pip install 'seedbed[onnx]'")
+    from sample_export import made
+
+    from seedbed.export.bundle import open_bundle
+    from seedbed.workflow.exporting import ExportConfig, export
+
+    folder = tmp_path_factory.mktemp("onnx") / "bundle"
+    made(folder)
+    export(folder, ExportConfig(to=("onnx",)))
+    return open_bundle(folder, verify=True)

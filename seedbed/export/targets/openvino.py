@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from ...engines.base import Classifier
     from ...engines.transformer import TransformerHead
 
-GROUPS = (128, 64, 32)
-"""Weights that share a scale at 4 bits; a width must be a multiple of it."""
+GROUPS = (32, 64, 128)
+"""Weights that share a scale at 4 bits, the first that divides the width: small groups lose less."""
 LARGE = 1024
 """Numbers from which a constant is a weight and is stored in bf16; norms and biases stay."""
 
@@ -59,7 +59,7 @@ def _compressed(model: Any, precision: str, width: int) -> Any:
     if precision == "int8":
         return nncf.compress_weights(model, mode=nncf.CompressWeightsMode.INT8_SYM)
     size = next((size for size in GROUPS if width % size == 0), -1)
-    return nncf.compress_weights(model, mode=nncf.CompressWeightsMode.INT4_SYM, group_size=size, ratio=1.0)
+    return nncf.compress_weights(model, mode=nncf.CompressWeightsMode.INT4_ASYM, group_size=size, ratio=1.0)
 
 
 def _bf16(model: Any) -> None:

@@ -1,0 +1,109 @@
+"""A folder for a small device: an artefact, a runner of some fifty lines, and what it takes on disk and in memory."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+
+from ..engines.exported import Exported
+from ..errors import QualityFloor, UserError
+from ..records import Record
+from .beside import beside
+from .bundle import Bundle
+from .certificate import LIMITS
+from .manifest import EngineEntry
+from .probes import KINDS, Probes
+
+RUNNER = "classify.py"
+MEASURED = """
+import runpy, sys
+sys.argv = sys.argv[1:]
+runpy.run_path(sys.argv[0], run_name="__main__")
+if sys.platform == "linux":  # its ru_maxrss would count the memory of the process that started this one
+    peak = next(int(line.split()[1]) << 10 for line in open("/proc/self/status") if line.startswith("VmHWM"))
+else:
+    import resource
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+print(peak, file=sys.stderr)
+"""
+"""Runs a file and says on standard error how many bytes of memory it took at the peak."""
+
+
+class Edge(Record):
+    """What was written, and measured by running it."""
+
+    folder: str
+    engine: str
+    size: int
+    """Bytes on disk, without the packages."""
+    peak_memory: int
+    """Bytes of the runner's process, Python and packages included, while it answered probe texts of every length."""
+    packages: list[str]
+    """All that must be installed, with versions."""
+
+
+def write(bundle: Bundle, entry: EngineEntry, folder: Path) -> Edge:
+    """Write an artefact with its runner, and let the runner answer some of the bundle's probe texts in a process of
+    its own.
+
+    Args:
+        bundle: that holds the artefact.
+        entry: the artefact.
+        folder: must not exist yet, or be empty.
+
+    Raises:
+        UserError: the folder is taken. QualityFloor: the runner answers otherwise; nothing was written.
+    """
+    from ..engines.base import load_classifier
+
+    free(folder)
+    artefact = load_classifier(bundle.folder / entry.folder)
+    assert isinstance(artefact, Exported)
+    packages = [f"{name}=={version(name)}" for name in (artefact.package, "tokenizers", "numpy")]
+    folder.absolute().parent.mkdir(parents=True, exist_ok=True)
+    with beside(folder.absolute()) as part:
+        artefact.save(part)
+        shutil.copyfile(Path(__file__).with_name("runner.py"), part / RUNNER)
+        (part / "requirements.txt").write_text("".join(f"{line}\n" for line in packages))
+        task = {**bundle.task.to_dict(), "temperature": bundle.manifest.temperature}
+        (part / "task.json").write_text(json.dumps(task, ensure_ascii=False, indent=1), encoding="utf-8")
+        peak = _try(bundle, entry, part)
+        size = sum(path.stat().st_size for path in part.iterdir())
+        made = Edge(folder=str(folder), engine=entry.name, size=size, peak_memory=peak, packages=packages)
+        (part / "edge.json").write_text(made.model_dump_json(indent=1, exclude={"folder"}))
+        if folder.exists():
+            folder.rmdir()
+        part.rename(folder)
+    return made
+
+
+def free(folder: Path) -> None:
+    """Raises UserError where the folder is taken."""
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise UserError(f"{folder} is there already.", "Name another folder, or remove it first.")
+
+
+def _try(bundle: Bundle, entry: EngineEntry, part: Path) -> int:
+    """Hold the runner against the bundle's stored answers; the peak memory of its process."""
+    assert bundle.manifest.probes is not None and entry.certificate is not None
+    probes = Probes.open(bundle.folder / bundle.manifest.probes.path)
+    places = [i for kind in KINDS for i in probes.of(kind)[:2] if probes.texts[i].strip()]
+    command = [sys.executable, "-c", MEASURED, str(part / RUNNER), *(probes.texts[i] for i in places)]
+    done = subprocess.run(command, capture_output=True, encoding="utf-8", errors="replace")
+    told = done.stderr.strip().splitlines() or ["it said nothing"]
+    if done.returncode:
+        raise QualityFloor(f"The runner of {entry.name} fails in a process of its own: {told[-1]}.",
+                           "This is a defect of the runner: use the bundle itself.")
+    said = np.array([list(json.loads(line).values()) for line in done.stdout.splitlines()])
+    truth = bundle.task.probabilities(probes.scores[places], bundle.manifest.temperature)
+    off, limit = float(np.abs(said - truth).max()), LIMITS[entry.certificate.precision].probability
+    if not off <= limit:
+        raise QualityFloor(f"The runner of {entry.name} answers otherwise: a probability is off by {off:.3g}.",
+                           "This is a defect of the runner: use the bundle itself.")
+    return int(told[-1])
