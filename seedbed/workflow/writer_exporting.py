@@ -28,7 +28,7 @@ def export_writer(folder: Path, config: ExportConfig, progress: Progress) -> Exp
     from ..export.targets import asked, need
     from ..export.targets.writers import WRITERS
     from ..export.writer_artefact import add
-    from ..export.writer_certificate import Reference
+    from ..export.writer_reference import Reference
     from .exporting import Exported
 
     wanted = asked(config.to or USUAL, WRITERS)

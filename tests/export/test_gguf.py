@@ -18,7 +18,8 @@ from seedbed.export import gguf_words
 from seedbed.export.certificate import Certificate
 from seedbed.export.targets import gguf
 from seedbed.export.targets.gguf import FILE, MODELFILE, GgufTarget
-from seedbed.export.writer_certificate import SAID, Reference, certify
+from seedbed.export.writer_certificate import certify
+from seedbed.export.writer_reference import SAID, Reference
 
 pytest.importorskip("xllamacpp", reason="GGUF needs seedbed[gguf]")
 
