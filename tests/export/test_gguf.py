@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 import tiny
 import torch
-from sample_writer import FACTS, TEMPLATE, made, tuned
+from sample_writer import FACTS, TEMPLATE, made, pieces, tuned
 
 from seedbed.errors import CorruptFile, UserError
+from seedbed.export import gguf_words
 from seedbed.export.certificate import Certificate
 from seedbed.export.targets import gguf
 from seedbed.export.targets.gguf import FILE, MODELFILE, GgufTarget
@@ -124,8 +125,21 @@ def test_another_cut_of_texts_is_found_out(tmp_path: Path, monkeypatch: pytest.M
         return tokenizer.train_new_from_iterator([*SAID, "2027 2027 755 755 7041 7041"] * 9, 320)
     model = made(tmp_path / "model", change=with_digits)
     assert not failed(exported(model, tmp_path / "good"), model)
-    monkeypatch.setattr(gguf, "cut_of", lambda tokenizer: "smollm")
+    monkeypatch.setattr(gguf_words, "cut_of", lambda tokenizer: "smollm")
     assert failed(exported(model, tmp_path / "out"), model) == ["texts with other tokens"]
+
+
+@pytest.mark.parametrize("modern", [False, True])
+def test_a_sentencepiece_tokenizer_is_read_as_it_is(tmp_path: Path, modern: bool) -> None:
+    """As MobileLLaMA has it: scores in the place of merges, bytes for what has no word, a space before a text."""
+    model = made(tmp_path / "model", change=lambda model, tokenizer: pieces(320, modern))
+    folder = exported(model, tmp_path / "out")
+    found = proven(folder, model)
+    assert not found.failed, [one.told for one in found.failed]
+    with GgufTarget().opened(folder, model) as form:
+        ids = form.runtime.tokens("the box 今", special=False)
+        assert ids[0] == 1 and form.runtime.tokens("the box", special=False)[1] == ids[1]
+        assert {3 + byte for byte in "今".encode()} <= set(ids)  # no word for it: three bytes
 
 
 def test_a_cut_file_is_not_opened(llama: Path, tmp_path: Path) -> None:
@@ -150,7 +164,7 @@ def test_a_cut_that_is_not_known_is_refused(tmp_path: Path) -> None:
         from tokenizers import pre_tokenizers
         tokenizer.backend_tokenizer.pre_tokenizer = pre_tokenizers.Sequence([
             pre_tokenizers.Punctuation(), pre_tokenizers.ByteLevel(add_prefix_space=False)])
-    with pytest.raises(UserError, match="cuts texts in a way that is not among those known"):
+    with pytest.raises(UserError, match="neither a SentencePiece BPE nor one of bytes that cuts texts as"):
         GgufTarget().refuse(made(tmp_path / "model", change=other), "f16")
 
 
