@@ -56,11 +56,16 @@ def smaller(source: str | Path, config: FloorConfig | None = None, *, progress: 
     from ..export.beside import beside
     from ..export.bundle import open_bundle
     from ..export.certificate import Held
-    from ..export.manifest import REFERENCE
+    from ..export.manifest import REFERENCE, Manifest
+    from ..tasks.classify import Classify
 
     config = config or FloorConfig()
     check(config)
     folder = bundle_of(Path(source))
+    kind = str(Manifest.open(folder).task.get("task"))
+    if kind != Classify.name:
+        raise UserError(f"{source} is for the task {kind}; the smallest proven form is searched for labels alone.",
+                        "Take something away with --how, or export it: seedbed export RUN --to gguf")
     bundle = open_bundle(folder, verify=True, engine=REFERENCE)
     targets = _targets(config.to)
     for target, _ in targets:

@@ -149,10 +149,10 @@ def test_too_great_a_loss_is_refused(tmp_path: Path) -> None:
         one = Estimate(value=1, low=1, high=1, n=9)
         return Figure(name="bits_per_byte", title="bits a byte", more=False, before=one, after=one,
                       gain=Estimate(value=(low + high) / 2, low=low, high=high, n=9))
-    _hold(figure(-0.3, -0.1), 0.1)
+    _hold(figure(-0.3, -0.1), 0.3)
     _hold(figure(-0.3, -0.1), None)
-    with pytest.raises(QualityFloor, match=r"more than the 0\.05 allowed"):
-        _hold(figure(-0.3, -0.1), 0.05)
+    with pytest.raises(QualityFloor, match=r"no more than 0\.2 is not proven"):
+        _hold(figure(-0.3, -0.1), 0.2)  # it lost that or less, as far as one number tells; the interval does not
 
 
 @pytest.mark.parametrize("family", ["llama", "gemma3"])
@@ -200,7 +200,7 @@ def test_a_model_with_fewer_layers_is_healed_by_the_whole_one(tmp_path: Path) ->
     assert tuned.result.model == str(small)
     gain = tuned.result.figure("divergence").gain
     assert gain is not None and gain.low > 0
-    readme = (tuned.folder.model / "README.md").read_text()
+    readme = (tuned.folder.bundle / "README.md").read_text()
     assert "Made from `small`" in readme and str(tmp_path) not in readme.split("## How to make it again")[0]
     again = shrink(tuned.folder.path, WORDS, out=tmp_path / "fewer")  # the run's own rows
     assert again.texts == f"the rows of {tuned.folder.path}"
