@@ -90,9 +90,9 @@ def test_k_quants_where_rows_are_long_enough(tmp_path: Path) -> None:
     kinds = {t.name: t.tensor_type.name for t in GGUFReader(folder / FILE).tensors if len(t.shape) > 1}
     assert set(kinds.values()) == {"Q4_K", "Q6_K"} and kinds["token_embd.weight"] == "Q6_K"
     assert kinds["blk.0.attn_q.weight"] == "Q4_K" and kinds["blk.3.ffn_down.weight"] == "Q6_K"
-    found = proven(folder, model, "q4_k_m")
-    assert not found.failed, [one.told for one in found.failed]
-    assert (found.figure("divergence, long text") or 0) > 1e-4
+    found = proven(folder, model, "q4_k_m")  # its likeliest words are near ties: they are random numbers
+    assert {one.name for one in found.failed} <= {"same next word"}
+    assert 1e-4 < (found.figure("divergence, ") or 0) < 0.1
 
 
 def test_the_recipe_of_k_quants_is_llama_cpps() -> None:
