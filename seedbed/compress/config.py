@@ -16,7 +16,7 @@ WAYS = ("influence", "block", "greedy")
 class CompressConfig:
     """Making a model smaller."""
 
-    how: tuple[str, ...] = option(("vocabulary",), "What is taken away, always in this order.", choices=HOW)
+    how: tuple[str, ...] = option((), "What is taken away, always in this order.", choices=HOW)
     keep: float = option(0.8, "Share of the layers, heads and MLP width that stays, of each that --how names.",
                          minimum=0.05, maximum=1)
     layers: str = option("influence", "Which layers go. influence: those that change least; block: neighbours that "
@@ -26,8 +26,9 @@ class CompressConfig:
                              minimum=1)
     words: int = option(0, "Keep so many tokens at least: what the texts do not need are the commonest of the rest.",
                         minimum=0)
-    floor: float | None = option(None, "Most that the leading figure may lose (bits a byte, share of right answers, "
-                                       "cosine); where it surely loses more, nothing is written.", minimum=0)
+    floor: float | None = option(None, "Most that may be lost: of right answers, or with --how of the figure that "
+                                       "leads (bits a byte, cosine). Nothing is written unless that is proven.",
+                                 minimum=0.0001)
     text: str | None = option(None, "Column with the texts; guessed for classifiers when not named.")
     label: str | None = option(None, "Column with the labels, of texts for a classifier: it is judged by them then.")
     ask: str | None = option(None, "Column with the questions or documents, for models that answer; with --answer.")

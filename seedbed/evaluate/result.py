@@ -11,6 +11,9 @@ from pydantic import model_validator
 
 from ..data.health import Health
 from ..records import Estimate, Record
+from .costs import Energy as Energy
+from .costs import Speed as Speed
+from .frontier import Frontier
 
 
 class ClassScore(Record):
@@ -77,28 +80,6 @@ class Mistake(Record):
     target: Any
     predicted: Any
     confidence: float
-
-
-class Speed(Record):
-    """Latency of one text at a time in milliseconds, and texts per second in bulk."""
-
-    median_ms: float
-    p95_ms: float
-    texts_per_second: float
-    texts: int
-    """Texts timed in bulk."""
-    calls: int = 0
-    """Texts timed one at a time."""
-    median_low_ms: float = 0.0
-    """95 % interval of the median over calls."""
-    median_high_ms: float = 0.0
-
-
-class Energy(Record):
-    """Energy to train. `source` says how it was known: processor counters, or an estimate and by what."""
-
-    watt_hours: float
-    source: str
 
 
 class Scores(Record):
@@ -224,6 +205,8 @@ class Result(Run):
     slices: list[SliceScore] = []
     mistakes: list[Mistake] = []
     baseline_note: str = ""
+    frontier: Frontier | None = None
+    """What `seedbed compress RUN` found, where it was asked."""
 
     @model_validator(mode="after")
     def _names_a_candidate(self) -> Result:

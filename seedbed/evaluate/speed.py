@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from .result import Speed
+from .costs import Speed
 
 WARM_UP, CALLS = 3, 500
 FIRST_BULK, LARGEST_BULK = 32, 2048

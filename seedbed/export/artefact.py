@@ -17,7 +17,8 @@ from .beside import beside
 from .bundle import Bundle
 from .certificate import Certificate, Held, certify
 from .manifest import BundleFile, EngineEntry, Manifest, files_of
-from .probes import FILE, MEDIUM, Probes, make
+from .probes import FILE, MEDIUM, Probes
+from .probes import make as make_probes
 
 if TYPE_CHECKING:
     from ..engines.transformer import TransformerHead
@@ -53,7 +54,7 @@ class Source:
     def probes(self) -> Probes:
         """Those of the bundle, which earlier artefacts were certified with, or new ones."""
         stored = self.bundle.manifest.probes
-        return Probes.open(self.bundle.folder / stored.path) if stored else make(self.reference, self.seed)
+        return Probes.open(self.bundle.folder / stored.path) if stored else make_probes(self.reference, self.seed)
 
     @cached_property
     def answered(self) -> Held | None:
@@ -84,14 +85,7 @@ def add(source: Source, target: Target, precision: str, tools: dict[str, str]) -
     """
     folder, name = source.bundle.folder, f"{target.name}-{precision}"
     with beside(folder / name) as part:
-        part.mkdir()
-        try:
-            target.write(source.model(), part, precision)
-        except Exception as problem:  # an exporter that meets what it does not know says so in many ways
-            if isinstance(problem, UserError) or lacking(problem):
-                raise
-            raise UserError(f"{target.name} cannot express this model: {first_line(problem)}.",
-                            "Try another target, or use the bundle itself.") from problem
+        make(source, target, precision, part)
         certificate = prove(source, part, precision)
         if certificate.failed:
             more = len(certificate.failed) - 1
@@ -101,8 +95,27 @@ def add(source: Source, target: Target, precision: str, tools: dict[str, str]) -
         return commit(folder, part, name, target.name, certificate, tools, source.probes)
 
 
-def prove(source: Source, part: Path, precision: str) -> Certificate:
+def make(source: Source, target: Target, precision: str, part: Path) -> None:
+    """Write an artefact into a new folder; nothing is proven yet.
+
+    Raises:
+        UserError: the runtime cannot express the model. NoResources: the disk is full.
+    """
+    part.mkdir()
+    try:
+        target.write(source.model(), part, precision)
+    except Exception as problem:  # an exporter that meets what it does not know says so in many ways
+        if isinstance(problem, UserError) or lacking(problem):
+            raise
+        raise UserError(f"{target.name} cannot express this model: {first_line(problem)}.",
+                        "Try another target, or use the bundle itself.") from problem
+
+
+def prove(source: Source, part: Path, precision: str, *, timed: bool = True) -> Certificate:
     """Open what was written with its own runtime, and compare.
+
+    Args:
+        timed: measure the speed of both, where it passes.
 
     Raises:
         QualityFloor: it cannot be opened.
@@ -117,7 +130,7 @@ def prove(source: Source, part: Path, precision: str) -> Certificate:
     manifest, task = source.bundle.manifest, source.bundle.task
     assert isinstance(artefact, Exported)
     certificate = certify(artefact, source.probes, task, manifest.temperature, precision, source.answered)
-    if certificate.failed:
+    if certificate.failed or not timed:
         return certificate
     speed = measure_speed(artefact.logits, source.texts, seconds=SPEED_SECONDS)
     return certificate.model_copy(update={"speed": speed, "reference_speed": source.speed})

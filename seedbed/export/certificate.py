@@ -63,7 +63,7 @@ class Check(Record):
     @property
     def told(self) -> str:
         """One clause for people."""
-        bound = f"{self.found:.3g}, at {'least' if self.least else 'most'} {self.limit:.3g}"
+        bound = f"{self.found:.4g}, at {'least' if self.least else 'most'} {self.limit:.4g}"
         return f"{self.name}: {self.note or bound}"
 
 
@@ -80,8 +80,22 @@ class Loss(Record):
     confidence: float
     floor: float
     """The most that was allowed."""
+    lost: list[int] = []
+    won: list[int] = []
+    """Positions among these rows of those that only the reference has right, and only the artefact."""
     scores: dict[str, tuple[Estimate, Estimate]] = {}
     """Other figures by metric, of reference and artefact."""
+
+
+    def at(self, confidence: float) -> float:
+        """The bound at another confidence."""
+        return upper_bound(np.repeat([1.0, -1.0, 0.0], [
+            len(self.lost), len(self.won), self.n - len(self.lost) - len(self.won)]), confidence)
+
+    @property
+    def check(self) -> Check:
+        return Check(name=f"loss of accuracy, at {self.confidence * 100:.4g}%", n=self.n, found=self.bound,
+                     limit=self.floor)
 
 
 class Pace(Record):
@@ -123,6 +137,13 @@ class Certificate(Record):
     @property
     def failed(self) -> list[Check]:
         return [check for check in self.checks if not check.passed]
+
+    def held_to(self, floor: float, confidence: float) -> Certificate:
+        """The same with another floor. Only with a `loss`."""
+        assert self.loss is not None
+        loss = self.loss.model_copy(update={"bound": self.loss.at(confidence), "confidence": confidence,
+                                            "floor": floor})
+        return self.model_copy(update={"loss": loss, "checks": [*self.checks[:-1], loss.check]})
 
     def figure(self, name: str) -> float | None:
         """What a check of that beginning found; the largest of several."""
@@ -235,13 +256,15 @@ def compare(mine: Floats, task: Classify, temperature: float, precision: str,
     scores = [score(task, y, one, "test", temperature=temperature) for one in (other, mine)]
     n = len(y)
     loss = Loss(n=n, before=float(right[0].mean()), after=float(right[1].mean()), bound=bound,
-                confidence=held.confidence, floor=held.floor, scores={
-                    name: (getattr(scores[0], name), getattr(scores[1], name)) for name in ("macro_f1", "micro_f1")})
+                confidence=held.confidence, floor=held.floor, lost=np.flatnonzero(right[0] > right[1]).tolist(),
+                won=np.flatnonzero(right[1] > right[0]).tolist(), scores={
+                    name: (getattr(scores[0], name), getattr(scores[1], name))
+                    for name in ("macro_f1", "micro_f1", "accuracy")})
     return [Check(name="divergence, held-out rows", n=n, found=divergence(task, truth, probabilities),
                   limit=limits.divergence),
             Check(name="same answer, held-out rows", n=n, found=float((decided == before).all(axis=1).mean()),
                   limit=limits.agreement, least=True),
-            Check(name=f"loss of accuracy, at {held.confidence:.0%}", n=n, found=bound, limit=held.floor)], loss
+            loss.check], loss
 
 
 def divergence(task: Classify, truth: Floats, said: Floats) -> float:

@@ -136,9 +136,9 @@ def _write(folder: Path, manifest: Manifest, entry: EngineEntry) -> list[Check]:
 
     assert entry.certificate is not None
     model, inside = folder / manifest.reference.folder, folder / entry.folder
-    with WRITERS.get(entry.kind).opened(inside, model) as (runtime, render):
-        off = Trial.open(inside / TRIAL).apart(runtime)
-        checks = certify(runtime, Reference.open(model), entry.certificate.precision, render).checks
+    with WRITERS.get(entry.kind).opened(inside, model) as form:
+        off = Trial.open(inside / TRIAL).apart(form.runtime)
+        checks = certify(form, Reference.open(model), entry.certificate.precision).checks
     return [*checks, Check(name="divergence from itself where it was exported", n=1, found=off, limit=APART)]
 
 

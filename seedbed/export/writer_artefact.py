@@ -58,10 +58,10 @@ def prove(part: Path, model: Path, reference: Reference, target: WriterTarget, p
         QualityFloor: it cannot be opened.
     """
     try:
-        with target.opened(part, model) as (runtime, render):
-            certificate = certify(runtime, reference, precision, render)
+        with target.opened(part, model) as form:
+            certificate = certify(form, reference, precision)
             if not certificate.failed:
-                Trial.of(runtime, reference.texts()["medium"]).write(part / TRIAL)
+                Trial.of(form.runtime, reference.texts()["medium"]).write(part / TRIAL)
             return certificate
     except CorruptFile as problem:
         raise QualityFloor(f"What was exported cannot be opened. {problem.message}",

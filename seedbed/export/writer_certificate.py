@@ -6,17 +6,19 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from ..data.turns import Turn
 from ..errors import UserError, lacking
 from ..evaluate.intervals import ratio
 from ..models.template import Row, Template
 from ..tasks.classify import Floats
 from .certificate import Certificate, Check, Pace
 from .modelfile import TRIED
+
+if TYPE_CHECKING:
+    from .targets.writers import Opened
 
 
 @dataclass(frozen=True)
@@ -27,21 +29,25 @@ class Limits:
         divergence: mean Kullback-Leibler divergence of the next word, in nats.
         agreement: least share of places with the same likeliest word.
         loss: by how much the loss on held-out rows may rise, nats a token, at the upper end of its interval.
+        step: largest divergence between a text read at once and read token by token, by the same runtime. It rounds
+            activations too, in batches of other sizes otherwise.
     """
 
     divergence: float
     agreement: float
     loss: float
+    step: float
 
 
-LIMITS = {"f16": Limits(0.002, 0.97, 0.01), "q8_0": Limits(0.03, 0.9, 0.03), "int8": Limits(0.04, 0.9, 0.05),
-          "q4_k_m": Limits(0.2, 0.75, 0.15), "int4": Limits(0.2, 0.75, 0.15)}
+LIMITS = {"f16": Limits(0.002, 0.97, 0.01, 0.005), "q8_0": Limits(0.03, 0.9, 0.03, 0.03),
+          "int8": Limits(0.04, 0.9, 0.05, 0.04), "q4_k_m": Limits(0.2, 0.75, 0.15, 0.1),
+          "int4": Limits(0.2, 0.75, 0.15, 0.1)}
 """By the precision of the weights. docs/export.md says how they were chosen."""
-STEP = 0.02
-"""Largest divergence in nats between a text read at once and one read token by token, by the same runtime. Batches of
-other sizes are other sums."""
 SIZES = {"short": 16, "medium": 64, "long": 320}
 """Tokens of the texts that are compared; fewer where the context is shorter."""
+WRITTEN, NEAR = 6, 0.3
+"""Tokens that are written by what people run it with, and by how much another may be likelier: its sums differ, and
+so may the choice at a near tie."""
 TIMED = 32
 """Tokens that are read one by one to tell the pace."""
 STEPS = 6
@@ -131,14 +137,9 @@ class Reference:
         return {name: stream[:size] for name, size in SIZES.items()}
 
 
-def certify(runtime: Runtime, reference: Reference, precision: str,
-            render: Callable[[Sequence[Turn]], str] | None) -> Certificate:
-    """Compare an exported form with the model: what it reads, what it thinks of the next word, where it stops.
-
-    Args:
-        render: the form's own rendering of a conversation; None where it has none.
-    """
-    limits, checks = LIMITS[precision], list[Check]()
+def certify(form: Opened, reference: Reference, precision: str) -> Certificate:
+    """Compare an exported form with the model: what it reads, what it thinks of the next word, where it stops."""
+    limits, checks, runtime, render = LIMITS[precision], list[Check](), form.runtime, form.render
 
     def check(name: str, n: int, limit: float, find: Callable[[], float], least: bool = False) -> None:
         try:
@@ -171,7 +172,9 @@ def certify(runtime: Runtime, reference: Reference, precision: str,
     count = sum(len(texts[size]) for size in near)
     check("same next word", count, limits.agreement,
           lambda: sum(near[size][1] * len(texts[size]) for size in near) / count, least=True)
-    check("divergence of single steps", STEPS, STEP, lambda: stepped(runtime, texts["medium"]))
+    check("divergence of single steps", STEPS, limits.step, lambda: stepped(runtime, texts["medium"]))
+    if form.write is not None:
+        check("likelier words than those written, nats", WRITTEN, NEAR, lambda: missed(form, texts["medium"]))
     if len(reference.rows) > 1 and all(one.passed for one in checks):
         check("rise of the loss, nats a token, at 97.5%", len(reference.rows), limits.loss,
               lambda: risen(runtime, reference))
@@ -215,6 +218,15 @@ def stepped(runtime: Runtime, ids: list[int]) -> float:
     runtime.logits(ids[:-STEPS])
     steps = logs(np.concatenate([runtime.logits(ids[:len(ids) - STEPS + 1 + at]) for at in range(STEPS)]))
     return float((np.exp(whole) * (whole - steps)).sum(-1).max())
+
+
+def missed(form: Opened, ids: list[int]) -> float:
+    """The most by which another word was likelier, by the runtime, than the one that was written as the likeliest."""
+    assert form.write is not None
+    made = form.write(ids, WRITTEN)
+    form.runtime.forget()
+    said = logs(form.runtime.logits([*ids, *made[:-1]], len(made)))
+    return float((said.max(-1) - said[np.arange(len(made)), made]).max())
 
 
 def risen(runtime: Runtime, reference: Reference) -> float:

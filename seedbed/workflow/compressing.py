@@ -104,11 +104,11 @@ def _rate(tokenizer: Any, texts: list[str], unknown: int) -> float:
 
 
 def _hold(lead: Figure, floor: float | None) -> None:
-    """Raises QualityFloor where the leading figure surely lost more than it may."""
-    if floor is not None and lead.gain is not None and lead.gain.high < -floor:
+    """Raises QualityFloor unless the leading figure is proven to lose no more than it may."""
+    if floor is not None and lead.gain is not None and lead.gain.low < -floor:
         raise QualityFloor(
             f"The smaller model loses {-lead.gain.value:.3f} ({-lead.gain.high:.3f} to {-lead.gain.low:.3f}) in "
-            f"{lead.title}, more than the {floor:g} allowed. Nothing was written.",
+            f"{lead.title}: that it is no more than {floor:g} is not proven. Nothing was written.",
             "Raise --keep or --floor, or heal it afterwards: seedbed train FILE --model FOLDER --teacher ORIGINAL")
 
 

@@ -17,6 +17,7 @@ from .config import RunFolder
 from .writer_exporting import export_writer
 
 if TYPE_CHECKING:
+    from ..data.dataset import Dataset
     from ..export.certificate import Held
 
 USUAL = ("openvino", "onnx")
@@ -125,7 +126,15 @@ def _classifier(folder: Path, config: ExportConfig, progress: Progress) -> Expor
 
 
 def held_out(folder: Path, manifest: Manifest, config: ExportConfig) -> tuple[Held | None, str]:
-    """Rows of the bundle's run that its model has not learned from; what to tell of them.
+    """Rows of the bundle's run that its model has not learned from; what to tell of them. See `held_rows`."""
+    from ..export.certificate import Held
+
+    rows, note = held_rows(folder, manifest, config.rows, config.seed)
+    return None if rows is None else Held(rows.texts, rows.targets, config.floor, config.confidence), note
+
+
+def held_rows(folder: Path, manifest: Manifest, most: int, seed: int) -> tuple[Dataset | None, str]:
+    """At most so many rows of the bundle's run that its model has not learned from; what to tell of them.
 
     Raises:
         CorruptFile: the run's rows were changed.
@@ -133,7 +142,6 @@ def held_out(folder: Path, manifest: Manifest, config: ExportConfig) -> tuple[He
     import numpy as np
 
     from ..data.freeze import open_splits
-    from ..export.certificate import Held
 
     only = "so only the numbers are compared, and no loss of accuracy is bounded."
     try:
@@ -142,16 +150,13 @@ def held_out(folder: Path, manifest: Manifest, config: ExportConfig) -> tuple[He
         return None, f"The bundle is not in its run folder, {only}"
     if rows.hash != manifest.data_hash:
         return None, f"The rows in {folder.parent} are not those that the model learned from, {only}"
-    splits = rows.column("split")
-    places = [i for i, split in enumerate(splits) if split in RUN_ROWS]
+    places = [i for i, split in enumerate(rows.column("split")) if split in RUN_ROWS]
     if not places:
         return None, f"The run kept no rows that the model has not learned from, {only}"
-    if len(places) > config.rows:
-        drawn = np.random.default_rng(config.seed).choice(len(places), config.rows, replace=False)
+    if len(places) > most:
+        drawn = np.random.default_rng(seed).choice(len(places), most, replace=False)
         places = sorted(places[i] for i in drawn)
-    some = rows.take(places)
-    return Held(some.texts, some.targets, config.floor, config.confidence), \
-        f"{len(places):,} rows that the model has not learned from are answered by both."
+    return rows.take(places), f"{len(places):,} rows that the model has not learned from are answered by both."
 
 
 KINDS: dict[str, Callable[[Path, ExportConfig, Progress], Exported]] = {

@@ -31,15 +31,15 @@ def test_what_it_says(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Non
     assert "2 of 4 layers stay; those that go are" in said
     assert f"{told['steps'][1]['after']:,} of 1,005 words of the vocabulary stay." in said
     assert f"{told['parameters']['before']:,} parameters before, {told['parameters']['after']:,} after" in said
-    assert f"bits a byte ({told['rows']['judged']})" in said and f"model: {out}" in said
+    assert f"bits a byte ({told['rows']['judged']}" in said and f"model: {out}" in said
     assert main(words) == 2  # the folder is taken
     assert "is there already" in capsys.readouterr().err
 
 
 def test_json_is_what_the_folder_holds(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "small"
-    assert main(["compress", str(wordy.model("word_piece")), "--texts", texts(tmp_path), "--out", str(out), "--json",
-                 "--quiet"]) == 0
+    words = ["compress", str(wordy.model("word_piece")), "--how", "vocabulary", "--texts", texts(tmp_path)]
+    assert main([*words, "--out", str(out), "--json", "--quiet"]) == 0
     assert json.loads(capsys.readouterr().out) == json.loads((out / "compression.json").read_text())
 
 
@@ -48,5 +48,7 @@ def test_refusals_have_their_exit_codes(tmp_path: Path, capsys: pytest.CaptureFi
     assert main([*words, "--how", "wings"]) == 2
     assert "wings" in capsys.readouterr().err
     assert main([*words, "--how", "layers", "--keep", "0.25", "--calibrated", "4", "--floor", "0.01", "--quiet"]) == 3
-    assert "more than the 0.01 allowed. Nothing was written." in capsys.readouterr().err
+    assert "that it is no more than 0.01 is not proven. Nothing was written." in capsys.readouterr().err
+    assert main([*words[:-2], "--how", "layers"]) == 2
+    assert "--how writes a new model, and no folder is named." in capsys.readouterr().err
     assert [one.name for one in tmp_path.iterdir()] == ["texts.jsonl"]

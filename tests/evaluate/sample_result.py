@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from seedbed.data.health import Finding, Health
+from seedbed.evaluate.frontier import Fell, Frontier, Point
 from seedbed.evaluate.result import (
     Abstention,
     Calibration,
@@ -172,10 +173,31 @@ def make(labels: list[str] | None = None, *, n: int = 379, multi_label: bool = F
                            ("length", "long", -0.14, n // 3, True), ("source", "reviews.tsv", 0, n, False),
                            ("language", "en", 0.01, n - 12, False), ("language", "es", -0.2, min(12, n), False))],
             "mistakes": _mistakes(labels, multi_label, texts),
+            "frontier": _frontier(found, n),
             "licences": {"smollm2-135m-instruct": "Apache-2.0", "data": "not stated"},
             "baseline_note": f"Always saying {labels[-1]!r} would be right in {share.max():.0%} of the texts.",
         }
     return Result(**(fields | changes))
+
+
+def _frontier(scores: Scores, n: int) -> Frontier:
+    """The original, five smaller forms of it, and one that was refused."""
+    forms = [("original", "original", 91, 6.3, 810, 0.0, None),
+             ("openvino-fp32", "openvino", 91, 3.1, 400, 0.0, 0.002),
+             ("openvino-int8", "openvino", 23, 1.4, 260, 0.003, 0.009),
+             ("vocabulary+openvino-int8", "openvino", 14, 1.4, 210, 0.003, 0.0091),
+             ("openvino-int4", "openvino", 17, 1.6, 250, 0.02, 0.044),
+             ("onnx-int8", "onnx", 23, 2.2, 190, 0.005, 0.012)]
+    points = [Point(name=name, sequence=sequence, status="measured", size=int(size * 1e6), memory=int(memory * 1e6),
+                    speed=Speed(median_ms=ms, p95_ms=ms * 1.4, texts_per_second=900 / ms, texts=200, calls=300),
+                    score=about(max(0, scores.score.value - loss), n), accuracy=scores.accuracy, loss=loss,
+                    bound=bound, level=None if bound is None else 0.975, passed=bound is not None and bound <= 0.01,
+                    fell=[Fell(dimension="label", value=scores.per_class[0].label, lost=6, n=40)][:loss > 0.01],
+                    reason="may lose more than the floor" if bound is not None and bound > 0.01 else "")
+              for name, sequence, size, ms, memory, loss, bound in forms]
+    points.append(Point(name="onnx-int4", sequence="onnx", status="refused", reason="No such precision."))
+    return Frontier(floor=0.01, confidence=0.95, prefer="size", metric=scores.metric, n=n, points=points,
+                    chosen="vocabulary+openvino-int8")
 
 
 def _calibration(scores: Scores) -> Calibration:

@@ -326,7 +326,8 @@ def test_cut_words_fit(text: str, limit: int) -> None:
 def test_drawings_match_the_result() -> None:
     keys = [d.key for d in drawings(make())]
     assert keys == ["verdict", "candidates", "classes", "confusion", "calibration", "coverage", "slices", "learning",
-                    "history-3-loss", "history-3-score", "history-4-loss", "history-4-score", "balance"]
+                    "history-3-loss", "history-3-score", "history-4-loss", "history-4-score", "frontier-size",
+                    "frontier-speed", "frontier-memory", "balance"]
     assert [d.key for d in drawings(make(bare=True))] == ["verdict", "candidates", "classes", "confusion", "balance"]
 
 

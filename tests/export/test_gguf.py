@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,47 +11,16 @@ import numpy as np
 import pytest
 import tiny
 import torch
+from sample_writer import FACTS, TEMPLATE, made, pieces, tuned
 
 from seedbed.errors import CorruptFile, UserError
+from seedbed.export import gguf_words
 from seedbed.export.certificate import Certificate
 from seedbed.export.targets import gguf
 from seedbed.export.targets.gguf import FILE, MODELFILE, GgufTarget
 from seedbed.export.writer_certificate import SAID, Reference, certify
 
 pytest.importorskip("xllamacpp", reason="GGUF needs seedbed[gguf]")
-
-TEMPLATE = ("{% for message in messages %}{% if loop.first and message['role'] != 'system' %}{{ '<s>system\nBe kind."
-            "</s>\n' }}{% endif %}{{ '<s>' + message['role'] + '\n' + message['content'] + '</s>\n' }}{% endfor %}{%"
-            " if add_generation_prompt %}{{ '<s>assistant\n' }}{% endif %}")
-FACTS = {"name": "tiny", "licence": "Apache-2.0", "data_hash": "abc"}
-Change = Callable[[Any, Any], Any]
-
-
-def made(folder: Path, family: str = "llama", change: Change | None = None, **more: Any) -> Path:
-    """A tiny model of that family that chats and stops at `<eos>` and `</s>`.
-
-    Args:
-        change: does something to the model and its tokenizer, or gives another tokenizer.
-        more: values of its config.
-    """
-    from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
-
-    tokenizer = AutoTokenizer.from_pretrained(tiny.model(family))
-    config = AutoConfig.from_pretrained(tiny.model(family), **more)
-    torch.manual_seed(3)
-    model = AutoModelForCausalLM.from_config(config, dtype=torch.float32)
-    with torch.no_grad():
-        for parameter in model.parameters():
-            if parameter.ndim == 1:
-                parameter.add_(torch.randn_like(parameter) * 0.2)
-    tokenizer.chat_template = TEMPLATE
-    model.generation_config.eos_token_id = [0, tokenizer.convert_tokens_to_ids("</s>")]
-    if change:
-        tokenizer = change(model, tokenizer) or tokenizer
-    model.save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
-    return folder
-
 
 def exported(model: Path, folder: Path, precision: str = "f16") -> Path:
     folder.mkdir()
@@ -63,8 +31,8 @@ def exported(model: Path, folder: Path, precision: str = "f16") -> Path:
 
 
 def proven(folder: Path, model: Path, precision: str = "f16") -> Certificate:
-    with GgufTarget().opened(folder, model) as (runtime, render):
-        return certify(runtime, Reference.open(model), precision, render)
+    with GgufTarget().opened(folder, model) as form:
+        return certify(form, Reference.open(model), precision)
 
 
 def failed(folder: Path, model: Path) -> list[str]:
@@ -100,7 +68,8 @@ def test_quantized_by_llama_cpp(llama: Path, tmp_path: Path, precision: str, kin
     from gguf import GGUFReader
 
     folder = exported(llama, tmp_path / "out", precision)
-    with GgufTarget().opened(folder, llama) as (runtime, _):
+    with GgufTarget().opened(folder, llama) as form:
+        runtime = form.runtime
         reference = Reference.open(llama)
         ids = reference.texts()["medium"]
         p, q = (torch.from_numpy(one.logits(ids, len(ids))).log_softmax(-1) for one in (reference, runtime))
@@ -140,10 +109,6 @@ def test_a_missing_end_is_found_out(llama: Path, tmp_path: Path) -> None:
 
 
 def test_the_base_in_place_of_the_tuned_model_is_found_out(llama: Path, tmp_path: Path) -> None:
-    def tuned(model: Any, tokenizer: Any) -> None:
-        with torch.no_grad():
-            weight = model.model.layers[-1].mlp.down_proj.weight
-            weight += 0.5 * torch.randn(weight.shape, generator=torch.Generator().manual_seed(0))
     found = failed(exported(llama, tmp_path / "out"), made(tmp_path / "tuned", change=tuned))
     assert {"divergence, short text", "divergence, long text"} <= set(found)
 
@@ -160,8 +125,21 @@ def test_another_cut_of_texts_is_found_out(tmp_path: Path, monkeypatch: pytest.M
         return tokenizer.train_new_from_iterator([*SAID, "2027 2027 755 755 7041 7041"] * 9, 320)
     model = made(tmp_path / "model", change=with_digits)
     assert not failed(exported(model, tmp_path / "good"), model)
-    monkeypatch.setattr(gguf, "cut_of", lambda tokenizer: "smollm")
+    monkeypatch.setattr(gguf_words, "cut_of", lambda tokenizer: "smollm")
     assert failed(exported(model, tmp_path / "out"), model) == ["texts with other tokens"]
+
+
+@pytest.mark.parametrize("modern", [False, True])
+def test_a_sentencepiece_tokenizer_is_read_as_it_is(tmp_path: Path, modern: bool) -> None:
+    """As MobileLLaMA has it: scores in the place of merges, bytes for what has no word, a space before a text."""
+    model = made(tmp_path / "model", change=lambda model, tokenizer: pieces(320, modern))
+    folder = exported(model, tmp_path / "out")
+    found = proven(folder, model)
+    assert not found.failed, [one.told for one in found.failed]
+    with GgufTarget().opened(folder, model) as form:
+        ids = form.runtime.tokens("the box 今", special=False)
+        assert ids[0] == 1 and form.runtime.tokens("the box", special=False)[1] == ids[1]
+        assert {3 + byte for byte in "今".encode()} <= set(ids)  # no word for it: three bytes
 
 
 def test_a_cut_file_is_not_opened(llama: Path, tmp_path: Path) -> None:
@@ -186,7 +164,7 @@ def test_a_cut_that_is_not_known_is_refused(tmp_path: Path) -> None:
         from tokenizers import pre_tokenizers
         tokenizer.backend_tokenizer.pre_tokenizer = pre_tokenizers.Sequence([
             pre_tokenizers.Punctuation(), pre_tokenizers.ByteLevel(add_prefix_space=False)])
-    with pytest.raises(UserError, match="cuts texts in a way that is not among those known"):
+    with pytest.raises(UserError, match="neither a SentencePiece BPE nor one of bytes that cuts texts as"):
         GgufTarget().refuse(made(tmp_path / "model", change=other), "f16")
 
 
@@ -212,9 +190,9 @@ def test_words_that_only_the_model_has_are_filled_in(tmp_path: Path) -> None:
 
     count = len(AutoTokenizer.from_pretrained(tiny.model("llama"))) + 32
     model = made(tmp_path / "model", vocab_size=count)
-    with GgufTarget().opened(exported(model, tmp_path / "out"), model) as (runtime, render):
-        assert runtime.logits([5, 6]).shape == (1, count)
-        assert not certify(runtime, Reference.open(model), "f16", render).failed
+    with GgufTarget().opened(exported(model, tmp_path / "out"), model) as form:
+        assert form.runtime.logits([5, 6]).shape == (1, count)
+        assert not certify(form, Reference.open(model), "f16").failed
 
 
 def test_it_writes_what_the_model_writes(llama: Path, tmp_path: Path) -> None:
@@ -233,7 +211,8 @@ def test_it_writes_what_the_model_writes(llama: Path, tmp_path: Path) -> None:
 
 def test_tokens_read_before_are_not_read_again(llama: Path, tmp_path: Path) -> None:
     folder = exported(llama, tmp_path / "out")
-    with GgufTarget().opened(folder, llama) as (runtime, _):
+    with GgufTarget().opened(folder, llama) as form:
+        runtime = form.runtime
         first = runtime.logits([5, 6, 7, 8], 4)
         other = runtime.logits([5, 6, 9, 8], 2)  # it goes back to where the two part
         runtime.forget()

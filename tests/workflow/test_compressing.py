@@ -26,6 +26,8 @@ from seedbed.tasks.classify import Classify
 from seedbed.workflow import finetune
 from seedbed.workflow.compressing import shrink
 
+WORDS = CompressConfig(how=("vocabulary",))
+
 
 def texts(folder: Path, chats: bool = False) -> Path:
     """Sixty different texts of a few words."""
@@ -41,7 +43,7 @@ def texts(folder: Path, chats: bool = False) -> Path:
 @pytest.mark.parametrize("kind", ["byte_level", "byte_fallback"])
 @pytest.mark.parametrize("chats", [False, True])
 def test_a_model_that_writes(kind: str, chats: bool, tmp_path: Path) -> None:
-    done = shrink(wordy.model(kind), out=tmp_path / "small", texts=texts(tmp_path, chats))
+    done = shrink(wordy.model(kind), WORDS, out=tmp_path / "small", texts=texts(tmp_path, chats))
     assert done.kind == "writer"
     assert done.rows["calibration"] + done.rows["judged"] == 60
     assert done.steps[0].after == len(done.steps[0].kept) < 0.75 * done.steps[0].before
@@ -60,15 +62,15 @@ def test_words_that_the_texts_lack_are_measured(tmp_path: Path) -> None:
     rare = ["checkpoint", "interval", "tokenizer", "conversation", "adapter", "distillation", "encoder", "language"]
     rows += [json.dumps({"text": f"{word} {word} the {word} of number {i}"}) for i, word in enumerate(rare * 4)]
     file.write_text("\n".join(rows))
-    done = shrink(wordy.model("byte_level"), out=tmp_path / "few", texts=file)
-    more = shrink(wordy.model("byte_level"), CompressConfig(words=10**6), out=tmp_path / "all", texts=file)
+    done = shrink(wordy.model("byte_level"), WORDS, out=tmp_path / "few", texts=file)
+    more = shrink(wordy.model("byte_level"), replace(WORDS, words=10**6), out=tmp_path / "all", texts=file)
     assert more.steps[0].after == len(wordy.tokenizer("byte_level"))
     assert [one.name for one in more.figures] == ["bits_per_byte"]
     assert done.parameters["after"] < more.parameters["after"] < more.parameters["before"]  # rows without a word go
 
 
 def test_an_encoder(tmp_path: Path) -> None:
-    done = shrink(wordy.model("word_piece"), out=tmp_path / "small", texts=texts(tmp_path))
+    done = shrink(wordy.model("word_piece"), WORDS, out=tmp_path / "small", texts=texts(tmp_path))
     assert done.kind == "encoder" and done.figures[0].name == "cosine"
     assert done.figures[0].after.value == pytest.approx(1, abs=1e-6)
     some = ["the model learns", "rows of a file"]
@@ -90,7 +92,7 @@ def classifier(folder: Path, kind: str = "word_piece", multi_label: bool = False
 @pytest.mark.parametrize("kind", ["word_piece", "byte_level"])
 def test_a_classifier_answers_to_the_last_digit_as_before(kind: str, tmp_path: Path) -> None:
     bundle, file = classifier(tmp_path / "bundle", kind), texts(tmp_path)
-    done = shrink(bundle, out=tmp_path / "small", texts=file)
+    done = shrink(bundle, WORDS, out=tmp_path / "small", texts=file)
     assert done.kind == "classifier" and done.figures[0].name == "agreement"
     assert done.figures[0].after.value == 1
     n = done.rows["judged"]
@@ -112,7 +114,7 @@ def test_labels_judge_a_classifier(multi_label: bool, tmp_path: Path) -> None:
     truth = [one.label for one in open_bundle(bundle).predict(rows)]
     file.write_text("".join(json.dumps({"text": text, "label": label}) + "\n"
                             for text, label in zip(rows, truth, strict=True)))
-    done = shrink(bundle, CompressConfig(text="text", label="label"), out=tmp_path / "small", texts=file)
+    done = shrink(bundle, replace(WORDS, text="text", label="label"), out=tmp_path / "small", texts=file)
     assert [one.name for one in done.figures] == ["accuracy", "agreement"]
     assert done.figures[0].before.value == done.figures[0].after.value == 1
 
@@ -120,21 +122,21 @@ def test_labels_judge_a_classifier(multi_label: bool, tmp_path: Path) -> None:
 def test_nothing_is_written_where_it_is_refused(tmp_path: Path) -> None:
     file, out = texts(tmp_path), tmp_path / "small"
     with pytest.raises(UserError, match="no texts of its own"):
-        shrink(wordy.model("byte_level"), out=out)
+        shrink(wordy.model("byte_level"), WORDS, out=out)
     with pytest.raises(UserError, match="names nothing"):
         shrink(wordy.model("byte_level"), CompressConfig(how=()), out=out, texts=file)
     with pytest.raises(UserError, match="no model card"):
-        shrink("nowhere", out=out, texts=file)
+        shrink("nowhere", WORDS, out=out, texts=file)
     (tmp_path / "taken").mkdir()
     (tmp_path / "taken" / "file").touch()
     with pytest.raises(UserError, match="is there already"):
-        shrink(wordy.model("byte_level"), out=tmp_path / "taken", texts=file)
+        shrink(wordy.model("byte_level"), WORDS, out=tmp_path / "taken", texts=file)
     assert {one.name for one in tmp_path.iterdir()} == {"texts.jsonl", "taken"}
 
 
 def test_a_tiny_vocabulary_stays_whole(tmp_path: Path) -> None:
     """What its data needs is nearly all: nothing goes wrong, and little is gained."""
-    done = shrink(tiny.model("llama"), out=tmp_path / "small", texts=texts(tmp_path))
+    done = shrink(tiny.model("llama"), WORDS, out=tmp_path / "small", texts=texts(tmp_path))
     assert done.steps[0].after >= 256
     assert done.parameters["after"] <= done.parameters["before"]
 
@@ -147,10 +149,10 @@ def test_too_great_a_loss_is_refused(tmp_path: Path) -> None:
         one = Estimate(value=1, low=1, high=1, n=9)
         return Figure(name="bits_per_byte", title="bits a byte", more=False, before=one, after=one,
                       gain=Estimate(value=(low + high) / 2, low=low, high=high, n=9))
-    _hold(figure(-0.3, -0.1), 0.1)
+    _hold(figure(-0.3, -0.1), 0.3)
     _hold(figure(-0.3, -0.1), None)
-    with pytest.raises(QualityFloor, match=r"more than the 0\.05 allowed"):
-        _hold(figure(-0.3, -0.1), 0.05)
+    with pytest.raises(QualityFloor, match=r"no more than 0\.2 is not proven"):
+        _hold(figure(-0.3, -0.1), 0.2)  # it lost that or less, as far as one number tells; the interval does not
 
 
 @pytest.mark.parametrize("family", ["llama", "gemma3"])
@@ -198,9 +200,9 @@ def test_a_model_with_fewer_layers_is_healed_by_the_whole_one(tmp_path: Path) ->
     assert tuned.result.model == str(small)
     gain = tuned.result.figure("divergence").gain
     assert gain is not None and gain.low > 0
-    readme = (tuned.folder.model / "README.md").read_text()
+    readme = (tuned.folder.bundle / "README.md").read_text()
     assert "Made from `small`" in readme and str(tmp_path) not in readme.split("## How to make it again")[0]
-    again = shrink(tuned.folder.path, CompressConfig(), out=tmp_path / "fewer")  # the run's own rows
+    again = shrink(tuned.folder.path, WORDS, out=tmp_path / "fewer")  # the run's own rows
     assert again.texts == f"the rows of {tuned.folder.path}"
     assert again.rows["judged"] == tuned.result.rows["test"]
     assert again.parameters["after"] <= again.parameters["before"]

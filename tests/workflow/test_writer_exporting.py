@@ -84,7 +84,7 @@ def test_without_its_run_a_bundle_is_compared_on_texts_of_our_own(run: Path, tmp
 
 def test_what_answers_otherwise_is_not_added(run: Path, monkeypatch: pytest.MonkeyPatch,
                                              capsys: pytest.CaptureFixture[str]) -> None:
-    monkeypatch.setitem(writer_certificate.LIMITS, "q8_0", writer_certificate.Limits(0.0, 1.0, -1.0))
+    monkeypatch.setitem(writer_certificate.LIMITS, "q8_0", writer_certificate.Limits(0.0, 1.0, -1.0, 0.0))
     assert main(["export", str(run), "--to", "gguf:q8_0,gguf:f16", "--quiet"]) == 3
     told = capsys.readouterr().err
     assert "gguf-q8_0 answers otherwise than the model it was made from. divergence, short text" in told

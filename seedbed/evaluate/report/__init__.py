@@ -65,7 +65,7 @@ def html(result: Result | TuneResult) -> str:
 
 def drawings(result: Result) -> list[Drawing]:
     """Every chart that this result has figures for; each can be drawn as page, SVG and PNG (see `drawing`)."""
-    from . import charts, story
+    from . import charts, smaller, story
 
     scores = story.found(result)
     metric = story.found_metric(result)
@@ -80,6 +80,8 @@ def drawings(result: Result) -> list[Drawing]:
         made.append(charts.learning(result.curve, metric))
     for candidate in result.candidates:
         made += charts.history(candidate, metric)
+    if result.frontier:
+        made += smaller.drawings(result.frontier)
     made.append(charts.balance(result.health.labels))
     return [d for d in made if d]
 

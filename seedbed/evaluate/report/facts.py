@@ -7,7 +7,7 @@ from typing import Any
 
 from ...records import TENTATIVE_BELOW
 from ..result import Candidate, Result
-from . import charts, story
+from . import charts, smaller, story
 from . import wording as w
 from .drawing import NARROW, WIDE
 
@@ -46,7 +46,7 @@ def facts(result: Result, drawn: Set[str]) -> dict[str, Any]:
         "split_words": ", ".join(f"{w.count(n)} {name}" for name, n in result.rows.items()),
         "tokens": _tokens(result), "detected": list(result.health.detected.items()),
         "facts": _facts(result), "environment": flat(result.environment), "config": flat(result.config),
-        "level": scores.score.level if scores else 0.95,
+        "smaller": smaller, "level": scores.score.level if scores else 0.95,
         "tentative_below": TENTATIVE_BELOW,
     }
     return shown | {"contents": _contents(result, drawn, shown)}
@@ -119,7 +119,8 @@ def _contents(result: Result, drawn: Set[str], shown: Mapping[str, Any]) -> list
         (True, "verdict", "Verdict"), (True, "choice", "How it was chosen"),
         (bool(scores and scores.per_class), "classes", "Each class"), ("confusion" in drawn, "confusion", "Mix-ups"),
         (bool({"calibration", "coverage"} & drawn), "trust", "When to trust it"),
-        (bool(result.slices), "slices", "Where it is weaker"), ("learning" in drawn, "learning", "More data?"),
+        (bool(result.slices), "slices", "Where it is weaker"),
+        (result.frontier is not None, "smaller", "Smaller"), ("learning" in drawn, "learning", "More data?"),
         (bool(shown["histories"]), "training", "Training"), (bool(result.mistakes), "mistakes", "Mistakes"),
         (True, "health", "The data"), (True, "again", "Run it again"),
         (True, "licences", "Licences"),

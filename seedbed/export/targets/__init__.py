@@ -62,6 +62,9 @@ def asked(words: Sequence[str], targets: Registry[T]) -> list[tuple[T, str]]:
     out: dict[tuple[str, str], T] = {}
     for word in words:
         name, _, precision = word.strip().lower().replace(":", "-").partition("-")
+        if name not in set(targets):
+            raise UserError(f"Models of this kind are not exported to {name!r}.",
+                            f"Known: {', '.join(sorted(targets))}.")
         target = targets.get(name)
         precision = precision or target.precisions[0]
         if precision not in target.precisions:

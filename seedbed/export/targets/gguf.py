@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import math
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -12,11 +11,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ...errors import UserError
-from ...models.cuts import NAMES, cut_of
+from ...models.cuts import NAMES
 from ...models.doctor import ends_of
 from ...settings import settings
 from ...tasks.classify import Floats
 from ..gguf_pack import FILE_TYPES, PRECISIONS, packed, type_of
+from ..gguf_words import kind_of, write_words
 from ..modelfile import modelfile
 from .writers import Opened
 
@@ -32,8 +32,6 @@ another order."""
 READ = 1024
 """Tokens that are read at most to prove a file."""
 ROPES = ("default", "linear", "llama3")
-NORMAL, CONTROL, USER, UNUSED = 1, 3, 4, 5
-"""Kinds of tokens."""
 Q = "Export to another target (openvino), or use the bundle itself: seedbed generate BUNDLE"
 
 
@@ -66,12 +64,9 @@ class GgufTarget:
         if config.hidden_act != "silu":
             raise UserError(f"The activation {config.hidden_act} is not what llama.cpp computes for {family}.", Q)
         tokenizer = AutoTokenizer.from_pretrained(model, local_files_only=True)
-        state = _state(tokenizer)
-        if state["model"]["type"] != "BPE" or state["model"].get("byte_fallback"):
-            raise UserError("The tokenizer is not a byte-level BPE, and no other is exported to GGUF here.", Q)
-        if cut_of(tokenizer.backend_tokenizer) is None:
-            raise UserError("The tokenizer cuts texts in a way that is not among those known here "
-                            f"({', '.join(NAMES)}), and llama.cpp must be told which it is.", Q)
+        if kind_of(tokenizer) is None:
+            raise UserError("The tokenizer is none that llama.cpp is known to read as it is: neither a SentencePiece "
+                            f"BPE nor one of bytes that cuts texts as {', '.join(NAMES)} do.", Q)
 
     def write(self, model: Path, folder: Path, precision: str, facts: Mapping[str, str]) -> None:
         """Write `model.gguf` and `Modelfile`.
@@ -89,7 +84,7 @@ class GgufTarget:
         family = FAMILIES[config.model_type]
         out = gguf.GGUFWriter(str(folder / FILE), family)
         _general(out, config, precision, facts)
-        _tokenizer(out, tokenizer, config.vocab_size, sorted(ends_of(model, tokenizer)))
+        write_words(out, tokenizer, config.vocab_size, sorted(ends_of(model, tokenizer)))
         names = gguf.get_tensor_name_map(gguf.MODEL_ARCH[family.upper()], config.num_hidden_layers)
         tied = bool(config.tie_word_embeddings)
         for name, values in _tensors(model, config):
@@ -115,10 +110,10 @@ class GgufTarget:
 
         with LlamaFile(folder / FILE, READ, settings().threads) as runtime:
             if not runtime.template:
-                yield runtime, None
+                yield Opened(runtime)
                 return
             with renderer(folder / FILE) as render:
-                yield runtime, render
+                yield Opened(runtime, render)
 
     def author(self, folder: Path, model: Path) -> Author:
         """Writes with the file."""
@@ -157,38 +152,6 @@ def _general(out: Any, config: Any, precision: str, facts: Mapping[str, str]) ->
     if rope["rope_type"] == "linear":
         out.add_rope_scaling_type(gguf.RopeScalingType.LINEAR)
         out.add_rope_scaling_factor(float(rope["factor"]))
-
-
-def _tokenizer(out: Any, tokenizer: Any, size: int, ends: list[int]) -> None:
-    """Words, merges, the marks and the chat template.
-
-    Args:
-        size: words that the model scores; those that the tokenizer does not have are filled in.
-        ends: tokens at which serving stops.
-    """
-    state = _state(tokenizer)
-    words = {place: word for word, place in state["model"]["vocab"].items()}
-    kinds = dict.fromkeys(words, NORMAL)
-    for one in state["added_tokens"]:
-        words[one["id"]] = one["content"]
-        kinds[one["id"]] = CONTROL if one["special"] or one["id"] in ends else USER
-    out.add_tokenizer_model("gpt2")
-    out.add_tokenizer_pre(cut_of(tokenizer.backend_tokenizer))
-    out.add_token_list([words.get(place, f"[PAD{place}]") for place in range(size)])
-    out.add_token_types([kinds.get(place, UNUSED) for place in range(size)])
-    out.add_token_merges([one if isinstance(one, str) else " ".join(one) for one in state["model"]["merges"]])
-    marks = {"bos": tokenizer.bos_token_id, "unk": tokenizer.unk_token_id, "pad": tokenizer.pad_token_id}
-    first = tokenizer.eos_token_id if tokenizer.eos_token_id is not None else next(iter(ends), None)
-    marks |= dict(zip(("eos", "eot", "eom"), [one for one in (first, *(e for e in ends if e != first))
-                                             if one is not None], strict=False))
-    for name, token in marks.items():
-        if token is not None:
-            getattr(out, f"add_{name}_token_id")(token)
-    alone = tokenizer("a")["input_ids"]
-    out.add_add_bos_token(tokenizer.bos_token_id is not None and alone[0] == tokenizer.bos_token_id)
-    out.add_add_space_prefix(False)
-    if tokenizer.chat_template:
-        out.add_chat_template(tokenizer.chat_template)
 
 
 def _tensors(model: Path, config: Any) -> Iterator[tuple[str, Floats]]:
@@ -233,7 +196,3 @@ def _rope(config: Any) -> dict[str, Any]:
 
 def _head(config: Any) -> int:
     return int(getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads)
-
-
-def _state(tokenizer: Any) -> dict[str, Any]:
-    return dict(json.loads(tokenizer.backend_tokenizer.to_str()))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -15,8 +16,21 @@ if TYPE_CHECKING:
     from ...engines.author import Author
     from ..writer_certificate import Runtime
 
-Opened = tuple["Runtime", Callable[[Sequence[Turn]], str] | None]
-"""An exported form that runs, and its own rendering of a conversation."""
+
+@dataclass(frozen=True)
+class Opened:
+    """An exported form that runs.
+
+    Args:
+        runtime: gives its logits and tokens.
+        render: its own rendering of a conversation; None where it has no template.
+        write: the likeliest tokens after some others, so many at most, as what people run it with writes them; None
+            where that is the runtime itself.
+    """
+
+    runtime: Runtime
+    render: Callable[[Sequence[Turn]], str] | None = None
+    write: Callable[[Sequence[int], int], list[int]] | None = None
 
 
 class WriterTarget(Named, Protocol):
@@ -43,10 +57,15 @@ class WriterTarget(Named, Protocol):
         """Open what was written, to answer with it."""
 
 
+def _openvino() -> WriterTarget:
+    from .openvino_writer import OpenVinoWriterTarget
+    return OpenVinoWriterTarget()
+
+
 def _gguf() -> WriterTarget:
     from .gguf import GgufTarget
     return GgufTarget()
 
 
-WRITERS: Registry[WriterTarget] = Registry("writer-targets", {"gguf": _gguf})
+WRITERS: Registry[WriterTarget] = Registry("writer-targets", {"gguf": _gguf, "openvino": _openvino})
 """By name; other packages add theirs in the entry-point group `seedbed.writer-targets`."""

@@ -1,0 +1,142 @@
+"""A model that writes, run by OpenVINO, in the folder that OpenVINO GenAI opens too."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from ..data.turns import Turn
+from ..errors import CorruptFile, MissingExtra
+from ..models.doctor import ends_of
+from ..settings import settings
+from ..tasks.classify import Floats
+from .author import Author
+from .sampling import Sampling
+from .writer import draw
+
+MODEL = "openvino_model.xml"
+PASS = 256
+"""Tokens that are read at once: the graph scores every word after each of them, and these must fit the memory."""
+
+
+class OpenVinoFile:
+    """`openvino_model.xml` with its state: it remembers the tokens that it read last, and reads only what is new.
+
+    Args:
+        folder: as `export.targets.openvino_writer` writes it.
+
+    Raises:
+        MissingExtra: OpenVINO is not installed. CorruptFile: it does not open the file.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        try:
+            import openvino
+        except ImportError as problem:
+            raise MissingExtra("Writing with OpenVINO", "openvino") from problem
+        self.folder = folder
+        options = {"INFERENCE_NUM_THREADS": settings().threads, "PERFORMANCE_HINT": "LATENCY"}
+        try:
+            compiled = openvino.Core().compile_model(folder / MODEL, "CPU", options)
+        except Exception as problem:  # whatever a parser says of bytes that are no model
+            raise CorruptFile(f"OpenVINO cannot open {folder / MODEL}: {str(problem).strip().splitlines()[-1]}",
+                              "Export it again.") from problem
+        self._request = compiled.create_infer_request()
+        self._read = list[int]()
+
+    def logits(self, ids: Sequence[int], last: int = 1) -> Floats:
+        """Logits of every word after each of the last tokens. [last, words], fp32"""
+        ids = list(ids)
+        at = len(self._read)
+        if at > len(ids) - last or ids[:at] != self._read:  # keys and values cannot be taken away one by one
+            self.forget()
+            at = 0
+        found = []
+        for start in range(at, len(ids), PASS):
+            some = ids[start:start + PASS]
+            end = start + len(some)
+            self._request.infer({
+                "input_ids": np.array([some], np.int64), "attention_mask": np.ones((1, end), np.int64),
+                "position_ids": np.arange(start, end, dtype=np.int64)[None], "beam_idx": np.zeros(1, np.int32)})
+            first = max(0, len(ids) - last - start)
+            if first < len(some):
+                found.append(np.array(self._request.get_tensor("logits").data[0, first:], np.float32))
+            self._read += some
+        return np.concatenate(found)
+
+    def forget(self) -> None:
+        """Read everything anew next time."""
+        self._request.reset_state()
+        self._read = []
+
+    @cached_property
+    def _tokenizer(self) -> Any:
+        import openvino_genai
+
+        return openvino_genai.Tokenizer(str(self.folder))
+
+    def tokens(self, text: str, *, special: bool) -> list[int]:
+        """Tokens of a text as OpenVINO's own tokenizer reads it.
+
+        Args:
+            special: it is rendered already, so nothing is put before it.
+        """
+        found = self._tokenizer.encode(text, add_special_tokens=not special).input_ids.data
+        return [int(token) for token in found[0]]
+
+    def ends(self, token: int) -> bool:
+        """Whether OpenVINO GenAI stops at a token, as `generation_config.json` says."""
+        said = json.loads((self.folder / "generation_config.json").read_text(encoding="utf-8")).get("eos_token_id")
+        return token in (said if isinstance(said, list) else [said])
+
+    def render(self) -> Callable[[Sequence[Turn]], str] | None:
+        """How GenAI writes down a conversation; None where there is no template."""
+        if not self._tokenizer.chat_template:
+            return None
+        return lambda messages: str(self._tokenizer.apply_chat_template(list(messages), add_generation_prompt=True))
+
+    def genai(self) -> Callable[[Sequence[int], int], list[int]]:
+        """OpenVINO GenAI's own way of writing: so many of the likeliest tokens after these."""
+        import openvino
+        import openvino_genai
+
+        pipe = openvino_genai.LLMPipeline(str(self.folder), "CPU")
+
+        def write(ids: Sequence[int], most: int) -> list[int]:
+            given = openvino.Tensor(np.array([list(ids)], np.int64))
+            inputs = openvino_genai.TokenizedInputs(given, openvino.Tensor(np.ones((1, len(ids)), np.int64)))
+            made = pipe.generate(inputs, max_new_tokens=most, do_sample=False, apply_chat_template=False)
+            return [int(token) for token in made.tokens[0]]
+        return write
+
+
+class OpenVinoWriter(Author):
+    """Writes as `Writer` does, with the same prompts and the same draw; OpenVINO computes.
+
+    Args:
+        folder: of the exported model.
+        model: folder of the model that it was made from, for its tokenizer and template.
+    """
+
+    def __init__(self, folder: Path, model: Path) -> None:
+        from transformers import AutoConfig, AutoTokenizer
+
+        config = AutoConfig.from_pretrained(model, local_files_only=True)
+        tokenizer = AutoTokenizer.from_pretrained(model, local_files_only=True)
+        super().__init__(tokenizer, config, ends_of(model, tokenizer), config.max_position_embeddings)
+        self.runtime = OpenVinoFile(folder)
+
+    def _tokens(self, ids: list[int], sampling: Sampling, most: int) -> Iterator[int]:
+        generator = torch.Generator().manual_seed(sampling.seed)
+        for _ in range(most):
+            token = draw(torch.from_numpy(self.runtime.logits(ids)[0]), sampling, generator)
+            if token in self.ends:
+                return
+            yield token
+            ids = [*ids, token]

@@ -1,0 +1,128 @@
+"""Smaller forms of a model: what each costs, what each loses, and which of them is proven good enough."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Literal
+
+from pydantic import model_validator
+
+from ..records import Estimate, Record
+from .costs import Speed
+
+Prefer = Literal["size", "speed", "memory"]
+
+
+class Fell(Record):
+    """A part of the held-out rows on which a smaller form lost, although all rows together may hide it."""
+
+    dimension: str
+    value: str
+    lost: int
+    """Rows of the part that the original has right and the smaller form has wrong, less those the other way round."""
+    n: int
+
+
+class Point(Record):
+    """One form of the model."""
+
+    name: str
+    """`openvino-int8`, or `vocabulary+openvino-int8` where the vocabulary was trimmed first; `original`."""
+    sequence: str
+    """Forms of one sequence are tried one after the other, the dearest first."""
+    status: Literal["measured", "refused"]
+    reason: str = ""
+    """Why it was refused, or not asked."""
+    size: int = 0
+    """Bytes on disk."""
+    memory: int = 0
+    """Peak bytes of a process that opened it and answered."""
+    speed: Speed | None = None
+    score: Estimate | None = None
+    """In the task's metric."""
+    accuracy: Estimate | None = None
+    loss: float | None = None
+    """Accuracy of the original minus its own, on the same rows."""
+    bound: float | None = None
+    """The loss is at most this, at the level it was tested at."""
+    level: float | None = None
+    """Confidence of `bound`: higher than the one asked for, where several sequences share it."""
+    passed: bool = False
+    fell: list[Fell] = []
+
+
+class Frontier(Record):
+    """All forms that were tried against a floor."""
+
+    floor: float
+    """Largest loss of accuracy that is accepted."""
+    confidence: float
+    prefer: Prefer
+    metric: str
+    n: int
+    """Held-out rows."""
+    points: list[Point]
+    """The original first."""
+    chosen: str | None = None
+
+    @model_validator(mode="after")
+    def _chooses_what_passed(self) -> Frontier:
+        if self.chosen is not None and not self.point(self.chosen).passed:
+            raise ValueError(f"{self.chosen!r} was chosen and did not pass")
+        return self
+
+    def point(self, name: str) -> Point:
+        """The form of that name."""
+        return next(one for one in self.points if one.name == name)
+
+    @property
+    def closest(self) -> Point | None:
+        """Of the forms that did not pass, the one with the lowest bound."""
+        measured = [one for one in self.points[1:] if one.bound is not None and not one.passed]
+        return min(measured, key=lambda one: (one.bound, one.size), default=None)
+
+
+def judged(points: Sequence[Point], bounds: Mapping[str, Callable[[float], float]], floor: float,
+           confidence: float) -> list[Point]:
+    """Mark the forms whose loss is proven to be at most the floor.
+
+    Several forms are tested and the smallest that passes is taken, so each test must answer for the others. Within a
+    sequence they are tested in the order given, at full level, until one fails (the fixed-sequence procedure: Maurer,
+    Hothorn and Lehmacher 1995; Westfall and Krishen 2001). Sequences share the error rate evenly (Bonferroni). The
+    chance that any form passes whose true loss is above the floor is then at most 1 - confidence. A form behind a
+    failed one keeps its figures and cannot pass, unless it is asked for alone.
+
+    Args:
+        points: measured and refused ones.
+        bounds: by name of those measured: the upper bound of the loss at a confidence.
+        floor: largest loss accepted.
+        confidence: of all that passes together.
+    """
+    names = list(dict.fromkeys(one.sequence for one in points if one.name in bounds))
+    level = 1 - (1 - confidence) / max(1, len(names))
+    open_, out = set(names), []
+    for one in points:
+        if one.name not in bounds:
+            out.append(one)
+            continue
+        bound = bounds[one.name](level)
+        passed = one.sequence in open_ and bound <= floor
+        if not passed:
+            open_.discard(one.sequence)
+        reason = "" if passed else (f"a larger form of its kind failed before it ({one.sequence})"
+                                    if bound <= floor else "may lose more than the floor")
+        out.append(one.model_copy(update={"bound": bound, "level": level, "passed": passed, "reason": reason}))
+    return out
+
+
+def chosen(points: Sequence[Point], prefer: Prefer) -> str | None:
+    """The smallest, fastest or leanest form among those that passed; None where none is better than the original.
+
+    Args:
+        points: the original first.
+    """
+    cost: dict[Prefer, Callable[[Point], float]] = {
+        "size": lambda one: one.size, "memory": lambda one: one.memory,
+        "speed": lambda one: one.speed.median_ms if one.speed else float("inf")}
+    better = [one for one in points[1:] if one.passed and cost[prefer](one) < cost[prefer](points[0])]
+    return min(better, key=lambda one: (cost[prefer](one), one.size)).name if better else None

@@ -1,0 +1,108 @@
+"""OpenVINO for models that write: a folder that OpenVINO GenAI opens, weights at 8 or 4 bits."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ...engines.genai import MODEL, OpenVinoFile
+from ...errors import UserError
+from ...models.doctor import ends_of
+from . import graph
+from .openvino import GROUPS
+from .writers import Opened
+
+if TYPE_CHECKING:
+    from ...engines.author import Author
+
+FAMILIES = ("llama", "mistral", "qwen2", "phi3")
+"""Families that were tried: their attention sees all that came before."""
+BESIDE = ("config.json", "tokenizer.json", "tokenizer_config.json", "chat_template.jinja", "special_tokens_map.json")
+HINT = "Export to another target (gguf), or use the bundle itself: seedbed generate BUNDLE"
+
+
+class OpenVinoWriterTarget:
+    """Traced by OpenVINO with keys and values inside, compressed by NNCF; its tokenizer is a graph as well."""
+
+    name = "openvino"
+    precisions: tuple[str, ...] = ("int8", "int4")
+    packages: tuple[str, ...] = ("openvino", "nncf", "openvino_genai", "openvino_tokenizers")
+
+    def refuse(self, model: Path, precision: str) -> None:
+        """What would come out wrong.
+
+        Raises:
+            UserError: the family is not one of those that were tried, or its tokenizer has no tokenizer.json.
+        """
+        from transformers import AutoConfig
+
+        config = AutoConfig.from_pretrained(model, local_files_only=True)
+        family = config.model_type
+        if family not in FAMILIES:
+            raise UserError(f"Models of the family {family} are not exported to OpenVINO here.",
+                            f"Families that are: {', '.join(FAMILIES)}. {HINT}")
+        window = getattr(config, "sliding_window", None)
+        if window and window < config.max_position_embeddings and getattr(config, "use_sliding_window", True):
+            raise UserError(f"This model looks back {window:,} tokens, and OpenVINO GenAI would let it see all of a "
+                            "text (measured: its paged attention leaves the window out).", HINT)
+        if not (model / "tokenizer.json").is_file():
+            raise UserError("The tokenizer of this model has no tokenizer.json, without which OpenVINO cannot read "
+                            "texts.", HINT)
+
+    def write(self, model: Path, folder: Path, precision: str, facts: Mapping[str, str]) -> None:
+        """Write the model, tokenizer and detokenizer as graphs, and what GenAI reads beside them."""
+        import openvino
+        import torch
+        from transformers import AutoModelForCausalLM, AutoTokenizer
+
+        from .stateful import converted
+
+        tokenizer = AutoTokenizer.from_pretrained(model, local_files_only=True)
+        with graph.silently():
+            from openvino_tokenizers import convert_tokenizer
+
+            root = AutoModelForCausalLM.from_pretrained(model, dtype=torch.float32, local_files_only=True)
+            width = root.config.hidden_size
+            made = _compressed(converted(root), precision, width)
+            for name, said in facts.items():
+                made.set_rt_info(said, ["seedbed", name])
+            openvino.save_model(made, folder / MODEL, compress_to_fp16=False)
+            parts = convert_tokenizer(tokenizer, with_detokenizer=True)
+            for name, part in zip(("tokenizer", "detokenizer"), parts, strict=True):
+                openvino.save_model(part, folder / f"openvino_{name}.xml")
+        for name in BESIDE:
+            if (model / name).is_file():
+                (folder / name).write_bytes((model / name).read_bytes())
+        _generation(model, folder, sorted(ends_of(model, tokenizer)))
+
+    @contextlib.contextmanager
+    def opened(self, folder: Path, model: Path) -> Iterator[Opened]:
+        """OpenVINO with the file open, its own tokenizer, and OpenVINO GenAI."""
+        runtime = OpenVinoFile(folder)
+        yield Opened(runtime, runtime.render(), runtime.genai())
+
+    def author(self, folder: Path, model: Path) -> Author:
+        """Writes with the file."""
+        from ...engines.genai import OpenVinoWriter
+
+        return OpenVinoWriter(folder, model)
+
+
+def _compressed(made: Any, precision: str, width: int) -> Any:
+    """Weights at 8 bits, a scale a row; or at 4, a scale a group, and the table of words at 8."""
+    import nncf
+
+    if precision == "int8":
+        return nncf.compress_weights(made, mode=nncf.CompressWeightsMode.INT8_ASYM)
+    size = next((size for size in GROUPS if width % size == 0), -1)
+    return nncf.compress_weights(made, mode=nncf.CompressWeightsMode.INT4_ASYM, group_size=size, ratio=1.0)
+
+
+def _generation(model: Path, folder: Path, ends: list[int]) -> None:
+    """`generation_config.json` with every token that ends an answer."""
+    file = model / "generation_config.json"
+    values = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+    (folder / file.name).write_text(json.dumps(values | {"eos_token_id": ends}, indent=1), encoding="utf-8")

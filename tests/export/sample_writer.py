@@ -1,0 +1,80 @@
+"""Tiny models of true architecture that chat and stop, for export."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import tiny
+import torch
+
+TEMPLATE = ("{% for message in messages %}{% if loop.first and message['role'] != 'system' %}{{ '<s>system\nBe kind."
+            "</s>\n' }}{% endif %}{{ '<s>' + message['role'] + '\n' + message['content'] + '</s>\n' }}{% endfor %}{%"
+            " if add_generation_prompt %}{{ '<s>assistant\n' }}{% endif %}")
+FACTS = {"name": "tiny", "licence": "Apache-2.0", "data_hash": "abc"}
+Change = Callable[[Any, Any], Any]
+
+
+def made(folder: Path, family: str = "llama", change: Change | None = None, **more: Any) -> Path:
+    """A tiny model of that family that chats and stops at `<eos>` and `</s>`.
+
+    Args:
+        change: does something to the model and its tokenizer, or gives another tokenizer.
+        more: values of its config.
+    """
+    from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(tiny.model(family))
+    config = AutoConfig.from_pretrained(tiny.model(family), **more)
+    torch.manual_seed(3)
+    model = AutoModelForCausalLM.from_config(config, dtype=torch.float32)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            if parameter.ndim == 1:
+                parameter.add_(torch.randn_like(parameter) * 0.2)
+    tokenizer.chat_template = TEMPLATE
+    model.generation_config.eos_token_id = [0, tokenizer.convert_tokens_to_ids("</s>")]
+    if change:
+        tokenizer = change(model, tokenizer) or tokenizer
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
+def tuned(model: Any, tokenizer: Any) -> None:
+    """A change to the weights, as a training makes."""
+    with torch.no_grad():
+        weight = model.model.layers[-1].mlp.down_proj.weight
+        weight += 0.5 * torch.randn(weight.shape, generator=torch.Generator().manual_seed(0))
+
+
+def pieces(size: int, modern: bool) -> Any:
+    """A tokenizer as SentencePiece makes them and transformers turns them: with a merge for every way to a word.
+
+    Args:
+        modern: spaces are turned where texts are cut, not before.
+    """
+    from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
+    from transformers import PreTrainedTokenizerFast
+
+    special, space = ["<unk>", "<s>", "</s>"], "\u2581"
+    bytes_ = [f"<0x{one:02X}>" for one in range(256)]
+    plain = normalizers.Sequence([normalizers.Prepend(space), normalizers.Replace(" ", space)])
+    trained = Tokenizer(models.BPE())
+    trained.normalizer = plain
+    trained.train_from_iterator([" ".join(tiny.OTHER)] * 9, trainers.BpeTrainer(
+        vocab_size=size - 259, show_progress=False, limit_alphabet=24))
+    words = sorted(trained.get_vocab().items(), key=lambda pair: pair[1])
+    vocabulary = {word: place for place, word in enumerate([*special, *bytes_, *(word for word, _ in words)])}
+    merges = [(word[:at], word[at:]) for word, _ in words for at in range(1, len(word))
+              if word[:at] in vocabulary and word[at:] in vocabulary]
+    made = Tokenizer(models.BPE(vocabulary, merges, unk_token="<unk>", byte_fallback=True, fuse_unk=True))
+    if modern:
+        made.pre_tokenizer = pre_tokenizers.Metaspace(space, prepend_scheme="always", split=False)
+    else:
+        made.normalizer = plain
+    made.decoder = decoders.Sequence([decoders.Replace(space, " "), decoders.ByteFallback(), decoders.Fuse(),
+                                      decoders.Strip(" ", 1, 0)])
+    made.post_processor = processors.TemplateProcessing(single="<s> $A", special_tokens=[("<s>", 1)])
+    return PreTrainedTokenizerFast(tokenizer_object=made, eos_token="</s>", bos_token="<s>", unk_token="<unk>")
