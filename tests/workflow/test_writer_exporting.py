@@ -12,6 +12,7 @@ from seedbed.cli import main
 from seedbed.engines.writer import Writer
 from seedbed.errors import CorruptFile, MissingExtra, NotFound, QualityFloor, UserError
 from seedbed.export import writer_certificate
+from seedbed.export.certificate import Pace
 from seedbed.export.manifest import Manifest
 from seedbed.export.writer_engine import TRIAL, open_author
 from seedbed.progress import SILENT, Silent
@@ -92,6 +93,14 @@ def test_without_its_run_a_bundle_is_compared_on_texts_of_our_own(run: Path, tmp
     assert made and not [one for one in made.checks if one.name.startswith("rise")]
     assert [path.name for path in sorted((tmp_path / "bundle").iterdir())] == [
         "README.md", "bundle.json", "gguf-f16", "model"]
+
+    manifest = Manifest.open(tmp_path / "bundle")
+    slow = made.model_copy(update={"pace": Pace(reads=1, writes=1e-3)})
+    manifest.model_copy(update={"engines": [manifest.reference, done.added[0].model_copy(
+        update={"certificate": slow})]}).write(tmp_path / "bundle")
+    assert isinstance(open_author(str(tmp_path / "bundle"), "auto", SILENT)[0], Writer)  # nothing is faster
+    assert not isinstance(open_author(str(tmp_path / "bundle"), "gguf-f16", SILENT)[0], Writer)
+    manifest.write(tmp_path / "bundle")
 
     def missing() -> None:
         raise MissingExtra("Writing or running GGUF files", "gguf")
