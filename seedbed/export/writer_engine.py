@@ -14,7 +14,8 @@ from ..errors import CorruptFile, MissingExtra, QualityFloor, UserError
 from ..progress import Progress
 from ..records import Record
 from .manifest import AGAIN, MANIFEST, REFERENCE, EngineEntry, Manifest
-from .writer_certificate import Runtime, logs
+from .writer_certificate import Runtime
+from .writer_reference import logs
 
 if TYPE_CHECKING:
     from ..engines.author import Author

@@ -73,7 +73,7 @@ def test_what_cannot_be_proven_is_exit_code_3(done: Finished, tmp_path: Path) ->
 
 def test_what_is_asked_is_checked_before_anything_is_done(done: Finished, tmp_path: Path,
                                                           monkeypatch: pytest.MonkeyPatch) -> None:
-    for words, message in ((("tensorflow",), "no targets part 'tensorflow'"), ((), "names no target"),
+    for words, message in ((("tensorflow",), "no targets part 'tensorflow'"),
                            (("openvino:int2",), "does not write the precision 'int2'")):
         with pytest.raises(UserError, match=message):
             export(done.folder.path, ExportConfig(to=words))
@@ -81,6 +81,8 @@ def test_what_is_asked_is_checked_before_anything_is_done(done: Finished, tmp_pa
         export(tmp_path / "nowhere")
     with pytest.raises(UserError, match="out of bounds"):
         export(done.folder.path, ExportConfig(floor=0.0))
+    with pytest.raises(UserError, match="is there already"):
+        export(done.folder.path, ExportConfig(edge=done.folder.path))
     monkeypatch.setattr("seedbed.export.targets.find_spec", lambda name: None)
     with pytest.raises(MissingExtra, match="Export to openvino") as told:
         export(done.folder.path, ExportConfig(to=("openvino",)))
