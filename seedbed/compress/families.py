@@ -45,11 +45,19 @@ FAMILIES = {"llama": _LLAMA, "qwen2": _LLAMA, "qwen3": _LLAMA, "mistral": _LLAMA
 
 def family_of(model: Any) -> Family:
     """Raises UserError, which names it, where a model is of no family that is known here."""
-    name = model.config.model_type
+    refuse(model.config, ())
+    return FAMILIES[model.config.model_type]
+
+
+def refuse(config: Any, how: Sequence[str]) -> None:
+    """Raises UserError, which names the family of a config, where it cannot be made smaller in these ways."""
+    name = config.model_type
     if name not in FAMILIES:
         raise UserError(f"Layers, heads and MLPs of the family {name} are not known here.",
                         f"Take --how vocabulary, or a model of: {', '.join(FAMILIES)}.")
-    return FAMILIES[name]
+    if "heads" in how and not FAMILIES[name].heads:
+        raise UserError(f"Models of the family {name} have heads as wide as their width divided by the number of "
+                        "heads, so that none can go.", "Leave heads out of --how; mlp and layers work.")
 
 
 def layers_of(model: Any) -> nn.ModuleList:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import torch
 
-from ..errors import UserError
 from .calibration import Calibration
-from .families import best, can_be, family_of, keep_columns, keep_rows, layers_of, share
+from .families import best, can_be, family_of, keep_columns, keep_rows, layers_of, refuse, share
 from .mlp import importance
 from .whole import Whole
 
@@ -24,9 +23,7 @@ def behead(whole: Whole, calibration: Calibration, keep: float) -> list[list[int
         UserError: a family that is not known here, or that cannot have another number of heads.
     """
     family, config = family_of(whole.model), whole.model.config
-    if not family.heads:
-        raise UserError(f"Models of the family {config.model_type} have heads as wide as their width divided by the "
-                        "number of heads, so that none can go.", "Leave heads out of --how; mlp and layers work.")
+    refuse(config, ("heads",))
     groups = int(config.num_key_value_heads)
     queries = int(config.num_attention_heads) // groups
     wide = int(getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads)

@@ -53,6 +53,7 @@ def shrink(model: str | Path, config: CompressConfig | None = None, *, out: str 
     some = corpus(one, None if texts is None else str(texts), config, progress)
     progress.note(f"{len(some.calibration):,} texts decide what stays, {len(some.held):,} others judge.")
     progress.note(runtime().line)
+    _refuse(one, config)  # before the long work
     before = one.judge(one.body, some, progress)
     whole = Whole.open(one.body)
     first, steps, notes = whole.parameters, list["Step"](), list[str]()
@@ -63,10 +64,10 @@ def shrink(model: str | Path, config: CompressConfig | None = None, *, out: str 
             progress.note(steps[-1].said)
         part.mkdir()
         _save(whole, part, steps, one, some, notes)
+        last, size = whole.parameters, {"before": size_of(one.body), "after": size_of(part)}
+        del whole  # memory for the model that is judged
         figures, more = one.figures(before, one.judge(part, some, progress), some, config.seed)
         _hold(figures[0], config.floor)
-        last, size = whole.parameters, {"before": size_of(one.body), "after": size_of(part)}
-        del whole
         one.finish(part, out, figures, some)
     done = Compressed(
         created=datetime.now(UTC).isoformat(timespec="seconds"), model=str(model), kind=one.kind, texts=some.name,
@@ -76,6 +77,16 @@ def shrink(model: str | Path, config: CompressConfig | None = None, *, out: str 
         notes=[*notes, *more], seconds=time.monotonic() - begun)
     (out / RESULT).write_text(done.model_dump_json(indent=1), encoding="utf-8")
     return done
+
+
+def _refuse(one: Subject, config: CompressConfig) -> None:
+    """Raises UserError where the model's family cannot be made smaller as asked."""
+    from transformers import AutoConfig
+
+    from ..compress.families import refuse
+
+    if how := [name for name in config.how if name != "vocabulary"]:
+        refuse(AutoConfig.from_pretrained(one.body, local_files_only=True), how)
 
 
 def _save(whole: Whole, part: Path, steps: list[Step], one: Subject, some: Corpus, notes: list[str]) -> None:
@@ -161,9 +172,6 @@ def _calibration(whole: Whole, one: Subject, some: Corpus, config: CompressConfi
     import numpy as np
 
     from ..compress.calibration import Calibration
-    from ..compress.families import family_of
-
-    family_of(whole.model)  # a family that is not known is told first
     count = len(some.calibration)
     drawn = np.random.default_rng(config.seed).permutation(count)[:config.calibrated]
     rows = one.rows(whole.tokenizer, [some.calibration[at] for at in sorted(drawn.tolist())])

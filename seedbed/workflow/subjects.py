@@ -17,6 +17,7 @@ from ..errors import UserError
 from ..progress import Progress
 
 if TYPE_CHECKING:
+    from ..data.dataset import Dataset
     from ..data.turns import Conversation
     from ..evaluate.figures import Figure
     from ..export.bundle import Bundle
@@ -281,8 +282,20 @@ def corpus(one: Subject, texts: str | None, config: CompressConfig, progress: Pr
     enough(len(learn), len(judge))
     first, held = (conversations(part) if COLUMN in part.table.column_names else
                    [Conversation(text=text) for text in part.texts] for part in (learn, judge))
+    if texts is None and COLUMN in dataset.table.column_names:
+        first, held = _as_taught(one.place, dataset, first), _as_taught(one.place, dataset, held)
     targets = judge.targets if one.kind == "classifier" and all(t is not None for t in judge.targets) else None
     return Corpus(name, first, held, targets)
+
+
+def _as_taught(run: Path, dataset: Dataset, some: list[Conversation]) -> list[Conversation]:
+    """A run's rows as its task asks them."""
+    from ..train.config import TextConfig
+    from .answering import asked_as, task_of
+    from .config import RunFolder, TuneConfig, read_config
+
+    _, config, _ = read_config(RunFolder(run), TuneConfig, TextConfig)
+    return asked_as(task_of(config, dataset), config, some) if config.ask else some
 
 
 def _read(one: Subject, texts: str, config: CompressConfig, progress: Progress) -> Any:
