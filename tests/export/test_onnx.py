@@ -43,6 +43,16 @@ def test_an_answer_does_not_depend_on_its_companions(onnx_bundle: Bundle) -> Non
     assert np.abs(together - each).max() > 0  # which is why
 
 
+def test_products_that_narrow_stay_in_fp32(onnx_bundle: Bundle) -> None:
+    import onnx
+
+    graph = onnx.load(onnx_bundle.folder / "onnx-int8" / "model.onnx").graph
+    exact = [tuple(one.dims) for one in graph.initializer if one.data_type == onnx.TensorProto.FLOAT]
+    whole = [tuple(one.dims) for one in graph.initializer if one.data_type == onnx.TensorProto.UINT8]
+    assert exact.count((64, 32)) == tiny.LAYERS and len([one for one in exact if one in ((2, 32), (32, 2))]) == 1
+    assert whole.count((32, 64)) == tiny.LAYERS and whole.count((32, 32)) == 4 * tiny.LAYERS
+
+
 def test_the_file_says_nothing_of_the_machine_that_made_it(onnx_bundle: Bundle) -> None:
     import seedbed
 
