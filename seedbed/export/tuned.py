@@ -15,6 +15,7 @@ from ..evaluate.figures import TuneResult
 from ..tasks.classify import Floats
 from .bundle import MODEL
 from .manifest import CARD, FORMAT, EngineEntry, Manifest, Parity, files_of
+from .writer_reference import logs
 
 LIMITS = {"writer": 0.05, "tagger": 0.05, "embedder": 0.02}
 """How far the saved model may be from the trained one: mean divergence in nats of its next words or tags, largest
@@ -35,10 +36,10 @@ def parity(mine: Floats, saved: Floats, engine: str) -> Parity:
     """
     if mine.shape != saved.shape:
         raise ValueError(f"the saved model gives {saved.shape} scores where the trained one gives {mine.shape}")
-    logs = [one if engine == "embedder" else _logs(one) for one in (mine, saved)]
-    here, there = logs if engine == "embedder" else list(map(np.exp, logs))
+    both = [one if engine == "embedder" else logs(one) for one in (mine, saved)]
+    here, there = both if engine == "embedder" else list(map(np.exp, both))
     apart = float(np.abs(here - there).max())
-    far = apart if engine == "embedder" else float((here * (logs[0] - logs[1])).sum(-1).mean())
+    far = apart if engine == "embedder" else float((here * (both[0] - both[1])).sum(-1).mean())
     same = float((mine.argmax(-1) == saved.argmax(-1)).mean())
     if not far <= LIMITS[engine]:  # not a number is refused as well
         raise QualityFloor(
@@ -75,9 +76,3 @@ def describe(folder: Path, result: TuneResult, card: str, *, engine: str, parity
 def _task(file: Path, name: str) -> dict[str, Any]:
     values = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
     return {name: value for name, value in values.items() if name not in ("format", "head")} | {"task": name}
-
-
-def _logs(logits: Floats) -> Floats:
-    wide = np.asarray(logits, np.float64)
-    wide = wide - wide.max(-1, keepdims=True)
-    return np.asarray(wide - np.log(np.exp(wide).sum(-1, keepdims=True)))

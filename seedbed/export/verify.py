@@ -131,8 +131,9 @@ def _classify(folder: Path, manifest: Manifest, entry: EngineEntry, probes: Prob
 def _write(folder: Path, manifest: Manifest, entry: EngineEntry) -> list[Check]:
     """A form that writes against the bundle's own reference, and against what it said where it was exported."""
     from .targets.writers import WRITERS
-    from .writer_certificate import Reference, certify
+    from .writer_certificate import certify
     from .writer_engine import APART, TRIAL, Trial
+    from .writer_reference import Reference
 
     assert entry.certificate is not None
     model, inside = folder / manifest.reference.folder, folder / entry.folder

@@ -10,8 +10,9 @@ from .beside import beside
 from .certificate import Certificate
 from .manifest import EngineEntry, Manifest
 from .targets.writers import WriterTarget
-from .writer_certificate import Reference, certify
+from .writer_certificate import certify
 from .writer_engine import TRIAL, Trial
+from .writer_reference import Reference
 
 BETTER = {"q4_k_m": "q8_0", "q8_0": "f16", "int4": "int8"}
 

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
 from ..errors import UserError, lacking
 from ..evaluate.intervals import ratio
-from ..models.template import Row, Template
 from ..tasks.classify import Floats
-from .certificate import Certificate, Check, Pace
+from .certificate import Certificate, Check
 from .modelfile import TRIED
+from .writer_reference import SAID, Reference, logs, nats, timed
 
 if TYPE_CHECKING:
     from .targets.writers import Opened
@@ -42,22 +40,12 @@ class Limits:
 LIMITS = {"f16": Limits(0.002, 0.97, 0.01, 0.005), "q8_0": Limits(0.03, 0.9, 0.03, 0.03),
           "int8": Limits(0.04, 0.9, 0.05, 0.04), "q4_k_m": Limits(0.2, 0.75, 0.15, 0.1),
           "int4": Limits(0.2, 0.75, 0.15, 0.1)}
-"""By the precision of the weights. docs/export.md says how they were chosen."""
-SIZES = {"short": 16, "medium": 64, "long": 320}
-"""Tokens of the texts that are compared; fewer where the context is shorter."""
+"""By the precision of the weights. docs/export-writers.md has them beside what was measured."""
 WRITTEN, NEAR = 6, 0.3
 """Tokens that are written by what people run it with, and by how much another may be likelier: its sums differ, and
 so may the choice at a near tie."""
-TIMED = 32
-"""Tokens that are read one by one to tell the pace."""
 STEPS = 6
 """Tokens that are read one by one: the second and later ones show a cache that does not grow."""
-SAID = ("The city lies at the mouth of a river; in 1755 an earthquake destroyed most of it, and it was built anew. ",
-        "Der Vertrag läuft bis zum 31. Dezember 2027 und verlängert sich um je 12 Monate. ",
-        "def area(width: float, height: float) -> float:\n    return width * height  # m²\n\n",
-        "Привет! 今日は3時に会いましょう 👍, ok?\t\tYes:   no.\n\n",
-        "{\"id\": 7041, \"total\": 99.50, \"paid\": null}\n")
-"""Texts in several scripts, with digits, spaces and code: what tokenizers cut in different ways."""
 
 
 class Runtime(Protocol):
@@ -74,67 +62,6 @@ class Runtime(Protocol):
 
     def ends(self, token: int) -> bool:
         """Whether it stops at a token."""
-
-
-@dataclass(frozen=True)
-class Reference:
-    """The model that was exported, in fp32.
-
-    Args:
-        root: transformers' model.
-        template: of it.
-        ends: tokens at which it stops.
-        context: tokens that it reads.
-        rows: that it has not learned from; the loss on them is compared.
-    """
-
-    root: Any
-    template: Template
-    ends: set[int]
-    context: int
-    rows: Sequence[Row] = ()
-
-    @classmethod
-    def open(cls, model: Path, rows: Sequence[Row] = ()) -> Reference:
-        """Of a model folder."""
-        import torch
-
-        from ..engines.writer import Writer
-        from ..models.backbone import Backbone
-
-        writer = Writer(Backbone.open(model, dtype=torch.float32, vocabulary=True, max_tokens=1 << 30))
-        return cls(writer.backbone.root, writer.template, writer.ends, writer.max_tokens, rows)
-
-    def logits(self, ids: Sequence[int], last: int = 1) -> Floats:
-        """Logits of every word after each of the last tokens. [last, words]"""
-        import torch
-
-        with torch.inference_mode():
-            given = torch.tensor([list(ids)], device=self.root.device)
-            found: Floats = self.root(input_ids=given, logits_to_keep=last).logits[0].float().cpu().numpy()
-        return found
-
-    def pace(self) -> Pace:
-        """How fast it reads and writes here, with a cache."""
-        import torch
-
-        from ..engines.cache import cache_of
-
-        cache = cache_of(self.root.config)
-
-        def read(some: Sequence[int]) -> None:
-            with torch.inference_mode():
-                self.root(input_ids=torch.tensor([list(some)], device=self.root.device), past_key_values=cache,
-                          use_cache=True, logits_to_keep=1)
-
-        return timed(self.texts()["long"], lambda ids, new: read(ids[-new:]))
-
-    def texts(self) -> dict[str, list[int]]:
-        """Tokens to compare, by size."""
-        words = self.template.tokenizer("".join(SAID), split_special_tokens=True, verbose=False)["input_ids"]
-        most = min(max(SIZES.values()), self.context - 1)
-        stream = (list(words) * (most // max(1, len(words)) + 1))[:most]
-        return {name: stream[:size] for name, size in SIZES.items()}
 
 
 def certify(form: Opened, reference: Reference, precision: str) -> Certificate:
@@ -162,7 +89,7 @@ def certify(form: Opened, reference: Reference, precision: str) -> Certificate:
 
     def apart(ids: list[int], size: str) -> float:
         runtime.forget()
-        near[size] = compared(reference.logits(ids, len(ids)), runtime.logits(ids, len(ids)))
+        near[size] = compared(reference.said[size], runtime.logits(ids, len(ids)))
         return near[size][0]
 
     texts = reference.texts()
@@ -184,22 +111,6 @@ def certify(form: Opened, reference: Reference, precision: str) -> Certificate:
     runtime.forget()
     return made.model_copy(update={"pace": timed(texts["long"], lambda ids, new: runtime.logits(ids)),
                                    "reference_pace": reference.pace()})
-
-
-def timed(ids: Sequence[int], read: Callable[[Sequence[int], int], object]) -> Pace:
-    """How fast tokens are read together, and then one by one.
-
-    Args:
-        read: takes all tokens so far, and how many of them are new.
-    """
-    first = len(ids) - min(TIMED, len(ids) // 2)
-    begun = time.monotonic()
-    read(ids[:first], first)
-    between = time.monotonic()
-    for at in range(first, len(ids)):
-        read(ids[:at + 1], 1)
-    done = time.monotonic()
-    return Pace(reads=first / (between - begun), writes=(len(ids) - first) / (done - between))
 
 
 def compared(truth: Floats, said: Floats) -> tuple[float, float]:
@@ -231,23 +142,7 @@ def missed(form: Opened, ids: list[int]) -> float:
 
 def risen(runtime: Runtime, reference: Reference) -> float:
     """Upper end of the 95 % interval of how much more a learned token of the held-out rows costs, in nats."""
-    more, tokens = list[float](), list[int]()
-    for row in reference.rows:
-        ids = row.ids[:reference.context]
-        places = [i for i, learned in enumerate(row.learned[:len(ids)]) if learned and i]
-        if not places:
-            continue
-        last = len(ids) - places[0]
-        at = np.array(places) - places[0]
-        runtime.forget()
-        nats = [logs(one.logits(ids[:-1], last))[at, [ids[i] for i in places]] for one in (runtime, reference)]
-        more.append(float((nats[1] - nats[0]).sum()))
-        tokens.append(len(places))
-    return ratio(np.array(more), np.array(tokens)).high
-
-
-def logs(logits: Floats) -> Floats:
-    """Log-probabilities."""
-    wide = np.asarray(logits, np.float64)
-    wide = wide - wide.max(-1, keepdims=True)
-    return np.asarray(wide - np.log(np.exp(wide).sum(-1, keepdims=True)))
+    rows = [row for row in reference.rows if sum(row.learned[1:reference.context])]
+    runtime.forget()
+    more = [float((nats(runtime, row, reference.context) - reference.nats(row)).sum()) for row in rows]
+    return ratio(np.array(more), np.array([sum(row.learned[1:reference.context]) for row in rows])).high

@@ -14,7 +14,8 @@ from ..errors import CorruptFile, MissingExtra, QualityFloor, UserError
 from ..progress import Progress
 from ..records import Record
 from .manifest import AGAIN, MANIFEST, REFERENCE, EngineEntry, Manifest
-from .writer_certificate import Runtime, logs
+from .writer_certificate import Runtime
+from .writer_reference import logs
 
 if TYPE_CHECKING:
     from ..engines.author import Author
@@ -81,7 +82,8 @@ def open_author(model: str, engine: str, progress: Progress) -> tuple[Author, Pa
 
     Args:
         model: a run folder, its bundle, a model folder or a card.
-        engine: a form in its bundle, or `auto`: the fastest of those that still answer as they were certified.
+        engine: a form in its bundle, or `auto`: the fastest of those that still answer as they were certified, or the
+            reference where none is faster.
         progress: is told which form answers, where there are several.
 
     Raises:
@@ -101,8 +103,8 @@ def open_author(model: str, engine: str, progress: Progress) -> tuple[Author, Pa
             raise UserError(f"The bundle {bundle} holds no engine {engine!r}.",
                             f"Known: {', '.join((AUTO, *entries))}. Make one with: seedbed export {bundle}")
         return _proven(bundle, entries[engine], folder), folder
-    for entry in sorted((one for one in entries.values() if one.certificate),
-                        key=lambda one: -(one.certificate.faster if one.certificate else 0)):
+    for entry in sorted((one for one in entries.values() if one.certificate and one.certificate.faster > 1),
+                        key=lambda one: -(one.certificate.faster if one.certificate else 1)):
         try:
             author = _proven(bundle, entry, folder)
         except (MissingExtra, CorruptFile, QualityFloor) as problem:

@@ -28,9 +28,13 @@ def export_writer(folder: Path, config: ExportConfig, progress: Progress) -> Exp
     from ..export.targets import asked, need
     from ..export.targets.writers import WRITERS
     from ..export.writer_artefact import add
-    from ..export.writer_certificate import Reference
-    from .exporting import Exported
+    from ..export.writer_reference import Reference
+    from .exporting import ExportConfig, Exported
 
+    for one in ("floor", "confidence"):
+        if getattr(config, one) != getattr(ExportConfig, one):
+            raise UserError(f"--{one} is for models that give labels; of one that writes each precision has its own "
+                            "limits (docs/export-writers.md).", "Leave it out.")
     wanted = asked(config.to or USUAL, WRITERS)
     tools = [need(target) for target, _ in wanted]
     manifest = Manifest.open(folder)

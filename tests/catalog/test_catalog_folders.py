@@ -13,7 +13,7 @@ from seedbed.catalog import fetch
 from seedbed.catalog.architecture import parameters
 from seedbed.catalog.cards import card
 from seedbed.catalog.folders import FolderCard, folder_card
-from seedbed.errors import CorruptFile, NotFound
+from seedbed.errors import CorruptFile, NotFound, UserError
 
 
 @pytest.mark.parametrize("family", ["llama", "qwen2", "mistral", "gemma3", "bert", "t5", "flan_t5"])
@@ -84,3 +84,25 @@ def test_a_card_comes_before_a_folder_of_the_same_name(tmp_path: Path, monkeypat
     (tmp_path / "smollm2-135m-instruct").mkdir()
     monkeypatch.chdir(tmp_path)
     assert not isinstance(card("smollm2-135m-instruct"), FolderCard)
+
+
+def test_a_model_that_writes_is_found_wherever_it_lies(tmp_path: Path) -> None:
+    """In a run, in its bundle, by itself; and in a run of an earlier version, which had no bundle."""
+    model, old = tmp_path / "run" / "bundle" / "model", tmp_path / "old" / "model"
+    for folder in (model, old):
+        folder.mkdir(parents=True)
+    for place in (tmp_path / "run", tmp_path / "run" / "bundle", model):
+        assert fetch.writer_folder(str(place)) == model
+    assert fetch.writer_folder(str(tmp_path / "old")) == old
+
+
+@pytest.mark.parametrize(("file", "hint"), [
+    ("engine.json", 'seedbed predict {run}/bundle "..."'), ("tagger.json", 'seedbed predict {run} "..."'),
+    ("modules.json", "SentenceTransformer('{run}/bundle/model')")])
+def test_a_model_that_reads_is_not_asked_to_write(file: str, hint: str, tmp_path: Path) -> None:
+    model = tmp_path / "bundle" / "model"
+    model.mkdir(parents=True)
+    (model / file).touch()
+    with pytest.raises(UserError, match="holds a model that reads and does not write") as told:
+        fetch.writer_folder(str(tmp_path))
+    assert told.value.hint == f"Use it with: {hint.format(run=tmp_path)}"

@@ -18,7 +18,8 @@ from seedbed.export import gguf_words
 from seedbed.export.certificate import Certificate
 from seedbed.export.targets import gguf
 from seedbed.export.targets.gguf import FILE, MODELFILE, GgufTarget
-from seedbed.export.writer_certificate import SAID, Reference, certify
+from seedbed.export.writer_certificate import certify
+from seedbed.export.writer_reference import SAID, Reference
 
 pytest.importorskip("xllamacpp", reason="GGUF needs seedbed[gguf]")
 
@@ -78,6 +79,20 @@ def test_quantized_by_llama_cpp(llama: Path, tmp_path: Path, precision: str, kin
     assert {t.tensor_type.name for t in read.tensors if len(t.shape) > 1} == kinds
     said = {name: field.contents() for name, field in read.fields.items() if name.startswith(("general", "seedbed"))}
     assert said["general.license"] == "Apache-2.0" and said["seedbed.data_hash"] == "abc"
+
+
+def test_k_quants_where_rows_are_long_enough(tmp_path: Path) -> None:
+    from gguf import GGUFReader
+
+    model = made(tmp_path / "model", hidden_size=256, intermediate_size=512, head_dim=64,
+                 initializer_range=0.05)
+    folder = exported(model, tmp_path / "out", "q4_k_m")
+    kinds = {t.name: t.tensor_type.name for t in GGUFReader(folder / FILE).tensors if len(t.shape) > 1}
+    assert set(kinds.values()) == {"Q4_K", "Q6_K"} and kinds["token_embd.weight"] == "Q6_K"
+    assert kinds["blk.0.attn_q.weight"] == "Q4_K" and kinds["blk.3.ffn_down.weight"] == "Q6_K"
+    found = proven(folder, model, "q4_k_m")  # its likeliest words are near ties: they are random numbers
+    assert {one.name for one in found.failed} <= {"same next word"}
+    assert 1e-4 < (found.figure("divergence, ") or 0) < 0.1
 
 
 def test_the_recipe_of_k_quants_is_llama_cpps() -> None:

@@ -17,7 +17,8 @@ from seedbed.engines.sampling import Sampling
 from seedbed.errors import CorruptFile, UserError
 from seedbed.export.certificate import Certificate
 from seedbed.export.targets.openvino_writer import OpenVinoWriterTarget
-from seedbed.export.writer_certificate import Reference, certify
+from seedbed.export.writer_certificate import certify
+from seedbed.export.writer_reference import Reference
 
 pytest.importorskip("openvino_genai", reason="OpenVINO needs seedbed[openvino]")
 pytest.importorskip("openvino_tokenizers", reason="OpenVINO needs seedbed[openvino]")

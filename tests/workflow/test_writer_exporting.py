@@ -9,11 +9,13 @@ import pytest
 from test_workflow_tune import CONFIG, QUICK, write
 
 from seedbed.cli import main
-from seedbed.errors import CorruptFile, NotFound, QualityFloor, UserError
+from seedbed.engines.writer import Writer
+from seedbed.errors import CorruptFile, MissingExtra, NotFound, QualityFloor, UserError
 from seedbed.export import writer_certificate
+from seedbed.export.certificate import Pace
 from seedbed.export.manifest import Manifest
 from seedbed.export.writer_engine import TRIAL, open_author
-from seedbed.progress import SILENT
+from seedbed.progress import SILENT, Silent
 from seedbed.workflow import finetune
 from seedbed.workflow.exporting import ExportConfig, export
 
@@ -72,7 +74,18 @@ def test_a_run_is_exported_proven_and_answers(run: Path, tmp_path: Path, capsys:
     assert "trial.json has 2 bytes" in capsys.readouterr().out
 
 
-def test_without_its_run_a_bundle_is_compared_on_texts_of_our_own(run: Path, tmp_path: Path) -> None:
+class Notes(Silent):
+    """Keeps what is said."""
+
+    def __init__(self) -> None:
+        self.said = list[str]()
+
+    def note(self, text: str) -> None:
+        self.said.append(text)
+
+
+def test_without_its_run_a_bundle_is_compared_on_texts_of_our_own(run: Path, tmp_path: Path,
+                                                                  monkeypatch: pytest.MonkeyPatch) -> None:
     (run / "bundle").rename(tmp_path / "bundle")
     done = export(tmp_path / "bundle", ExportConfig(to=("gguf:f16",)))
     assert "not in its run folder" in done.note
@@ -80,6 +93,25 @@ def test_without_its_run_a_bundle_is_compared_on_texts_of_our_own(run: Path, tmp
     assert made and not [one for one in made.checks if one.name.startswith("rise")]
     assert [path.name for path in sorted((tmp_path / "bundle").iterdir())] == [
         "README.md", "bundle.json", "gguf-f16", "model"]
+
+    manifest = Manifest.open(tmp_path / "bundle")
+    slow = made.model_copy(update={"pace": Pace(reads=1, writes=1e-3)})
+    manifest.model_copy(update={"engines": [manifest.reference, done.added[0].model_copy(
+        update={"certificate": slow})]}).write(tmp_path / "bundle")
+    assert isinstance(open_author(str(tmp_path / "bundle"), "auto", SILENT)[0], Writer)  # nothing is faster
+    assert not isinstance(open_author(str(tmp_path / "bundle"), "gguf-f16", SILENT)[0], Writer)
+    manifest.write(tmp_path / "bundle")
+
+    def missing() -> None:
+        raise MissingExtra("Writing or running GGUF files", "gguf")
+    monkeypatch.setattr("seedbed.engines.llama_library.library", missing)  # on a machine without the runtime
+    notes = Notes()
+    author, folder = open_author(str(tmp_path / "bundle"), "auto", notes)
+    assert isinstance(author, Writer) and folder == tmp_path / "bundle" / "model"
+    assert notes.said == ["gguf-f16 is passed over: Writing or running GGUF files needs an optional part that is not "
+                          "installed. Install it with: pip install 'seedbed[gguf]'"]
+    with pytest.raises(MissingExtra):
+        open_author(str(tmp_path / "bundle"), "gguf-f16", notes)
 
 
 def test_what_answers_otherwise_is_not_added(run: Path, monkeypatch: pytest.MonkeyPatch,
@@ -93,9 +125,15 @@ def test_what_answers_otherwise_is_not_added(run: Path, monkeypatch: pytest.Monk
     assert not (run / "bundle" / "gguf-q8_0").exists()
 
 
-def test_what_is_wrong_is_told(run: Path, tmp_path: Path) -> None:
+def test_what_is_wrong_is_told(run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(UserError, match="gguf does not write the precision 'int8'"):
         export(run, ExportConfig(to=("gguf:int8",)))
+    with pytest.raises(UserError, match="--floor is for models that give labels"):
+        export(run, ExportConfig(floor=0.1))
+    with monkeypatch.context() as patch, pytest.raises(MissingExtra) as told:
+        patch.setattr("seedbed.export.targets.find_spec", lambda name: None)
+        export(run, ExportConfig())
+    assert told.value.hint == "Install it with: pip install 'seedbed[gguf]'"
     with pytest.raises(NotFound, match="is not a bundle"):
         export(tmp_path, ExportConfig())
     weights = run / "bundle" / "model" / "model.safetensors"

@@ -1,0 +1,139 @@
+"""The model that forms of it are held against: a model that writes, run by torch in fp32."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+from ..models.template import Row, Template
+from ..tasks.classify import Floats
+from .certificate import Pace
+
+SIZES = {"short": 16, "medium": 64, "long": 320}
+"""Tokens of the texts that are compared; fewer where the context is shorter."""
+TIMED = 32
+"""Tokens that are read one by one to tell the pace."""
+SAID = ("The city lies at the mouth of a river; in 1755 an earthquake destroyed most of it, and it was built anew. ",
+        "Der Vertrag läuft bis zum 31. Dezember 2027 und verlängert sich um je 12 Monate. ",
+        "def area(width: float, height: float) -> float:\n    return width * height  # m²\n\n",
+        "Привет! 今日は3時に会いましょう 👍, ok?\t\tYes:   no.\n\n",
+        "{\"id\": 7041, \"total\": 99.50, \"paid\": null}\n")
+"""Texts in several scripts, with digits, spaces and code: what tokenizers cut in different ways."""
+
+
+class Scores(Protocol):
+    """What gives logits."""
+
+    def logits(self, ids: Sequence[int], last: int = 1) -> Floats:
+        """Logits of every word after each of the last tokens. [last, words]"""
+
+
+@dataclass(frozen=True)
+class Reference:
+    """The model that was exported, in fp32.
+
+    Args:
+        root: transformers' model.
+        template: of it.
+        ends: tokens at which it stops.
+        context: tokens that it reads.
+        rows: that it has not learned from; the loss on them is compared.
+        known: what each of them costs, once it was asked.
+    """
+
+    root: Any
+    template: Template
+    ends: set[int]
+    context: int
+    rows: Sequence[Row] = ()
+    known: dict[int, Floats] = field(default_factory=dict)
+
+    @classmethod
+    def open(cls, model: Path, rows: Sequence[Row] = ()) -> Reference:
+        """Of a model folder."""
+        import torch
+
+        from ..engines.writer import Writer
+        from ..models.backbone import Backbone
+
+        writer = Writer(Backbone.open(model, dtype=torch.float32, vocabulary=True, max_tokens=1 << 30))
+        return cls(writer.backbone.root, writer.template, writer.ends, writer.max_tokens, rows)
+
+    def logits(self, ids: Sequence[int], last: int = 1) -> Floats:
+        """Logits of every word after each of the last tokens. [last, words]"""
+        import torch
+
+        with torch.inference_mode():
+            given = torch.tensor([list(ids)], device=self.root.device)
+            found: Floats = self.root(input_ids=given, logits_to_keep=last).logits[0].float().cpu().numpy()
+        return found
+
+    def nats(self, row: Row) -> Floats:
+        """What each learned token of one of `rows` costs, asked once. [learned tokens]"""
+        if id(row) not in self.known:
+            self.known[id(row)] = nats(self, row, self.context)
+        return self.known[id(row)]
+
+    @cached_property
+    def said(self) -> dict[str, Floats]:
+        """Its logits after each token of `texts`, asked once. [tokens, words] each"""
+        return {size: self.logits(ids, len(ids)) for size, ids in self.texts().items()}
+
+    def pace(self) -> Pace:
+        """How fast it reads and writes here, with a cache."""
+        import torch
+
+        from ..engines.cache import cache_of
+
+        cache = cache_of(self.root.config)
+
+        def read(some: Sequence[int]) -> None:
+            with torch.inference_mode():
+                self.root(input_ids=torch.tensor([list(some)], device=self.root.device), past_key_values=cache,
+                          use_cache=True, logits_to_keep=1)
+
+        return timed(self.texts()["long"], lambda ids, new: read(ids[-new:]))
+
+    def texts(self) -> dict[str, list[int]]:
+        """Tokens to compare, by size."""
+        words = self.template.tokenizer("".join(SAID), split_special_tokens=True, verbose=False)["input_ids"]
+        most = min(max(SIZES.values()), self.context - 1)
+        stream = (list(words) * (most // max(1, len(words)) + 1))[:most]
+        return {name: stream[:size] for name, size in SIZES.items()}
+
+
+def timed(ids: Sequence[int], read: Callable[[Sequence[int], int], object]) -> Pace:
+    """How fast tokens are read together, and then one by one.
+
+    Args:
+        read: takes all tokens so far, and how many of them are new.
+    """
+    first = len(ids) - min(TIMED, len(ids) // 2)
+    begun = time.monotonic()
+    read(ids[:first], first)
+    between = time.monotonic()
+    for at in range(first, len(ids)):
+        read(ids[:at + 1], 1)
+    done = time.monotonic()
+    return Pace(reads=first / (between - begun), writes=(len(ids) - first) / (done - between))
+
+
+def nats(model: Scores, row: Row, context: int) -> Floats:
+    """What each learned token of a row costs. [learned tokens]"""
+    ids = row.ids[:context]
+    places = [i for i, learned in enumerate(row.learned[:context]) if learned and i]
+    said = logs(model.logits(ids[:-1], len(ids) - places[0]))
+    return np.asarray(-said[np.array(places) - places[0], [ids[i] for i in places]])
+
+
+def logs(logits: Floats) -> Floats:
+    """Log-probabilities."""
+    wide = np.asarray(logits, np.float64)
+    wide = wide - wide.max(-1, keepdims=True)
+    return np.asarray(wide - np.log(np.exp(wide).sum(-1, keepdims=True)))
