@@ -16,6 +16,7 @@ from ..errors import CorruptFile, MissingExtra
 from ..models.doctor import ends_of
 from ..settings import settings
 from ..tasks.classify import Floats
+from . import openvino as _silent  # noqa: F401  OpenVINO tells nobody what it runs
 from .author import Author
 from .sampling import Sampling
 from .writer import draw

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -129,6 +131,11 @@ def test_a_cut_file_is_not_opened(small: Path, llama: Path, tmp_path: Path) -> N
     os.truncate(folder / "openvino_model.bin", 20_000)
     with pytest.raises(CorruptFile, match="OpenVINO cannot open"):
         proven(folder, llama)
+
+
+def test_openvino_tells_nobody_what_it_runs() -> None:
+    code = "import sys, seedbed.engines.genai; assert sys.modules['openvino_telemetry'] is None; import openvino"
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 @pytest.mark.parametrize(("family", "told"), [

@@ -110,13 +110,13 @@ def test_true_answers_of_the_test_rows_judge(teacher: Path, tiny_ladder: Path, t
 
 def test_a_model_on_this_machine_answers(teacher: Path, tiny_ladder: Path, tmp_path: Path,
                                          capsys: pytest.CaptureFixture[str]) -> None:
-    words = ["train", str(asks(tmp_path / "asked.jsonl", 100)), "--teacher", str(teacher), "--distill", "text",
+    words = ["train", str(asks(tmp_path / "asked.jsonl", 200)), "--teacher", str(teacher), "--distill", "text",
              "--model", "tiny-llama", "--draws", "2", "--agreement", "0", "--answer-tokens", "24", "--epochs", "1",
              "--train-layers", "2", "--max-tokens", "48", "--out", str(tmp_path / "out"), "--json"]
     assert main(words) == 0
     result = json.loads(capsys.readouterr().out)
     answers = result["answers"]
-    assert answers["asked"] == 200 and answers["learned"] >= 20
+    assert answers["asked"] == 400 and answers["learned"] >= 20
     assert answers["asked"] == sum(count for name, count in answers.items() if name != "asked")
     file = tmp_path / "out" / ANSWERS
     whole = file.read_bytes()

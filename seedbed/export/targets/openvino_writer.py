@@ -46,8 +46,8 @@ class OpenVinoWriterTarget:
                             f"Families that are: {', '.join(FAMILIES)}. {HINT}")
         window = getattr(config, "sliding_window", None)
         if window and window < config.max_position_embeddings and getattr(config, "use_sliding_window", True):
-            raise UserError(f"This model looks back {window:,} tokens, and OpenVINO GenAI would let it see all of a "
-                            "text (measured: its paged attention leaves the window out).", HINT)
+            raise UserError(f"This model looks back {window:,} tokens, and OpenVINO GenAI writes other words than such "
+                            "models do.", HINT)
         if not (model / "tokenizer.json").is_file():
             raise UserError("The tokenizer of this model has no tokenizer.json, without which OpenVINO cannot read "
                             "texts.", HINT)
