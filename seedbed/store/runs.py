@@ -102,6 +102,12 @@ class Runs(Database):
         with self._write() as c:
             put(c, bundles, path=str(path.absolute()), format=format, hash=hash, run_id=run, recorded=now(c))
 
+    def rehash_bundle(self, path: Path, hash: str) -> None:
+        """Remember that a bundle was changed by us: a form for another runtime was added. One that is not known is
+        left alone."""
+        with self._write() as c:
+            c.execute(update(bundles).where(bundles.c.path == str(path.absolute())).values(hash=hash))
+
     def runs(self, limit: int | None = None) -> list[Run]:
         """Runs, the newest first."""
         with self._read() as c:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from ..errors import NotFound, QualityFloor, UserError
 from ..export.edge import Edge, free
-from ..export.manifest import MANIFEST, REFERENCE, EngineEntry, Manifest
+from ..export.manifest import MANIFEST, REFERENCE, EngineEntry, Manifest, sha256
 from ..options import check, option
 from ..progress import SILENT, Progress
 from ..records import Record
@@ -78,7 +78,19 @@ def export(source: str | Path, config: ExportConfig | None = None, *, progress: 
         if kind == "write":
             raise UserError("--edge is for models that give labels.", "A model that writes is one GGUF file already.")
         free(config.edge)
-    return KINDS[kind](folder, config, progress)
+    try:
+        return KINDS[kind](folder, config, progress)
+    finally:
+        _remember(folder)
+
+
+def _remember(folder: Path) -> None:
+    """Tell the store the manifest's new hash, where the bundle is that of a run."""
+    from ..store import open_store
+
+    if RunFolder(folder.parent).config.is_file():
+        with open_store() as store:
+            store.rehash_bundle(folder, sha256(folder / MANIFEST))
 
 
 def bundle_of(source: Path) -> Path:

@@ -29,7 +29,8 @@ def test_what_is_lost_is_bounded_by_the_rows() -> None:
     assert (loss.n, loss.before, loss.after) == (300, 1.0, 0.98)
     assert loss.scores["macro_f1"][1].value == pytest.approx(0.98, abs=0.001)
     worse, _ = compare(rows(300, wrong=16)[0], TASK, 1.0, "int4", Held(targets, targets, 0.05, 0.95, truth))
-    assert worse[2].told == "loss of accuracy, at 95%: 0.0799, at most 0.05"
+    assert worse[2].told == f"loss of accuracy, at 95%: {worse[2].found:.4g}, at most 0.05"
+    assert worse[2].found == pytest.approx(0.0799, abs=0.0005) and not worse[2].passed
 
 
 def test_a_model_that_errs_elsewhere_loses_nothing_and_yet_does_not_agree() -> None:

@@ -43,6 +43,16 @@ def test_an_answer_does_not_depend_on_its_companions(onnx_bundle: Bundle) -> Non
     assert np.abs(together - each).max() > 0  # which is why
 
 
+def test_products_that_narrow_stay_in_fp32(onnx_bundle: Bundle) -> None:
+    import onnx
+
+    graph = onnx.load(onnx_bundle.folder / "onnx-int8" / "model.onnx").graph
+    exact = [tuple(one.dims) for one in graph.initializer if one.data_type == onnx.TensorProto.FLOAT]
+    whole = [tuple(one.dims) for one in graph.initializer if one.data_type == onnx.TensorProto.UINT8]
+    assert exact.count((64, 32)) == tiny.LAYERS and len([one for one in exact if one in ((2, 32), (32, 2))]) == 1
+    assert whole.count((32, 64)) == tiny.LAYERS and whole.count((32, 32)) == 4 * tiny.LAYERS
+
+
 def test_the_file_says_nothing_of_the_machine_that_made_it(onnx_bundle: Bundle) -> None:
     import seedbed
 
@@ -74,14 +84,12 @@ print(bundle.engine, [one.label for one in bundle.predict(['great lovely box', '
 
 @pytest.mark.slow
 @pytest.mark.parametrize("family", tiny.FAMILIES)
-def test_every_family_target_and_precision(family: str, tmp_path: Path) -> None:
-    """Each certificate passes; what fp32 is off by are last digits."""
+def test_every_family_in_both_runtimes(family: str, tmp_path: Path) -> None:
+    """What fp32 is off by are last digits."""
+    pytest.importorskip("openvino", reason="OpenVINO is not installed: pip install 'seedbed[openvino]'")
     made(tmp_path / "bundle", family)
-    asked = [f"{target}:{precision}" for target, some in (
-        ("openvino", ("fp32", "bf16", "int8", "int4")), ("onnx", ("fp32", "int8", "int4"))) for precision in some]
-    done = export(tmp_path / "bundle", ExportConfig(to=tuple(asked)))
-    assert [one.name for one in done.added] == [name.replace(":", "-") for name in asked]
+    done = export(tmp_path / "bundle", ExportConfig(to=("openvino:fp32", "onnx:fp32")))
+    assert [one.name for one in done.added] == ["openvino-fp32", "onnx-fp32"]
     for entry in done.added:
         assert entry.certificate is not None
-        if entry.name.endswith("fp32"):
-            assert (entry.certificate.figure("probability") or 1) < 1e-4
+        assert (entry.certificate.figure("probability") or 0) < 1e-4

@@ -68,12 +68,29 @@ def _bare(model: Any) -> None:
 
 
 def _int8(source: Path, target: Path) -> None:
-    """Weights by column, in 7 of 8 bits: the sums of 8-bit products overflow on processors without VNNI. Activations
-    get one scale a pass, so that a text's answer would depend on those beside it: the engine answers each alone."""
+    """Weights by column, unsigned: sums of signed 8-bit products overflow on processors without VNNI. Activations get
+    one scale a pass, so that a text's answer would depend on those beside it: the engine answers each alone."""
+    import onnx
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
-    quantize_dynamic(source, target, weight_type=QuantType.QInt8, per_channel=True, reduce_range=True,
-                     extra_options={"MatMulConstBOnly": True})
+    quantize_dynamic(source, target, weight_type=QuantType.QUInt8, per_channel=True,
+                     nodes_to_exclude=_narrowing(onnx.load(source).graph), extra_options={"MatMulConstBOnly": True})
+
+
+def _narrowing(graph: Any) -> list[str]:
+    """Products that give fewer numbers than they take stay in fp32: the head, and the second half of each layer's
+    widened part, where a few activations are so large that one scale for all leaves the others nothing
+    (docs/LOG.md)."""
+    shapes = {one.name: tuple(one.dims) for one in graph.initializer}
+    found = []
+    for node in graph.node:
+        weight = next((shapes[name] for name in node.input if len(shapes.get(name, ())) == 2), None)
+        if node.op_type in ("MatMul", "Gemm") and weight is not None:
+            flipped = any(one.name == "transB" and one.i for one in node.attribute)
+            taken, given = reversed(weight) if flipped else weight
+            if given < taken:
+                found += [node.name, f"{node.name}_MatMul"]  # what the quantizer calls a Gemm that it took apart
+    return found
 
 
 def _int4(source: Path, target: Path) -> None:
