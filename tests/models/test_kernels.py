@@ -244,10 +244,13 @@ def test_an_encoder_decoder_equals_transformers_own_passes(family: str, taken: l
     alone = torch.cat([backbone.hidden(backbone.batch([row]))[0] for row in rows])
     assert far(alone, mine) < 1e-5
     kernels.plain(backbone.root)
-    backbone.root.double().set_attn_implementation("eager")  # in fp32 it is further from this than our passes are
+    backbone.root.set_attn_implementation("eager")
+    rounded, others = passed()
+    backbone.root.double()  # gradients of this random gated network are large: on AVX2 both are over 1e-4 from it
     theirs, expected = passed()
-    assert far(mine, theirs) < 2e-5
-    assert all(far(a, b) < 1e-4 and float(b.abs().max()) > 0 for a, b in zip(grads, expected, strict=True))
+    assert far(mine, theirs) < max(2e-5, 2 * far(rounded, theirs))
+    assert all(far(a, b) < max(1e-4, 4 * far(c, b)) and float(b.abs().max()) > 0
+               for a, b, c in zip(grads, expected, others, strict=True))
     backbone.train()
     backbone.root.set_attn_implementation(kernels.ATTENTION)
     taken.clear()
