@@ -141,7 +141,7 @@ def held_folder(folder: Path, fixture: Fixture) -> list[str]:
     return words
 
 
-def a_model_folder(folder: Path, fixture: Fixture) -> list[str]:
+def an_empty_folder(folder: Path, fixture: Fixture) -> list[str]:
     (folder / "mine").mkdir()
     return data("text,label\n" + ROWS, "data.csv", "--model", "mine", verb="run")(folder, fixture)
 
@@ -235,7 +235,7 @@ TABLE: dict[str, Cause] = {
     "offline, and a candidate whose model is not here": Cause(
         data("text,label\n" + ROWS * 3, "data.csv", "--candidates", "embedding", verb="run"), 4, "all-minilm-l6-v2",
         "seedbed models pull all-minilm-l6-v2", (("SEEDBED_OFFLINE", "1"), EMPTY)),
-    "a folder for a model card": Cause(a_model_folder, 2, "mine is on disk", "docs/models.md"),
+    "a folder without a model": Cause(an_empty_folder, 2, "mine is a folder without a model", "Name a model folder"),
     "a column for splits and a file for one": Cause(
         data("text,label\n" + ROWS, "data.csv", "--split", "part", "--test", "t.csv", verb="run"), 2, "--split"),
     "every cell too large": Cause(data(f"text,label\n{'a' * 10_000_000},bad\n", verb="run"), 2, "line 2",

@@ -56,7 +56,7 @@ def _against(found: Frontier, name: str) -> Drawing | None:
         layers += [single.mark_rule(strokeWidth=1, color=LINE).encode(
                        x=x, y=alt.value(LABEL * row + 14), y2=alt.value(end)),
                    single.mark_text(align="right" if right else "left", xOffset=5 if right else -5, baseline="middle")
-                   .encode(x=x, y=alt.value(LABEL * row + 7), text="name:N", color=own("tone"))]
+                   .encode(x=x, y=alt.value(LABEL * row + 7), text="name:N", color=own("words"))]
     layers += [base.mark_rule(strokeWidth=2, opacity=0.55).encode(x=x, y=y("low"), y2="high:Q", color=own("tone")),
                base.mark_point(filled=True, size=90, opacity=1, aria=True).encode(
                    x=x, y=y("score"), color=own("tone"), description="says:N",
@@ -66,10 +66,11 @@ def _against(found: Frontier, name: str) -> Drawing | None:
 
 
 def _look(found: Frontier, one: Point) -> dict[str, str]:
-    """Colour and shape of a point."""
-    if one.name == found.chosen or one is found.points[0]:
-        return {"tone": ACCENT if one.name == found.chosen else INK, "shape": "circle"}
-    return {"tone": MARK, "shape": "circle"} if one.passed else {"tone": WARN, "shape": "triangle-up"}
+    """Colour and shape of a point, and the colour of its name."""
+    if one.name == found.chosen:
+        return {"tone": ACCENT, "words": ACCENT, "shape": "circle"}
+    tone = INK if one is found.points[0] else MARK if one.passed else WARN
+    return {"tone": tone, "words": INK, "shape": "triangle-up" if tone == WARN else "circle"}
 
 
 def lost(share: float) -> str:
