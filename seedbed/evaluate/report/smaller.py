@@ -94,7 +94,8 @@ def headline(found: Frontier) -> str:
     assert best.bound is not None and best.level is not None
     costs = [f"{w.number(first.size / best.size, 1)} times smaller"] if best.size else []
     if first.speed and best.speed:
-        costs.append(f"{w.number(first.speed.median_ms / best.speed.median_ms, 1)} times faster")
+        times = first.speed.median_ms / best.speed.median_ms
+        costs.append(f"{w.number(max(times, 1 / times), 1)} times {'faster' if times >= 1 else 'slower'}")
     return (f"{best.name} is {' and '.join(costs)}, and loses at most {lost(best.bound)} of the answers "
             f"({lost(best.level)} sure, {w.plural(found.n, 'text')}; the floor is {floor}).")
 
