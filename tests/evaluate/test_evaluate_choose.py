@@ -112,6 +112,7 @@ def test_detectable_is_what_the_test_finds_four_times_in_five() -> None:
     assert detectable is not None and .05 < detectable < .11
 
 
+@pytest.mark.slow
 def test_the_margin_costs_little_and_saves_much() -> None:
     blind, cheap = rule_loss(90, (.74, .78, .82, .86), 60, margin=1.0)
     careful, rank = rule_loss(90, (.74, .78, .82, .86), 60, margin=.02)

@@ -63,6 +63,7 @@ def test_one_bad_slice_is_found_among_many() -> None:
     assert len(found) > 140 and "pt" in [one.value for one in found if one.worse]
 
 
+@pytest.mark.slow
 def test_false_flags_are_rare() -> None:
     flagged = 0
     for seed in range(40):

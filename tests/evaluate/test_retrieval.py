@@ -52,6 +52,7 @@ def found(values: np.ndarray) -> Found:
     return Found({1: values, 5: values, 10: values}, values, values)
 
 
+@pytest.mark.slow
 def test_intervals_hold_the_truth_of_clustered_questions() -> None:
     pick, held, gained = np.random.default_rng(1), 0, 0
     for _ in range(400):

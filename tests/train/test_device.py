@@ -9,12 +9,14 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 HERE = Path(__file__).parent
 PROVEN = ("lora", "preferences", "a teacher")
 """The other cases of `on_second_device.py` were not yet seen to pass."""
 
 
+@pytest.mark.slow
 def test_methods_that_write_on_a_device_that_refuses_what_is_on_the_cpu(tmp_path: Path) -> None:
     paths = os.pathsep.join((str(HERE), str(HERE.parent), os.environ.get("PYTHONPATH", "")))
     done = subprocess.run([sys.executable, str(HERE / "on_second_device.py"), str(tmp_path), *PROVEN],

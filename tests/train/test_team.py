@@ -67,7 +67,7 @@ def curve(history: list[dict[str, float]]) -> list[float]:
     return [value for one in history for name, value in one.items() if name != "seconds"]
 
 
-@pytest.mark.parametrize("how", ["whole", "shard"])
+@pytest.mark.parametrize("how", [pytest.param("whole", marks=pytest.mark.slow), "shard"])
 def test_two_processes_give_the_curve_of_one_also_after_a_stop(tmp_path: Path, how: str) -> None:
     done = torchrun(tmp_path, how, 2, 4)  # the second goes on from the checkpoint of the first
     assert done.returncode == 0, done.stderr[-2000:]

@@ -70,6 +70,7 @@ def test_where_nothing_is_proven_nothing_is_added(encoder_run: Finished, capsys:
     assert (encoder_run.bundle / "bundle.json").read_bytes() == before
 
 
+@pytest.mark.slow
 def test_a_form_that_is_no_smaller_is_not_taken(encoder_run: Finished, capsys: pytest.CaptureFixture[str]) -> None:
     """The tiny model has fewer bytes of weights than OpenVINO's file of words."""
     assert main(["compress", str(encoder_run.folder.path), "--floor", "0.05", "--to", "openvino", "--quiet"]) == 3

@@ -61,6 +61,7 @@ def tokens(text: str) -> list[int]:
     return made
 
 
+@pytest.mark.slow
 def test_a_model_that_fills_in_is_judged_by_it_and_shows_no_marks(
         tiny_ladder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
         capsys: pytest.CaptureFixture[str]) -> None:

@@ -93,6 +93,7 @@ def test_the_tuned_model_writes_what_it_learned(tiny_ladder: Path, tmp_path: Pat
     assert capsys.readouterr().out.strip().startswith("the ")
 
 
+@pytest.mark.slow
 def test_killed_again_and_again_it_ends_as_an_undisturbed_run(tmp_path: Path, tiny_models: Path) -> None:
     children = Children(tmp_path, tiny_models)
     write(tmp_path / "asked.jsonl")
