@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
 from ..data.turns import Turn
 from ..errors import CorruptFile, MissingExtra
@@ -17,9 +16,7 @@ from ..models.doctor import ends_of
 from ..settings import settings
 from ..tasks.classify import Floats
 from . import openvino as _silent  # noqa: F401  OpenVINO tells nobody what it runs
-from .author import Author
-from .sampling import Sampling
-from .writer import draw
+from .exported_author import ExportedAuthor
 
 MODEL = "openvino_model.xml"
 PASS = 256
@@ -117,7 +114,7 @@ class OpenVinoFile:
         return write
 
 
-class OpenVinoWriter(Author):
+class OpenVinoWriter(ExportedAuthor):
     """Writes as `Writer` does, with the same prompts and the same draw; OpenVINO computes.
 
     Args:
@@ -132,12 +129,3 @@ class OpenVinoWriter(Author):
         tokenizer = AutoTokenizer.from_pretrained(model, local_files_only=True)
         super().__init__(tokenizer, config, ends_of(model, tokenizer), config.max_position_embeddings)
         self.runtime = OpenVinoFile(folder)
-
-    def _tokens(self, ids: list[int], sampling: Sampling, most: int) -> Iterator[int]:
-        generator = torch.Generator().manual_seed(sampling.seed)
-        for _ in range(most):
-            token = draw(torch.from_numpy(self.runtime.logits(ids)[0]), sampling, generator)
-            if token in self.ends:
-                return
-            yield token
-            ids = [*ids, token]

@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
-
-import torch
 
 from ..models.doctor import ends_of
 from ..settings import settings
-from .author import Author
+from .exported_author import ExportedAuthor
 from .llama_library import LlamaFile
-from .sampling import Sampling
-from .writer import draw
 
 MOST = 4096
 """Tokens of a context at most: its cache is in memory whole, whatever is asked."""
 
 
-class GgufWriter(Author):
+class GgufWriter(ExportedAuthor):
     """Writes as `Writer` does, with the same prompts and the same draw; llama.cpp computes.
 
     Args:
@@ -34,12 +29,3 @@ class GgufWriter(Author):
         most = min(MOST, config.max_position_embeddings)
         super().__init__(tokenizer, config, ends_of(model, tokenizer), most)
         self.runtime = LlamaFile(file, most, settings().threads)
-
-    def _tokens(self, ids: list[int], sampling: Sampling, most: int) -> Iterator[int]:
-        generator = torch.Generator().manual_seed(sampling.seed)
-        for _ in range(most):
-            token = draw(torch.from_numpy(self.runtime.logits(ids)[0]), sampling, generator)
-            if token in self.ends:
-                return
-            yield token
-            ids = [*ids, token]

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -121,11 +122,23 @@ def _classifier(folder: Path, config: ExportConfig, progress: Progress) -> Expor
     held, note = held_out(folder, bundle.manifest, config)
     progress.note(note)
     source = Source(bundle, held, config.seed)
+    added = each([partial(add, source, target, precision, versions)
+                  for (target, precision), versions in zip(wanted, tools, strict=True)], progress)
+    edge = write_edge(open_bundle(folder), added[0], config.edge) if config.edge else None
+    return Exported(folder=str(folder), reference=bundle.manifest.reference, added=added, note=note, edge=edge)
+
+
+def each(steps: Sequence[Callable[[], EngineEntry]], progress: Progress) -> list[EngineEntry]:
+    """Add one artefact after the other; one that fails keeps none of the others from being added.
+
+    Raises:
+        QualityFloor: the first that failed, with the names of those that were added.
+    """
     work, added, failed = "export", list[EngineEntry](), list[QualityFloor]()
-    progress.start(work, len(wanted), "artefacts")
-    for (target, precision), versions in zip(wanted, tools, strict=True):
+    progress.start(work, len(steps), "artefacts")
+    for step in steps:
         try:
-            added.append(add(source, target, precision, versions))
+            added.append(step())
         except QualityFloor as problem:
             failed.append(problem)
         progress.advance(work)
@@ -133,8 +146,7 @@ def _classifier(folder: Path, config: ExportConfig, progress: Progress) -> Expor
     if failed:
         done = f" Added: {', '.join(one.name for one in added)}." if added else ""
         raise QualityFloor(failed[0].message + done, failed[0].hint)
-    edge = write_edge(open_bundle(folder), added[0], config.edge) if config.edge else None
-    return Exported(folder=str(folder), reference=bundle.manifest.reference, added=added, note=note, edge=edge)
+    return added
 
 
 def held_out(folder: Path, manifest: Manifest, config: ExportConfig) -> tuple[Held | None, str]:

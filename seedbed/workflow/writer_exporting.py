@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..errors import CorruptFile, NotFound, QualityFloor, UserError
+from ..errors import CorruptFile, NotFound, UserError
 from ..export.manifest import Manifest
 from ..progress import Progress
 from ..train.config import TextConfig
 from .config import RunFolder, TuneConfig, read_config
 
 if TYPE_CHECKING:
-    from ..export.manifest import EngineEntry
     from ..models.template import Row
     from .exporting import ExportConfig, Exported
 
@@ -29,7 +29,7 @@ def export_writer(folder: Path, config: ExportConfig, progress: Progress) -> Exp
     from ..export.targets.writers import WRITERS
     from ..export.writer_artefact import add
     from ..export.writer_reference import Reference
-    from .exporting import ExportConfig, Exported
+    from .exporting import ExportConfig, Exported, each
 
     for one in ("floor", "confidence"):
         if getattr(config, one) != getattr(ExportConfig, one):
@@ -45,19 +45,9 @@ def export_writer(folder: Path, config: ExportConfig, progress: Progress) -> Exp
         target.refuse(model, precision)
     rows, note = held_out(folder, manifest, config)
     progress.note(note)
-    reference, work = Reference.open(model, rows), "export"
-    added, failed = list["EngineEntry"](), list[QualityFloor]()
-    progress.start(work, len(wanted), "artefacts")
-    for (target, precision), versions in zip(wanted, tools, strict=True):
-        try:
-            added.append(add(folder, reference, target, precision, versions))
-        except QualityFloor as problem:
-            failed.append(problem)
-        progress.advance(work)
-    progress.done(work)
-    if failed:
-        done = f" Added: {', '.join(one.name for one in added)}." if added else ""
-        raise QualityFloor(failed[0].message + done, failed[0].hint)
+    reference = Reference.open(model, rows)
+    added = each([partial(add, folder, reference, target, precision, versions)
+                  for (target, precision), versions in zip(wanted, tools, strict=True)], progress)
     return Exported(folder=str(folder), reference=manifest.reference, added=added, note=note)
 
 
