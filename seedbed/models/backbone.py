@@ -1,7 +1,4 @@
-"""A transformer body of any family: texts in, activations or one vector a text out.
-
-(Over 400 lines: the one class that every method trains through, with what families differ in.)
-"""
+"""A transformer body of any family, texts in, activations out (over 400 lines: every method trains through it)."""
 
 from __future__ import annotations
 
