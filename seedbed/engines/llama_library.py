@@ -84,17 +84,22 @@ def library() -> Any:
     return found
 
 
-def pack(values: Floats, kind: int) -> NDArray[np.uint8]:
+def pack(values: Floats, kind: int, importance: Floats | None = None) -> NDArray[np.uint8]:
     """Quantize a matrix as ggml does. [rows, width] -> [rows, bytes]
 
     Args:
         kind: ggml's number of the type; its blocks must divide the width.
+        importance: how much an error in each column matters; else ggml guesses from the values. [width]
     """
     code = library()
     values = np.ascontiguousarray(values, np.float32)
     rows, width = values.shape
     out = np.empty((rows, code.ggml_row_size(kind, width)), np.uint8)
-    written = code.ggml_quantize_chunk(kind, values.ctypes.data, out.ctypes.data, 0, rows, width, None)
+    weights = None if importance is None else np.ascontiguousarray(importance, np.float32)
+    if weights is not None and weights.shape != (width,):
+        raise ValueError(f"{weights.shape} weights for {width} columns")
+    written = code.ggml_quantize_chunk(kind, values.ctypes.data, out.ctypes.data, 0, rows, width,
+                                       None if weights is None else weights.ctypes.data)
     if written != out.nbytes:
         raise ValueError(f"ggml wrote {written} bytes where {out.nbytes} were expected")
     return out

@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 from ..engines.llama_library import Floats, pack
 
 PRECISIONS = ("q4_k_m", "q8_0", "f16")
+EXACT = ("f16", "q8_0")
+"""Precisions whose types take no importance of columns."""
 FILE_TYPES = {"f16": 1, "q8_0": 7, "q4_k_m": 15}
 """llama.cpp's numbers of them, `general.file_type`."""
 BLOCK, SUPER = 32, 256
@@ -50,8 +52,13 @@ def _dearer(layer: int, layers: int) -> bool:
     return layer < layers // 8 or layer >= 7 * layers // 8 or (layer - layers // 8) % 3 == 2
 
 
-def packed(values: Floats, kind: str) -> tuple[NDArray[Any], Any]:
-    """The bytes of a tensor as the writer of the package gguf takes them, and the type's number there."""
+def packed(values: Floats, kind: str, importance: Floats | None = None) -> tuple[NDArray[Any], Any]:
+    """The bytes of a tensor as the writer of the package gguf takes them, and the type's number there.
+
+    Args:
+        kind: name of the ggml type.
+        importance: how much an error in each column matters; none where nobody knows. [width]
+    """
     from gguf import GGMLQuantizationType
 
     number = GGMLQuantizationType[kind]
@@ -59,4 +66,4 @@ def packed(values: Floats, kind: str) -> tuple[NDArray[Any], Any]:
         return np.ascontiguousarray(values, np.float32), number
     if kind == "F16":
         return np.ascontiguousarray(values.astype(np.float16)), number
-    return pack(values, int(number)), number
+    return pack(values, int(number), importance), number

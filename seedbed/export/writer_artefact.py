@@ -35,7 +35,7 @@ def add(folder: Path, reference: Reference, target: WriterTarget, precision: str
     with beside(folder / name) as part:
         part.mkdir()
         try:
-            target.write(model, part, precision, facts(manifest))
+            target.write(model, part, precision, facts(manifest), reference)
         except Exception as problem:  # an exporter that meets what it does not know says so in many ways
             if isinstance(problem, UserError) or lacking(problem):
                 raise

@@ -44,6 +44,7 @@ class Reference:
         ends: tokens at which it stops.
         context: tokens that it reads.
         rows: that it has not learned from; the loss on them is compared.
+        learned: rows that it has learned from; they show which weights matter.
         known: what each of them costs, once it was asked.
     """
 
@@ -52,10 +53,11 @@ class Reference:
     ends: set[int]
     context: int
     rows: Sequence[Row] = ()
+    learned: Sequence[Row] = ()
     known: dict[int, Floats] = field(default_factory=dict)
 
     @classmethod
-    def open(cls, model: Path, rows: Sequence[Row] = ()) -> Reference:
+    def open(cls, model: Path, rows: Sequence[Row] = (), learned: Sequence[Row] = ()) -> Reference:
         """Of a model folder."""
         import torch
 
@@ -63,7 +65,7 @@ class Reference:
         from ..models.backbone import Backbone
 
         writer = Writer(Backbone.open(model, dtype=torch.float32, vocabulary=True, max_tokens=1 << 30))
-        return cls(writer.backbone.root, writer.template, writer.ends, writer.max_tokens, rows)
+        return cls(writer.backbone.root, writer.template, writer.ends, writer.max_tokens, rows, learned)
 
     def logits(self, ids: Sequence[int], last: int = 1) -> Floats:
         """Logits of every word after each of the last tokens. [last, words]"""
@@ -79,6 +81,30 @@ class Reference:
         if id(row) not in self.known:
             self.known[id(row)] = nats(self, row, self.context)
         return self.known[id(row)]
+
+    @cached_property
+    def importance(self) -> dict[str, Floats]:
+        """How much an error in each column of a weight matters, by the weight's name: the mean square of what is
+        multiplied with it, over the tokens of `learned` (what llama.cpp calls an importance matrix). [width] each"""
+        import torch
+
+        sums = dict[str, Any]()
+
+        def hook(name: str) -> Callable[[Any, Any], None]:
+            def see(module: Any, given: Any) -> None:
+                sums[name] = sums.get(name, 0) + given[0].square().sum((0, 1)).double()
+            return see
+        hooks = [module.register_forward_pre_hook(hook(name)) for name, module in self.root.named_modules()
+                 if isinstance(module, torch.nn.Linear)]
+        try:
+            with torch.inference_mode():
+                for row in self.learned:
+                    self.root.base_model(input_ids=torch.tensor([row.ids[:self.context]], device=self.root.device))
+        finally:
+            for one in hooks:
+                one.remove()
+        tokens = sum(len(row.ids[:self.context]) for row in self.learned)
+        return {f"{name}.weight": (total / tokens).float().cpu().numpy() for name, total in sums.items()}
 
     @cached_property
     def said(self) -> dict[str, Floats]:

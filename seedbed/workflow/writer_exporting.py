@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,11 +15,14 @@ from ..train.config import TextConfig
 from .config import RunFolder, TuneConfig, read_config
 
 if TYPE_CHECKING:
+    from ..data.dataset import Dataset
     from ..models.template import Row
     from .exporting import ExportConfig, Exported
 
 ROWS, TOKENS = 48, 512
 """Held-out rows whose loss is compared, at most, and tokens of each: both models read every one."""
+LEARNED = 64
+"""Rows of the training split that show which weights matter, at most: further ones changed little."""
 USUAL = ("gguf",)
 
 
@@ -43,22 +46,35 @@ def export_writer(folder: Path, config: ExportConfig, progress: Progress) -> Exp
     model = folder / manifest.reference.folder
     for target, precision in wanted:
         target.refuse(model, precision)
-    rows, note = held_out(folder, manifest, config)
-    progress.note(note)
-    reference = Reference.open(model, rows)
+    rows = run_rows(folder, manifest, config)
+    progress.note(rows.note)
+    reference = Reference.open(model, rows.held, rows.learned)
     added = each([partial(add, folder, reference, target, precision, versions)
                   for (target, precision), versions in zip(wanted, tools, strict=True)], progress)
-    return Exported(folder=str(folder), reference=manifest.reference, added=added, note=note)
+    return Exported(folder=str(folder), reference=manifest.reference, added=added, note=rows.note)
 
 
-def held_out(folder: Path, manifest: Manifest, config: ExportConfig) -> tuple[Sequence[Row], str]:
-    """Rows of the bundle's run that its model has not learned from, as it reads them; what to tell of them.
+@dataclass(frozen=True)
+class RunRows:
+    """Rows of the bundle's run, as its model reads them.
+
+    Args:
+        note: what to tell of them.
+        held: that it has not learned from.
+        learned: that it has.
+    """
+
+    note: str
+    held: Sequence[Row] = ()
+    learned: Sequence[Row] = ()
+
+
+def run_rows(folder: Path, manifest: Manifest, config: ExportConfig) -> RunRows:
+    """Rows to prove a form with, and rows that show which weights matter.
 
     Raises:
         CorruptFile: the run's rows were changed.
     """
-    import numpy as np
-
     from ..data.freeze import open_splits
     from ..models.template import open_template, rows_of
     from .tune import course_of
@@ -72,18 +88,28 @@ def held_out(folder: Path, manifest: Manifest, config: ExportConfig) -> tuple[Se
     except (NotFound, CorruptFile, UserError) as problem:
         if isinstance(problem, CorruptFile):
             raise
-        return [], f"The bundle is not in its run folder, {only}"
+        return RunRows(f"The bundle is not in its run folder, {only}")
     course = course_of(replace(told, teacher=None))
     if dataset.hash != manifest.data_hash or type(course) is not WritingCourse:
-        return [], f"The rows in {run} are not answers that the model learned from as they stand, {only}"
-    part = dataset.part("test")
-    count = min(ROWS, config.rows)
-    if len(part) > count:
-        part = part.take(sorted(np.random.default_rng(config.seed).choice(len(part), count, replace=False).tolist()))
-    try:
+        return RunRows(f"The rows in {run} are not answers that the model learned from as they stand, {only}")
+    template = open_template(folder / manifest.reference.folder, TOKENS)
+
+    def read(name: str, most: int) -> list[Row]:
+        part = drawn(dataset.part(name), most, config.seed)
         found = course.reader(told, dataset)(part)
-        rows = rows_of(open_template(folder / manifest.reference.folder, TOKENS), [one for _, one in found],
-                       [place for place, _ in found])
+        return rows_of(template, [one for _, one in found], [place for place, _ in found])
+    try:
+        held, learned = read("test", min(ROWS, config.rows)), read("train", LEARNED)
     except UserError:  # a row that is too long, or questions whose answers a teacher wrote
-        return [], f"Some test rows cannot be read, {only}"
-    return rows, f"The loss on {len(rows):,} rows that the model has not learned from is compared."
+        return RunRows(f"Some rows of the run cannot be read, {only}")
+    return RunRows(f"The loss on {len(held):,} rows that the model has not learned from is compared; "
+                   f"{len(learned):,} that it has show which weights matter.", held, learned)
+
+
+def drawn(rows: Dataset, most: int, seed: int) -> Dataset:
+    """So many of them at most, in their order."""
+    import numpy as np
+
+    if len(rows) <= most:
+        return rows
+    return rows.take(sorted(np.random.default_rng(seed).choice(len(rows), most, replace=False).tolist()))

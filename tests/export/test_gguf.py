@@ -20,6 +20,7 @@ from seedbed.export.targets import gguf
 from seedbed.export.targets.gguf import FILE, MODELFILE, GgufTarget
 from seedbed.export.writer_certificate import certify
 from seedbed.export.writer_reference import SAID, Reference
+from seedbed.models.template import Row
 
 pytest.importorskip("xllamacpp", reason="GGUF needs seedbed[gguf]")
 
@@ -93,6 +94,43 @@ def test_k_quants_where_rows_are_long_enough(tmp_path: Path) -> None:
     found = proven(folder, model, "q4_k_m")  # its likeliest words are near ties: they are random numbers
     assert {one.name for one in found.failed} <= {"same next word"}
     assert 1e-4 < (found.figure("divergence, ") or 0) < 0.1
+
+
+def test_bits_are_spent_where_the_rows_need_them(tmp_path: Path) -> None:
+    """An importance matrix of the run's own rows: columns that carry much are kept more exactly."""
+    from gguf import GGUFReader, dequantize
+
+    def uneven(model: Any, tokenizer: Any) -> None:
+        with torch.no_grad():
+            for layer in model.model.layers:
+                layer.input_layernorm.weight[::8] *= 12
+                layer.post_attention_layernorm.weight[::8] *= 12
+    model = made(tmp_path / "model", change=uneven, hidden_size=256, intermediate_size=512, head_dim=64)
+    rows = [Row(list(range(3, 40)), [True] * 37), Row(list(range(40, 60)), [True] * 20)]
+    reference = Reference.open(model, learned=rows)
+    importance = reference.importance
+    layers = reference.root.config.num_hidden_layers
+    assert len(importance) == 7 * layers and "lm_head.weight" not in importance
+    with torch.no_grad():
+        entered = [reference.root.model.layers[0].input_layernorm(reference.root.model.embed_tokens(
+            torch.tensor([row.ids])))[0] for row in rows]
+    name = "model.layers.0.self_attn.v_proj.weight"
+    assert np.allclose(importance[name], torch.cat(entered).square().mean(0), rtol=1e-4)
+
+    def lost(folder: Path) -> float:
+        """What the products of one matrix are off by on such rows, squared."""
+        tensor = next(t for t in GGUFReader(folder / FILE).tensors if t.name == "blk.0.attn_v.weight")
+        off = dequantize(tensor.data, tensor.tensor_type) - reference.root.get_parameter(name).detach().numpy()
+        return float((off ** 2 @ importance[name]).sum())
+    seen = tmp_path / "seen"
+    seen.mkdir()
+    GgufTarget().write(model, seen, "q4_k_m", FACTS, reference)
+    plain = exported(model, tmp_path / "plain", "q4_k_m")
+    assert lost(seen) < 0.9 * lost(plain)
+    assert (seen / FILE).stat().st_size - (plain / FILE).stat().st_size < 256
+    said = GGUFReader(seen / FILE).fields
+    assert [said[f"quantize.imatrix.{one}_count"].contents() for one in ("entries", "chunks")] == [7 * layers, 2]
+    assert "quantize.imatrix.entries_count" not in GGUFReader(plain / FILE).fields
 
 
 def test_the_recipe_of_k_quants_is_llama_cpps() -> None:

@@ -15,13 +15,14 @@ from ...models.cuts import NAMES
 from ...models.doctor import ends_of
 from ...settings import settings
 from ...tasks.classify import Floats
-from ..gguf_pack import FILE_TYPES, PRECISIONS, packed, type_of
+from ..gguf_pack import EXACT, FILE_TYPES, PRECISIONS, packed, type_of
 from ..gguf_words import kind_of, write_words
 from ..modelfile import modelfile
 from .writers import Opened
 
 if TYPE_CHECKING:
     from ...engines.author import Author
+    from ..writer_reference import Reference
 
 FILE, MODELFILE = "model.gguf", "Modelfile"
 FAMILIES = {"llama": "llama", "mistral": "llama", "qwen2": "qwen2"}
@@ -68,13 +69,15 @@ class GgufTarget:
             raise UserError("The tokenizer is none that llama.cpp is known to read as it is: neither a SentencePiece "
                             f"BPE nor one of bytes that cuts texts as {', '.join(NAMES)} do.", Q)
 
-    def write(self, model: Path, folder: Path, precision: str, facts: Mapping[str, str]) -> None:
+    def write(self, model: Path, folder: Path, precision: str, facts: Mapping[str, str],
+              reference: Reference | None = None) -> None:
         """Write `model.gguf` and `Modelfile`.
 
         Args:
             model: folder of the reference.
             folder: exists and is empty.
             facts: of the bundle, for the file's metadata: `name`, `licence`, and hashes.
+            reference: the model, opened; its rows say how much an error in each column of a weight matters.
         """
         import gguf
         from transformers import AutoConfig, AutoTokenizer
@@ -84,6 +87,10 @@ class GgufTarget:
         family = FAMILIES[config.model_type]
         out = gguf.GGUFWriter(str(folder / FILE), family)
         _general(out, config, precision, facts)
+        importance = reference.importance if reference and precision not in EXACT else {}
+        if reference and importance:  # as llama-quantize notes it
+            out.add_uint32("quantize.imatrix.entries_count", len(importance))
+            out.add_uint32("quantize.imatrix.chunks_count", len(reference.learned))
         write_words(out, tokenizer, config.vocab_size, sorted(ends_of(model, tokenizer)))
         names = gguf.get_tensor_name_map(gguf.MODEL_ARCH[family.upper()], config.num_hidden_layers)
         tied = bool(config.tie_word_embeddings)
@@ -94,7 +101,8 @@ class GgufTarget:
                 name, try_suffixes=(".weight", ".bias"))
             if told is None:
                 raise UserError(f"The tensor {name} has no place in a GGUF file of the family {family}.", Q)
-            data, kind = packed(values, type_of(told, values.shape, precision, config.num_hidden_layers, tied))
+            data, kind = packed(values, type_of(told, values.shape, precision, config.num_hidden_layers, tied),
+                                importance.get(name))
             out.add_tensor(told, data, raw_dtype=kind)
         out.write_header_to_file()
         out.write_kv_data_to_file()

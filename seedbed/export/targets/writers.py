@@ -15,6 +15,7 @@ from . import Named
 if TYPE_CHECKING:
     from ...engines.author import Author
     from ..writer_certificate import Runtime
+    from ..writer_reference import Reference
 
 
 @dataclass(frozen=True)
@@ -39,11 +40,14 @@ class WriterTarget(Named, Protocol):
     def refuse(self, model: Path, precision: str) -> None:
         """Raises UserError for a model folder that is known to come out wrong, naming what to do."""
 
-    def write(self, model: Path, folder: Path, precision: str, facts: Mapping[str, str]) -> None:
+    def write(self, model: Path, folder: Path, precision: str, facts: Mapping[str, str],
+              reference: Reference | None = None) -> None:
         """Write the runtime's files into an existing empty folder.
 
         Args:
             facts: of the bundle, for the files' own metadata: `name`, `licence`, and hashes.
+            reference: the model, opened, with rows that it has learned from: where bits are few, they are spent
+                where these rows need them.
         """
 
     def opened(self, folder: Path, model: Path) -> AbstractContextManager[Opened]:
