@@ -14,6 +14,7 @@ from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 from typing import Any
 
+from ... import __version__
 from ...catalog.web import RUNTIME, TOKENIZERS, WebParts
 from ...engines.exported import TOKENIZER, Exported
 from ...engines.onnx import MODEL
@@ -62,7 +63,8 @@ def write(bundle: Bundle, entry: EngineEntry, artefact: Exported, path: Path, pa
     text = template.render(
         name=bundle.name, said=said, said_json=Markup(json.dumps(said).replace("<", "\\u003c")),
         policy=POLICY.format(script=_hash(script), style=_hash(style)), script=Markup(script), style=Markup(style),
-        facts=_facts(bundle, entry), notices=_notices(parts),
+        facts=_facts(bundle, entry), version=__version__, notices=_notices(parts),
+        hashes=[("model.onnx", said["sha256"]), ("the rows it learned from", bundle.manifest.data_hash)],
         parts=[(name, Markup(_packed(file))) for name, file in blocks.items()])
     path.write_text(text, encoding="utf-8", newline="\n")
     return path.stat().st_size
@@ -97,8 +99,7 @@ def _facts(bundle: Bundle, entry: EngineEntry) -> list[tuple[str, str]]:
     if loss is not None:
         facts.append(("Accuracy lost in this form", f"at most {w.percent(loss.bound, 1)} "
                       f"({w.percent(loss.confidence, 0)} sure; {w.plural(loss.n, 'text')})"))
-    return [*facts, *((f"Licence of {name}", licence) for name, licence in manifest.licences.items()),
-            ("Data, SHA-256", manifest.data_hash)]
+    return [*facts, *((f"Licence of {name}", licence) for name, licence in manifest.licences.items())]
 
 
 def _notices(parts: WebParts) -> list[tuple[str, str]]:
