@@ -125,6 +125,7 @@ def test_opened_as_a_file_it_answers_as_the_engine_does(page: Path, onnx_bundle:
         assert re.search(r"^(Longer than the model reads: only the first 24 tokens count\. )?"
                          r"\d+ tokens, [\d.]+ ms on this machine\.$", shown["about"])
         assert ("Longer than" in shown["about"]) == (text == "slow " * 60)
+    assert chromium.ask("document.getElementById('text').spellcheck") is False, "some browsers' checkers send it away"
     assert chromium.requests()[0] == page.as_uri()
     assert [one for one in chromium.requests()[1:] if not one.startswith("blob:null/")] == []
     assert not {"Log.entryAdded", "Runtime.exceptionThrown", "Runtime.consoleAPICalled"} & {
@@ -247,6 +248,8 @@ def test_as_a_user_types_it_any_number_of_labels_and_byte_level_words(
     bundle = make(tmp_path / "bundle", classifier=fitted("llama"), task=Classify(LABELS, True), temperature=1.7,
                   sample_texts=tiny.sentences(20, 5)[0], name='<b>"any" & all</b>')
     (home / "web").symlink_to(web_parts.runtime.parent.parent)
+    monkeypatch.setenv("SEEDBED_OFFLINE", "1")  # what was fetched once is enough
+    settings.cache_clear()
     device = tmp_path / "device"
     assert main(["export", str(bundle.folder), "--to", "onnx:fp32", "--edge", str(device), "--page", "--quiet"]) == 0
     size = (device / NAME).stat().st_size
