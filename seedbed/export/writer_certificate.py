@@ -39,7 +39,8 @@ class Limits:
 
 LIMITS = {"f16": Limits(0.002, 0.97, 0.01, 0.005), "q8_0": Limits(0.03, 0.9, 0.03, 0.03),
           "int8": Limits(0.04, 0.9, 0.05, 0.04), "q4_k_m": Limits(0.2, 0.75, 0.15, 0.1),
-          "int4": Limits(0.2, 0.75, 0.15, 0.1)}
+          "int4": Limits(0.2, 0.75, 0.15, 0.1),
+          "fp32": Limits(0.002, 0.97, 0.01, 0.005)}
 """By the precision of the weights. docs/export-writers.md has them beside what was measured."""
 WRITTEN, NEAR = 6, 0.3
 """Tokens that are written by what people run it with, and by how much another may be likelier: its sums differ, and

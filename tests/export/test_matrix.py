@@ -23,9 +23,14 @@ HEAD = """# What can be exported
 
 A tiny model of each architecture is exported to each target, run by that runtime and held against the model (its
 certificate, see [export.md](export.md) and [export-writers.md](export-writers.md)). This page is what the tests found
-(`make matrix`); a test fails where it is stale. *works*: it passed. *refused*: seedbed says no beforehand, or the exporter cannot
-express it. *differs*: it answers otherwise than the model, so it is not added; at 4 bits that is a matter of the weights, and
-those here are random numbers: a real model of the family may pass. What is not in the table was not tried.
+(`make matrix`); a test fails where it is stale.
+
+- *works*: it passed.
+- *refused*: seedbed says no beforehand, or the exporter cannot express it.
+- *differs*: it answers otherwise than the model, so it is not added. At 4 bits that is a matter of the weights, and those
+  here are random numbers: a real model of the family may pass.
+
+What is not in the table was not tried.
 """
 Cells = dict[str, str]
 found: dict[tuple[str, str], tuple[Cells, set[str]]] = {}

@@ -71,5 +71,10 @@ def _gguf() -> WriterTarget:
     return GgufTarget()
 
 
-WRITERS: Registry[WriterTarget] = Registry("writer-targets", {"gguf": _gguf, "openvino": _openvino})
+def _onnx() -> WriterTarget:
+    from .onnx_writer import OnnxWriterTarget
+    return OnnxWriterTarget()
+
+
+WRITERS: Registry[WriterTarget] = Registry("writer-targets", {"gguf": _gguf, "openvino": _openvino, "onnx": _onnx})
 """By name; other packages add theirs in the entry-point group `seedbed.writer-targets`."""
