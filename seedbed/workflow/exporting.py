@@ -111,11 +111,14 @@ def _classifier(folder: Path, config: ExportConfig, progress: Progress) -> Expor
     """Of a model that scores labels."""
     from ..export.artefact import Source, add
     from ..export.bundle import open_bundle
+    from ..export.edge import runner
     from ..export.edge import write as write_edge
     from ..export.targets import TARGETS, asked, need
 
     wanted = asked(config.to or USUAL, TARGETS)
     tools = [need(target) for target, _ in wanted]
+    if config.edge:
+        runner(wanted[0][0].name)
     bundle = open_bundle(folder, verify=True, engine=REFERENCE)
     for target, precision in wanted:
         target.refuse(bundle.classifier, precision)
