@@ -79,10 +79,10 @@ def edited(change: Callable[[Any], None]) -> Callable[[Path], None]:
 def _swap(model: Any) -> None:
     """The labels change places: the rows of the head, which both graphs share, and its two numbers."""
     graph = model.subgraphs[0]
-    head = next(op for op in graph.operators if graph.outputs[0] in op.outputs)
-    for place in head.inputs[1:]:
-        tensor = graph.tensors[place]
-        buffer = model.buffers[tensor.buffer]
+    made = {place: op for op in graph.operators for place in op.outputs}
+    for place in made[graph.outputs[0]].inputs[1:]:  # the weights go through a step that makes them fp32
+        stored = made[place].inputs[0] if place in made else place
+        buffer = model.buffers[graph.tensors[stored].buffer]
         buffer.data = np.asarray(buffer.data, np.uint8).reshape(2, -1)[::-1].reshape(-1)
 
 
