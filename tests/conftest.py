@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from seedbed.settings import VARIABLES, settings
 
+if TYPE_CHECKING:
+    from seedbed.catalog.web import WebParts
+
 CACHE = Path(os.environ.get("SEEDBED_TEST_CACHE") or Path.home() / ".cache" / "seedbed-tests").absolute()
-"""Holds `models` and `datasets`. What is in it was checked against the hashes in the catalog."""
+"""Holds `models`, `datasets` and `web`. What is in it was checked against the hashes in the catalog."""
 
 # A shell starts what stands in the background with Ctrl-C ignored, and the tests' child processes would inherit that.
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -72,6 +77,20 @@ def reviews() -> dict[str, Path]:
         paths = pull_dataset("patient-reviews")
     settings.cache_clear()
     return paths
+
+
+@pytest.fixture(scope="session")
+def web_parts() -> WebParts:
+    """ONNX Runtime and tokenizers for browsers, from npm's registry."""
+    from seedbed.catalog.web import pull_web
+
+    if shutil.which("npm") is None and not (CACHE / "web").is_dir():
+        pytest.skip("NO NPM: pages that answer in a browser are NOT tested. Install it: apt-get install npm")
+    with pytest.MonkeyPatch.context() as patch:
+        _environment(patch, CACHE)
+        parts = pull_web()
+    settings.cache_clear()
+    return parts
 
 
 @pytest.fixture(scope="session")

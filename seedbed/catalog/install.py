@@ -25,6 +25,8 @@ from .cards import Source
 from .sources import SOURCES, sha256
 
 MANIFEST = "seedbed.json"
+PACKED = ("pypi", "npm")
+"""Kinds of sources that come as one file of many."""
 FREE_AFTER = 64 * 1024**2
 """Bytes that a fetch leaves free on the disk."""
 
@@ -208,7 +210,7 @@ def check(source: Source, records: dict[str, FileRecord]) -> None:
     """Hold the files against the hashes that the card states.
 
     Raises:
-        CorruptFile: a file is missing or differs, or is in a wheel and not in the card.
+        CorruptFile: a file is missing or differs, or came out of a package and is not in the card.
     """
     for name, wanted in source.sha256.items():
         if name not in records:
@@ -217,17 +219,17 @@ def check(source: Source, records: dict[str, FileRecord]) -> None:
             raise CorruptFile(f"{name} from {source.address} does not have the SHA-256 that the card states.",
                               "Fetch it again; if that gives the same, somebody changed the file: do not use it.")
     unknown = [name for name in records if name not in source.sha256]
-    if source.kind == "pypi" and unknown:
+    if source.kind in PACKED and unknown:
         raise CorruptFile(f"{source.address} brought {unknown[0]}, which the card has no hash for.",
-                          "Add its SHA-256 to the card: a wheel is only used when every file is known.")
+                          "Add its SHA-256 to the card: a package is only used when every file is known.")
 
 
 def _room(parcel: Parcel, source: Source, partial: Path) -> None:
-    """Refuse before the first byte when the disk is too small. A wheel is there twice: packed and unpacked."""
+    """Refuse before the first byte when the disk is too small. A package is there twice: packed and unpacked."""
     if source.size is None:
         return
     there = sum(p.stat().st_size for p in partial.rglob("*") if p.is_file())
-    need = source.size * (2 if source.kind == "pypi" else 1) + FREE_AFTER - there
+    need = source.size * (2 if source.kind in PACKED else 1) + FREE_AFTER - there
     free = shutil.disk_usage(partial).free
     if need > free:
         raise NoResources(f"{parcel.name} needs {need / 1e6:,.0f} MB on the disk of {parcel.folder.parent}, "

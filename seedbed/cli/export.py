@@ -44,6 +44,9 @@ def export(
     if done.edge:
         show.line(f"{done.edge.folder}: {done.edge.engine} with a runner, {done.edge.size / 1e6:.1f} MB; answering "
                   f"took {done.edge.peak_memory / 1e6:.0f} MB of memory at the peak, Python included.")
+        if done.edge.page:
+            show.line(f"classify.html in it ({done.edge.page / 1e6:.1f} MB) answers in a browser, without a server "
+                      "and without a connection. It proves itself each time it is opened, before it answers.")
     show.line(f"Added to {done.folder}. `seedbed predict {done.folder} --engine NAME` uses one; without --engine the "
               "fastest that is proven on the machine answers.")
 

@@ -1,4 +1,5 @@
-"""A folder for a small device: an artefact, a runner of some fifty lines, and what it takes on disk and in memory."""
+"""A folder for a small device: an artefact, a runner of some fifty lines, a page for browsers where it is asked for,
+and what it takes on disk and in memory."""
 
 from __future__ import annotations
 
@@ -8,6 +9,7 @@ import subprocess
 import sys
 from importlib.metadata import version
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -18,7 +20,12 @@ from .beside import beside
 from .bundle import Bundle
 from .certificate import LIMITS
 from .manifest import EngineEntry
+from .page import NAME as PAGE
+from .page import write as write_page
 from .probes import KINDS, Probes
+
+if TYPE_CHECKING:
+    from ..catalog.web import WebParts
 
 RUNNER = "classify.py"
 MEASURED = """
@@ -45,10 +52,12 @@ class Edge(Record):
     peak_memory: int
     """Bytes of the runner's process, Python and packages included, while it answered probe texts of every length."""
     packages: list[str]
-    """All that must be installed, with versions."""
+    """All that must be installed for the runner, with versions."""
+    page: int | None = None
+    """Bytes of `classify.html`, which needs a browser and nothing else; None where it was not asked for."""
 
 
-def write(bundle: Bundle, entry: EngineEntry, folder: Path) -> Edge:
+def write(bundle: Bundle, entry: EngineEntry, folder: Path, parts: WebParts | None = None) -> Edge:
     """Write an artefact with its runner, and let the runner answer some of the bundle's probe texts in a process of
     its own.
 
@@ -56,6 +65,7 @@ def write(bundle: Bundle, entry: EngineEntry, folder: Path) -> Edge:
         bundle: that holds the artefact.
         entry: the artefact.
         folder: must not exist yet, or be empty.
+        parts: of a page, where one is wanted. It proves itself in the browser that opens it.
 
     Raises:
         UserError: the folder is taken. QualityFloor: the runner answers otherwise; nothing was written.
@@ -74,8 +84,10 @@ def write(bundle: Bundle, entry: EngineEntry, folder: Path) -> Edge:
         task = {**bundle.task.to_dict(), "temperature": bundle.manifest.temperature}
         (part / "task.json").write_text(json.dumps(task, ensure_ascii=False, indent=1), encoding="utf-8")
         peak = _try(bundle, entry, part)
+        page = write_page(bundle, entry, artefact, part / PAGE, parts) if parts else None
         size = sum(path.stat().st_size for path in part.iterdir())
-        made = Edge(folder=str(folder), engine=entry.name, size=size, peak_memory=peak, packages=packages)
+        made = Edge(folder=str(folder), engine=entry.name, size=size, peak_memory=peak, packages=packages,
+                    page=page)
         (part / "edge.json").write_text(made.model_dump_json(indent=1, exclude={"folder"}))
         if folder.exists():
             folder.rmdir()

@@ -40,6 +40,8 @@ class ExportConfig:
     rows: int = option(1000, "Most held-out rows of the run that both models answer.", minimum=1)
     edge: Path | None = option(None, "Also copy the first artefact into this new folder, with a runner that needs "
                                      "its runtime, tokenizers and NumPy only.")
+    page: bool = option(False, "Also write classify.html into the folder of --edge: the first ONNX artefact as one "
+                               "page that answers in a browser, without a server. npm fetches its runtime, once.")
     seed: int = option(0, "Fixes everything random.", minimum=0)
 
 
@@ -64,7 +66,8 @@ def export(source: str | Path, config: ExportConfig | None = None, *, progress: 
 
     Raises:
         NotFound: no bundle there. MissingExtra: a target's packages are not installed; nothing was begun.
-        UserError: a target that is not known, or that the model cannot be exported to; the folder of `edge` is taken.
+        UserError: a target that is not known, or that the model cannot be exported to; the folder of `edge` is taken;
+            a page of what browsers do not run.
         QualityFloor: an artefact answers otherwise than the model; it is not added. Those that passed are.
     """
     config = config or ExportConfig()
@@ -79,6 +82,9 @@ def export(source: str | Path, config: ExportConfig | None = None, *, progress: 
         if kind == "write":
             raise UserError("--edge is for models that give labels.", "A model that writes is one GGUF file already.")
         free(config.edge)
+    elif config.page:
+        raise UserError("--page writes into the folder of --edge, which is not named.",
+                        "Add it: seedbed export RUN --to onnx --edge DIR --page")
     try:
         return KINDS[kind](folder, config, progress)
     finally:
@@ -109,25 +115,34 @@ def bundle_of(source: Path) -> Path:
 
 def _classifier(folder: Path, config: ExportConfig, progress: Progress) -> Exported:
     """Of a model that scores labels."""
+    from ..catalog.web import pull_web
     from ..export.artefact import Source, add
     from ..export.bundle import open_bundle
     from ..export.edge import runner
     from ..export.edge import write as write_edge
+    from ..export.page import KIND as IN_BROWSERS
+    from ..export.page import refuse
     from ..export.targets import TARGETS, asked, need
 
     wanted = asked(config.to or USUAL, TARGETS)
     tools = [need(target) for target, _ in wanted]
-    if config.edge:
-        runner(wanted[0][0].name)
     bundle = open_bundle(folder, verify=True, engine=REFERENCE)
     for target, precision in wanted:
         target.refuse(bundle.classifier, precision)
+    at = 0
+    if config.page:
+        kinds = [target.name for target, _ in wanted]
+        at = kinds.index(IN_BROWSERS) if IN_BROWSERS in kinds else at
+        refuse(kinds[at])
+    if config.edge:
+        runner(wanted[at][0].name)
+    parts = pull_web(progress) if config.page else None
     held, note = held_out(folder, bundle.manifest, config)
     progress.note(note)
     source = Source(bundle, held, config.seed)
     added = each([partial(add, source, target, precision, versions)
                   for (target, precision), versions in zip(wanted, tools, strict=True)], progress)
-    edge = write_edge(open_bundle(folder), added[0], config.edge) if config.edge else None
+    edge = write_edge(open_bundle(folder), added[at], config.edge, parts) if config.edge else None
     return Exported(folder=str(folder), reference=bundle.manifest.reference, added=added, note=note, edge=edge)
 
 
