@@ -4,8 +4,8 @@ pip resolves pyproject.toml in a dry run, and what it would install is written d
 addresses, so that the lock works with whichever index pip is configured for.
 
 CUDA: on Linux the registry's plain build of torch declares NVIDIA's packages (gigabytes that a CPU never uses).
-They are left out here, and `make` installs the lock with `--no-deps`, so they are never pulled. The version of
-torch stands without its `+cpu` mark: pip then takes the CPU wheel wherever one is offered.
+They are left out here, as is `UNUSED`, and `make` installs the lock with `--no-deps`, so they are never pulled. The
+version of torch stands without its `+cpu` mark: pip then takes the CPU wheel wherever one is offered.
 """
 
 from __future__ import annotations
@@ -16,9 +16,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+from seedbed.export.targets import APART
+
 ROOT = Path(__file__).parent.parent
-EXTRAS = "dev,serve,postgres,energy,qlora,search,openvino,onnx,gguf"
+EXTRAS = "dev,serve,postgres,energy,qlora,search,openvino,onnx,litert,gguf"
 CUDA = re.compile(r"^(nvidia-(?!ml-py)|cuda-|triton$|pytorch-triton)")
+UNUSED = ("backports-strenum", "litert-lm-builder", "tomli")
+"""What packages of the exporters declare and nothing here imports."""
 HEADER = """\
 # Every package of the development environment, written by `make lock`: do not edit.
 # Install with `pip install --no-deps`: CUDA packages that a torch wheel may declare are left out on purpose.
@@ -40,9 +44,11 @@ def resolved() -> dict[str, str]:
 def main() -> None:
     found = resolved()
     found.pop("seedbed")
-    kept = [f"{name}=={version}" for name, version in sorted(found.items()) if not CUDA.match(name)]
+    found |= dict(one.split("==") for group in APART.values() for one in group)
+    kept = [f"{name}=={version}" for name, version in sorted(found.items())
+            if not CUDA.match(name) and name not in UNUSED]
     (ROOT / "requirements.lock").write_text(HEADER + "\n".join(kept) + "\n")
-    print(f"requirements.lock: {len(kept)} packages, {len(found) - len(kept)} for CUDA left out")
+    print(f"requirements.lock: {len(kept)} packages, {len(found) - len(kept)} left out")
 
 
 if __name__ == "__main__":

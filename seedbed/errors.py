@@ -74,14 +74,15 @@ class MissingExtra(UserError):
     Args:
         feature: what the user asked for.
         extra: the extra of this package that carries it.
+        more: of the install line, after it.
     """
 
     code = "missing_extra"
     http_status = 501
 
-    def __init__(self, feature: str, extra: str) -> None:
+    def __init__(self, feature: str, extra: str, more: str = "") -> None:
         super().__init__(f"{feature} needs an optional part that is not installed.",
-                         f"Install it with: pip install 'seedbed[{extra}]'")
+                         f"Install it with: pip install 'seedbed[{extra}]'{more}")
 
 
 class Busy(UserError):

@@ -56,8 +56,14 @@ def _onnx() -> type[Classifier]:
     return Onnx
 
 
+def _litert() -> type[Classifier]:
+    from .litert import LiteRt
+    return LiteRt
+
+
 CLASSIFIERS: Registry[type[Classifier]] = Registry("classifiers", {
-    "constant": _constant, "linear": _linear, "transformer": _transformer, "openvino": _openvino, "onnx": _onnx})
+    "constant": _constant, "linear": _linear, "transformer": _transformer, "openvino": _openvino, "onnx": _onnx,
+    "litert": _litert})
 
 
 def kind_text(kind: str, **values: object) -> str:

@@ -5,7 +5,10 @@ The file holds body, pooling and head; the tokenizer stands beside it as `tokeni
 
 from __future__ import annotations
 
+import contextlib
+import os
 import shutil
+import sys
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -136,3 +139,19 @@ def describe(folder: Path, kind: str, tokenizer: Any, *, labels: int, max_tokens
     (folder / TOKENIZER).write_text(tokenizer.to_str(), encoding="utf-8")
     write_kind(folder, kind, labels=labels, max_tokens=max_tokens, pad=pad, empty=empty, alone=alone,
                precision=precision)
+
+
+@contextlib.contextmanager
+def muted() -> Iterator[None]:
+    """Within it nothing reaches standard error, not even from C++: for what tells something and has no switch. Short
+    steps only, since the progress of others is not shown meanwhile."""
+    if sys.stderr is not None:
+        sys.stderr.flush()
+    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)

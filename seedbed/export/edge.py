@@ -4,7 +4,7 @@ and what it takes on disk and in memory."""
 from __future__ import annotations
 
 import json
-import shutil
+import re
 import subprocess
 import sys
 from importlib.metadata import version
@@ -80,7 +80,7 @@ def write(bundle: Bundle, entry: EngineEntry, folder: Path, parts: WebParts | No
     folder.absolute().parent.mkdir(parents=True, exist_ok=True)
     with beside(folder.absolute()) as part:
         artefact.save(part)
-        shutil.copyfile(Path(__file__).with_name("runner.py"), part / RUNNER)
+        (part / RUNNER).write_text(runner(entry.kind), encoding="utf-8")
         (part / "requirements.txt").write_text("".join(f"{line}\n" for line in packages))
         task = {**bundle.task.to_dict(), "temperature": bundle.manifest.temperature}
         (part / "task.json").write_text(json.dumps(task, ensure_ascii=False, indent=1), encoding="utf-8")
@@ -94,6 +94,19 @@ def write(bundle: Bundle, entry: EngineEntry, folder: Path, parts: WebParts | No
             folder.rmdir()
         part.rename(folder)
     return made
+
+
+def runner(kind: str) -> str:
+    """What answers in the folder: `runner.py`, of its functions that open a model only the one for this kind.
+
+    Raises:
+        UserError: there is none.
+    """
+    whole = Path(__file__).with_name("runner.py").read_text("utf-8")
+    if f"def open_{kind}(" not in whole:
+        raise UserError(f"There is no runner for {kind}.", "Name another target first: --to onnx --edge FOLDER")
+    parts = re.split(r"(?m)^(?=def |if )", whole)
+    return "".join(part for part in parts if not part.startswith("def open_") or part.startswith(f"def open_{kind}("))
 
 
 def free(folder: Path) -> None:

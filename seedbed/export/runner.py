@@ -18,16 +18,33 @@ TOKENIZER.no_padding()
 TOKENIZER.enable_truncation(ENGINE["max_tokens"])
 
 
-def open_model() -> Any:
+def open_onnx() -> Any:
     """A function from token ids [1, tokens] to logits [1, labels]."""
-    if ENGINE["kind"] == "onnx":
-        import onnxruntime
-        session = onnxruntime.InferenceSession(HERE / "model.onnx", providers=["CPUExecutionProvider"])
-        return lambda ids: session.run(None, {"ids": ids, "mask": np.ones_like(ids)})[0]
+    import onnxruntime
+    session = onnxruntime.InferenceSession(HERE / "model.onnx", providers=["CPUExecutionProvider"])
+    return lambda ids: session.run(None, {"ids": ids, "mask": np.ones_like(ids)})[0]
+
+
+def open_openvino() -> Any:
+    """A function from token ids [1, tokens] to logits [1, labels]."""
     import openvino
     options = {"INFERENCE_PRECISION_HINT": "f32"} if ENGINE["precision"] == "fp32" else {}
     compiled = openvino.Core().compile_model(HERE / "model.xml", "CPU", options)
     return lambda ids: compiled({"ids": ids, "mask": np.ones_like(ids)})[0]
+
+
+def open_litert() -> Any:
+    """A function from token ids [1, tokens] to logits [1, labels]. The file has a graph for each of a few lengths."""
+    from ai_edge_litert.interpreter import Interpreter
+    file = Interpreter(str(HERE / "model.tflite"))
+    graphs = {int(name.split("_")[1]): file.get_signature_runner(name) for name in file.get_signature_list()}
+
+    def answer(ids: Any) -> Any:
+        length = min(one for one in graphs if one >= ids.size)
+        wide = np.full((2, 1, length), [[[ENGINE["pad"]]], [[0]]], np.int32)  # ids and mask
+        wide[:, :, :ids.size] = ids, np.ones_like(ids)
+        return next(iter(graphs[length](ids=wide[0], mask=wide[1]).values()))
+    return answer
 
 
 def classify(model: Any, text: str) -> dict[str, float]:
@@ -39,6 +56,6 @@ def classify(model: Any, text: str) -> dict[str, float]:
 
 
 if __name__ == "__main__":
-    run = open_model()
+    run = globals()[f"open_{ENGINE['kind']}"]()
     for line in sys.argv[1:] or (line.rstrip("\n") for line in sys.stdin):
         print(json.dumps(classify(run, line), ensure_ascii=False), flush=True)

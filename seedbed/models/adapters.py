@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from . import kernels
+from .absent import absent
 from .backbone import Backbone
 from .four_bit import is_packed, unpack
 
@@ -25,7 +26,10 @@ def add_lora(backbone: Backbone, *, rank: int, alpha: float, layers: int | None 
             forward pass runs: slower than the passes of `kernels`.
         dropout: share of the adapters' inputs that a training step leaves out, in PEFT's own pass too.
     """
-    from peft import LoraConfig, get_peft_model
+    with absent("torchao"):
+        from peft import LoraConfig, get_peft_model
+        from peft.import_utils import is_torchao_available
+        is_torchao_available()
     targets = [name for layer in backbone.parts(layers)[1] for name in _linear_names(backbone.root, layer)]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)  # PEFT asks transformers by a name that it gave up

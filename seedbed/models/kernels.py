@@ -13,10 +13,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
-from transformers import AttentionInterface, AttentionMaskInterface
-from transformers.masking_utils import sdpa_mask
 
+from .absent import absent
 from .four_bit import is_packed, weight_of
+
+with absent("torchao"):
+    from transformers import AttentionInterface, AttentionMaskInterface
+    from transformers.masking_utils import sdpa_mask
 
 ATTENTION = "seedbed"
 LONGEST = 1024

@@ -118,6 +118,7 @@ def _classifier(folder: Path, config: ExportConfig, progress: Progress) -> Expor
     from ..catalog.web import pull_web
     from ..export.artefact import Source, add
     from ..export.bundle import open_bundle
+    from ..export.edge import runner
     from ..export.edge import write as write_edge
     from ..export.page import KIND as IN_BROWSERS
     from ..export.page import refuse
@@ -133,6 +134,8 @@ def _classifier(folder: Path, config: ExportConfig, progress: Progress) -> Expor
         kinds = [target.name for target, _ in wanted]
         at = kinds.index(IN_BROWSERS) if IN_BROWSERS in kinds else at
         refuse(kinds[at])
+    if config.edge:
+        runner(wanted[at][0].name)
     parts = pull_web(progress) if config.page else None
     held, note = held_out(folder, bundle.manifest, config)
     progress.note(note)

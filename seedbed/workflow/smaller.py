@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 ORIGINAL = "original"
 BITS = ("fp32", "bf16", "int8", "int4")
 """Precisions in the order in which they are tested: each is a larger risk than the one before."""
+SLOW = ("litert", "executorch")
+"""Targets that export for minutes, and whose runtimes share the error rate for little: tried when they are named."""
 
 
 @dataclass(frozen=True)
@@ -34,7 +36,7 @@ class FloorConfig:
     prefer: str = option("size", "What the form that is taken has least of: size, speed (the time for one text) or "
                                  "memory.", choices=("size", "speed", "memory"))
     to: tuple[str, ...] = option((), "Targets to try, each in all its precisions; by default those whose packages "
-                                     "are installed.")
+                                     "are installed, without litert and executorch, which take minutes.")
     rows: int = option(10_000, "Most held-out rows of the run that each form answers.", minimum=1)
     seed: int = option(0, "Fixes everything random.", minimum=0)
 
@@ -105,13 +107,13 @@ def smaller(source: str | Path, config: FloorConfig | None = None, *, progress: 
 
 
 def _targets(names: tuple[str, ...]) -> list[tuple[Target, dict[str, str]]]:
-    """Those that are named, or those that are installed; each with the versions of its packages."""
+    """Those that are named, or those that are installed and not `SLOW`; each with the versions of its packages."""
     from ..export.targets import TARGETS, need
 
     if names:
         return [(target, need(target)) for target in map(TARGETS.get, names)]
     found, missing = [], list[MissingExtra]()
-    for target in map(TARGETS.get, TARGETS):
+    for target in (TARGETS.get(name) for name in TARGETS if name not in SLOW):
         try:
             found.append((target, need(target)))
         except MissingExtra as problem:

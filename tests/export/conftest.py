@@ -59,3 +59,19 @@ def onnx_bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     made(folder)
     export(folder, ExportConfig(to=("onnx",)))
     return open_bundle(folder, verify=True)
+
+
+@pytest.fixture(scope="session")
+def litert_bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    """The same with texts of up to 40 tokens and `litert-int8`, a graph for 32 and one for 40; tests only read it."""
+    for name in ("ai_edge_litert", "litert_torch"):
+        pytest.importorskip(name, reason="LiteRT is not installed: docs/export.md has the install line")
+    from sample_export import made
+
+    from seedbed.export.bundle import open_bundle
+    from seedbed.workflow.exporting import ExportConfig, export
+
+    folder = tmp_path_factory.mktemp("litert") / "bundle"
+    made(folder, max_tokens=40)
+    export(folder, ExportConfig(to=("litert",)))
+    return open_bundle(folder, verify=True)

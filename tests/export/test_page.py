@@ -297,10 +297,10 @@ def test_it_fits_phone_and_desk_and_speaks_to_screen_readers(page: Path, chromiu
         type_in(chromium, "great lovely box")
         assert chromium.ask("document.documentElement.scrollWidth") <= width
         assert chromium.ask(contrast) >= 4.5, (width, dark)
-    nodes = [(node["role"].get("value"), node.get("name", {}).get("value")) for node in
-             chromium.call("Accessibility.getFullAXTree")["nodes"] if not node["ignored"]]
-    assert ("textbox", "Your text") in nodes and ("table", "Probability of each label") in nodes
-    assert ("rowheader", "good") in nodes and "status" in {role for role, _ in nodes}
+        nodes = [(node["role"].get("value"), node.get("name", {}).get("value")) for node in
+                 chromium.call("Accessibility.getFullAXTree")["nodes"] if not node["ignored"]]
+        assert ("textbox", "Your text") in nodes and ("table", "Probability of each label") in nodes
+        assert ("rowheader", "good") in nodes and "status" in {role for role, _ in nodes}, "on a phone as well"
     chromium.ask("document.getElementById('text').value = '', document.activeElement.blur()")
     for kind in ("keyDown", "keyUp"):
         chromium.call("Input.dispatchKeyEvent", type=kind, key="Tab", code="Tab", windowsVirtualKeyCode=9)

@@ -98,6 +98,9 @@ function show(found, milliseconds) {
     drawn.append(bar);
     figure.textContent = percent.format(p);
     row.append(name, drawn, figure);
+    // said once more: on a phone rows are laid out as grids, which some browsers then call no rows
+    [[row, "row"], [name, "rowheader"], [drawn, "cell"], [figure, "cell"]].forEach(
+      ([one, role]) => one.setAttribute("role", role));
     return row;
   }));
   const named = chosen.map(([p, i]) => `\u2068${said.labels[i]}\u2069, ${percent.format(p)}`).join("; ");

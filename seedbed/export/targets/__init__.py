@@ -27,6 +27,9 @@ class Named(Protocol):
 
 
 T = TypeVar("T", bound=Named)
+APART = {"litert": ("litert-torch==0.9.4", "litert-converter==0.4.0")}
+"""What a target needs beside its extra, installed without its dependencies: they declare xdsl 0.28, which they do not
+import here and which wants an older typing-extensions than pydantic does."""
 
 
 class Target(Named, Protocol):
@@ -49,7 +52,12 @@ def _onnx() -> Target:
     return OnnxTarget()
 
 
-TARGETS: Registry[Target] = Registry("targets", {"openvino": _openvino, "onnx": _onnx})
+def _litert() -> Target:
+    from .litert import LiteRtTarget
+    return LiteRtTarget()
+
+
+TARGETS: Registry[Target] = Registry("targets", {"openvino": _openvino, "onnx": _onnx, "litert": _litert})
 """Of models that score labels."""
 
 
@@ -84,5 +92,7 @@ def need(target: Named) -> dict[str, str]:
     """
     for name in target.packages:
         if find_spec(name) is None:
-            raise MissingExtra(f"Export to {target.name}", target.name)
+            apart = " ".join(APART.get(target.name, ()))
+            raise MissingExtra(f"Export to {target.name}", target.name,
+                               f" && pip install --no-deps {apart}" if apart else "")
     return {name: version(name) for name in ("torch", "transformers", *target.packages)}

@@ -18,7 +18,7 @@ from ...tasks.classify import Floats
 from ..gguf_pack import EXACT, FILE_TYPES, PRECISIONS, packed, type_of
 from ..gguf_words import kind_of, write_words
 from ..modelfile import modelfile
-from .writers import Opened
+from .writers import Opened, refuse
 
 if TYPE_CHECKING:
     from ...engines.author import Author
@@ -49,21 +49,13 @@ class GgufTarget:
         Raises:
             UserError: llama.cpp reads the family otherwise, or it is not written here.
         """
-        from transformers import AutoConfig, AutoTokenizer
+        from transformers import AutoTokenizer
 
-        config = AutoConfig.from_pretrained(model, local_files_only=True)
-        family = config.model_type
-        if family not in FAMILIES:
-            raise UserError(f"Models of the family {family} are not exported to GGUF here.",
-                            f"Families that are: {', '.join(FAMILIES)}. {Q}")
-        window = getattr(config, "sliding_window", None)
-        if window and window < config.max_position_embeddings and getattr(config, "use_sliding_window", True):
-            raise UserError(f"This model looks back {window:,} tokens, and llama.cpp would let it see all of a text.",
-                            Q)
+        config = refuse(model, "GGUF", FAMILIES, Q, "lets it see all of a text")
         if (kind := _rope(config)["rope_type"]) not in ROPES:
             raise UserError(f"Positions of the kind {kind} are not exported to GGUF here.", Q)
         if config.hidden_act != "silu":
-            raise UserError(f"The activation {config.hidden_act} is not what llama.cpp computes for {family}.", Q)
+            raise UserError(f"The activation {config.hidden_act} is not what llama.cpp computes for {config.model_type}.", Q)
         tokenizer = AutoTokenizer.from_pretrained(model, local_files_only=True)
         if kind_of(tokenizer) is None:
             raise UserError("The tokenizer is none that llama.cpp is known to read as it is: neither a SentencePiece "

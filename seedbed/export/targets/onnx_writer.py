@@ -14,14 +14,16 @@ from typing import TYPE_CHECKING
 from ...engines.onnx_genai import CONFIG, OnnxFile
 from ...errors import UserError
 from ...models.doctor import ends_of
-from .writers import Opened
+from .writers import Opened, refuse
 
 if TYPE_CHECKING:
     from ...engines.author import Author
     from ..writer_reference import Reference
 
-FAMILIES = ("llama", "mistral", "qwen2", "phi3")
+RUNTIME = "ONNX Runtime GenAI"
+FAMILIES = ("llama", "mistral", "qwen2")
 """Families that were tried: their attention sees all that came before."""
+HEAD = 16
 READ = 1024
 """Tokens that are read at most to prove a folder."""
 ACCURACY = 4
@@ -48,15 +50,14 @@ class OnnxWriterTarget:
         Raises:
             UserError: the family is not one of those that were tried, or its tokenizer has no tokenizer.json.
         """
-        from transformers import AutoConfig
-
-        config = AutoConfig.from_pretrained(model, local_files_only=True)
-        if config.model_type not in FAMILIES:
-            raise UserError(f"Models of the family {config.model_type} that write are not exported to ONNX here.",
-                            f"Families that are: {', '.join(FAMILIES)}. {HINT}")
+        config = refuse(model, RUNTIME, FAMILIES, HINT)
+        width = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
+        if width % HEAD:
+            raise UserError(f"{RUNTIME} takes heads whose width is a multiple of {HEAD}, and this model's is "
+                            f"{width}.", HINT)
         if not (model / "tokenizer.json").is_file():
-            raise UserError("The tokenizer of this model has no tokenizer.json, without which ONNX Runtime GenAI "
-                            "cannot read texts.", HINT)
+            raise UserError("The tokenizer of this model has no tokenizer.json, without which "
+                            f"{RUNTIME} cannot read texts.", HINT)
 
     def write(self, model: Path, folder: Path, precision: str, facts: Mapping[str, str],
               reference: Reference | None = None) -> None:

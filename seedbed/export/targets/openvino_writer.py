@@ -13,7 +13,7 @@ from ...errors import UserError
 from ...models.doctor import ends_of
 from . import graph
 from .openvino import GROUPS
-from .writers import Opened
+from .writers import Opened, refuse
 
 if TYPE_CHECKING:
     from ...engines.author import Author
@@ -37,17 +37,7 @@ class OpenVinoWriterTarget:
         Raises:
             UserError: the family is not one of those that were tried, or its tokenizer has no tokenizer.json.
         """
-        from transformers import AutoConfig
-
-        config = AutoConfig.from_pretrained(model, local_files_only=True)
-        family = config.model_type
-        if family not in FAMILIES:
-            raise UserError(f"Models of the family {family} are not exported to OpenVINO here.",
-                            f"Families that are: {', '.join(FAMILIES)}. {HINT}")
-        window = getattr(config, "sliding_window", None)
-        if window and window < config.max_position_embeddings and getattr(config, "use_sliding_window", True):
-            raise UserError(f"This model looks back {window:,} tokens, and OpenVINO GenAI writes other words than "
-                            "such models do.", HINT)
+        refuse(model, "OpenVINO GenAI", FAMILIES, HINT)
         if not (model / "tokenizer.json").is_file():
             raise UserError("The tokenizer of this model has no tokenizer.json, without which OpenVINO cannot read "
                             "texts.", HINT)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from ...data.turns import Turn
+from ...errors import UserError
 from ...plugins import Registry
 from . import Named
 
@@ -59,6 +60,32 @@ class WriterTarget(Named, Protocol):
 
     def author(self, folder: Path, model: Path) -> Author:
         """Open what was written, to answer with it."""
+
+
+def refuse(model: Path, target: str, families: Collection[str], hint: str, otherwise: str = "") -> Any:
+    """What every target of models that write refuses; the config of a model that none of it holds for.
+
+    Args:
+        model: folder of the reference.
+        target: how people call the runtime.
+        families: that were tried.
+        hint: what to do instead.
+        otherwise: what the runtime does with a model that looks back only so far.
+
+    Raises:
+        UserError: another family, or a sliding window that is shorter than the context.
+    """
+    from transformers import AutoConfig
+
+    config = AutoConfig.from_pretrained(model, local_files_only=True)
+    if config.model_type not in families:
+        raise UserError(f"Models of the family {config.model_type} that write are not exported to {target} here.",
+                        f"Families that are: {', '.join(families)}. {hint}")
+    window = getattr(config, "sliding_window", None)
+    if window and window < config.max_position_embeddings and getattr(config, "use_sliding_window", True):
+        raise UserError(f"This model looks back {window:,} tokens, and {target} "
+                        f"{otherwise or 'writes other words than such models do'}.", hint)
+    return config
 
 
 def _openvino() -> WriterTarget:
