@@ -1,4 +1,4 @@
-"""Tiny models of true architecture that chat and stop, for export."""
+"""Tiny models of true architecture that chat and stop, and what is asked of every target that writes them."""
 
 from __future__ import annotations
 
@@ -8,6 +8,12 @@ from typing import Any
 
 import tiny
 import torch
+
+from seedbed.engines.sampling import Sampling
+from seedbed.export.certificate import Certificate
+from seedbed.export.targets.writers import WriterTarget
+from seedbed.export.writer_certificate import certify
+from seedbed.export.writer_reference import Reference
 
 TEMPLATE = ("{% for message in messages %}{% if loop.first and message['role'] != 'system' %}{{ '<s>system\nBe kind."
             "</s>\n' }}{% endif %}{{ '<s>' + message['role'] + '\n' + message['content'] + '</s>\n' }}{% endfor %}{%"
@@ -40,6 +46,35 @@ def made(folder: Path, family: str = "llama", change: Change | None = None, **mo
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return folder
+
+
+def write(target: WriterTarget, model: Path, folder: Path, precision: str) -> Path:
+    """Export into a new folder."""
+    folder.mkdir()
+    target.refuse(model, precision)
+    target.write(model, folder, precision, FACTS)
+    return folder
+
+
+def prove(target: WriterTarget, folder: Path, model: Path, precision: str) -> Certificate:
+    """What was exported against a model."""
+    with target.opened(folder, model) as form:
+        return certify(form, Reference.open(model), precision)
+
+
+def writes_the_likeliest(target: WriterTarget, folder: Path, model: Path) -> None:
+    """What was exported writes its likeliest words, stops at an end, and draws the same with the same seed."""
+    writer: Any = target.author(folder, model)
+    ids = writer.asked([{"role": "user", "content": "the box came on monday"}])
+    want = list[int]()
+    for _ in range(10):
+        writer.runtime.forget()
+        want.append(int(writer.runtime.logits([*ids, *want])[0].argmax()))
+    assert list(writer._tokens(ids, Sampling(), 10)) == want and not writer.ends & set(want)
+    writer.ends |= {want[4]}
+    assert list(writer._tokens(ids, Sampling(), 10)) == want[:want.index(want[4])]
+    warm = Sampling(max_tokens=12, temperature=1.0, seed=3)
+    assert "".join(writer.go_on("the box", warm)) == "".join(writer.go_on("the box", warm))
 
 
 def tuned(model: Any, tokenizer: Any) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import tiny
 import torch
-from sample_writer import FACTS, TEMPLATE, made, pieces, tuned
+from sample_writer import FACTS, TEMPLATE, made, pieces, prove, tuned, write
 
 from seedbed.errors import CorruptFile, UserError
 from seedbed.export import gguf_words
@@ -25,16 +25,11 @@ from seedbed.models.template import Row
 pytest.importorskip("xllamacpp", reason="GGUF needs seedbed[gguf]")
 
 def exported(model: Path, folder: Path, precision: str = "f16") -> Path:
-    folder.mkdir()
-    target = GgufTarget()
-    target.refuse(model, precision)
-    target.write(model, folder, precision, FACTS)
-    return folder
+    return write(GgufTarget(), model, folder, precision)
 
 
 def proven(folder: Path, model: Path, precision: str = "f16") -> Certificate:
-    with GgufTarget().opened(folder, model) as form:
-        return certify(form, Reference.open(model), precision)
+    return prove(GgufTarget(), folder, model, precision)
 
 
 def failed(folder: Path, model: Path) -> list[str]:

@@ -27,8 +27,8 @@ certificate, see [export.md](export.md) and [export-writers.md](export-writers.m
 
 - *works*: it passed.
 - *refused*: seedbed says no beforehand, or the exporter cannot express it.
-- *differs*: it answers otherwise than the model, so it is not added. At 4 bits that is a matter of the weights, and those
-  here are random numbers: a real model of the family may pass.
+- *differs*: it answers otherwise than the model, so it is not added. At 4 bits that is a matter of the weights, and
+  those here are random numbers: a real model of the family may pass.
 
 What is not in the table was not tried.
 """

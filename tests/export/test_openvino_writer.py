@@ -13,14 +13,11 @@ from typing import Any
 import numpy as np
 import pytest
 import tiny
-from sample_writer import FACTS, made, tuned
+from sample_writer import made, prove, tuned, write, writes_the_likeliest
 
-from seedbed.engines.sampling import Sampling
 from seedbed.errors import CorruptFile, UserError
 from seedbed.export.certificate import Certificate
 from seedbed.export.targets.openvino_writer import OpenVinoWriterTarget
-from seedbed.export.writer_certificate import certify
-from seedbed.export.writer_reference import Reference
 
 pytest.importorskip("openvino_genai", reason="OpenVINO needs seedbed[openvino]")
 pytest.importorskip("openvino_tokenizers", reason="OpenVINO needs seedbed[openvino]")
@@ -31,16 +28,11 @@ FILES = {"openvino_model.xml", "openvino_model.bin", "openvino_tokenizer.xml", "
 
 
 def exported(model: Path, folder: Path, precision: str = "int8") -> Path:
-    folder.mkdir()
-    target = OpenVinoWriterTarget()
-    target.refuse(model, precision)
-    target.write(model, folder, precision, FACTS)
-    return folder
+    return write(OpenVinoWriterTarget(), model, folder, precision)
 
 
 def proven(folder: Path, model: Path, precision: str = "int8") -> Certificate:
-    with OpenVinoWriterTarget().opened(folder, model) as form:
-        return certify(form, Reference.open(model), precision)
+    return prove(OpenVinoWriterTarget(), folder, model, precision)
 
 
 @pytest.fixture(scope="module")
@@ -68,17 +60,7 @@ def test_runtime_tokenizer_and_genai_answer_as_the_model(llama: Path, small: Pat
 
 
 def test_it_writes_the_likeliest_words_and_stops(llama: Path, small: Path) -> None:
-    writer = OpenVinoWriterTarget().author(small, llama)
-    ids = writer.asked([{"role": "user", "content": "the box came on monday"}])
-    want = list[int]()
-    for _ in range(10):
-        writer.runtime.forget()
-        want.append(int(writer.runtime.logits([*ids, *want])[0].argmax()))
-    assert list(writer._tokens(ids, Sampling(), 10)) == want and not writer.ends & set(want)
-    writer.ends |= {want[4]}
-    assert list(writer._tokens(ids, Sampling(), 10)) == want[:want.index(want[4])]
-    warm = Sampling(max_tokens=12, temperature=1.0, seed=3)
-    assert "".join(writer.go_on("the box", warm)) == "".join(writer.go_on("the box", warm))
+    writes_the_likeliest(OpenVinoWriterTarget(), small, llama)
 
 
 def test_what_was_read_is_not_read_again_and_another_text_begins_anew(llama: Path, small: Path) -> None:
@@ -139,8 +121,8 @@ def test_openvino_tells_nobody_what_it_runs() -> None:
 
 
 @pytest.mark.parametrize(("family", "told"), [
-    ("bloom", "family bloom are not exported to OpenVINO here"), ("mistral", "looks back 8 tokens"),
-    ("gemma3", "family gemma3_text are not")])
+    ("bloom", "family bloom that write are not exported to OpenVINO GenAI here"), ("mistral", "looks back 8 tokens"),
+    ("gemma3", "family gemma3_text that write are not")])
 def test_what_would_come_out_wrong_is_refused(family: str, told: str) -> None:
     with pytest.raises(UserError, match=told):
         OpenVinoWriterTarget().refuse(tiny.model(family), "int8")

@@ -55,7 +55,8 @@ class GgufTarget:
         if (kind := _rope(config)["rope_type"]) not in ROPES:
             raise UserError(f"Positions of the kind {kind} are not exported to GGUF here.", Q)
         if config.hidden_act != "silu":
-            raise UserError(f"The activation {config.hidden_act} is not what llama.cpp computes for {config.model_type}.", Q)
+            raise UserError(f"The activation {config.hidden_act} is not what llama.cpp computes for "
+                            f"{config.model_type}.", Q)
         tokenizer = AutoTokenizer.from_pretrained(model, local_files_only=True)
         if kind_of(tokenizer) is None:
             raise UserError("The tokenizer is none that llama.cpp is known to read as it is: neither a SentencePiece "

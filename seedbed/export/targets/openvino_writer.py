@@ -17,6 +17,7 @@ from .writers import Opened, refuse
 
 if TYPE_CHECKING:
     from ...engines.author import Author
+    from ..writer_reference import Reference
 
 FAMILIES = ("llama", "mistral", "qwen2", "phi3")
 """Families that were tried: their attention sees all that came before."""
@@ -42,7 +43,8 @@ class OpenVinoWriterTarget:
             raise UserError("The tokenizer of this model has no tokenizer.json, without which OpenVINO cannot read "
                             "texts.", HINT)
 
-    def write(self, model: Path, folder: Path, precision: str, facts: Mapping[str, str]) -> None:
+    def write(self, model: Path, folder: Path, precision: str, facts: Mapping[str, str],
+              reference: Reference | None = None) -> None:
         """Write the model, tokenizer and detokenizer as graphs, and what GenAI reads beside them."""
         import openvino
         import torch
