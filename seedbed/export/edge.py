@@ -48,7 +48,7 @@ class Edge(Record):
     folder: str
     engine: str
     size: int
-    """Bytes on disk, without the packages."""
+    """Bytes on disk, without the packages and without the page."""
     peak_memory: int
     """Bytes of the runner's process, Python and packages included, while it answered probe texts of every length."""
     packages: list[str]
@@ -68,7 +68,8 @@ def write(bundle: Bundle, entry: EngineEntry, folder: Path, parts: WebParts | No
         parts: of a page, where one is wanted. It proves itself in the browser that opens it.
 
     Raises:
-        UserError: the folder is taken. QualityFloor: the runner answers otherwise; nothing was written.
+        UserError: the folder is taken; the model is too large for a page.
+        QualityFloor: the runner answers otherwise. Nothing was written.
     """
     from ..engines.base import load_classifier
 
@@ -83,9 +84,9 @@ def write(bundle: Bundle, entry: EngineEntry, folder: Path, parts: WebParts | No
         (part / "requirements.txt").write_text("".join(f"{line}\n" for line in packages))
         task = {**bundle.task.to_dict(), "temperature": bundle.manifest.temperature}
         (part / "task.json").write_text(json.dumps(task, ensure_ascii=False, indent=1), encoding="utf-8")
-        peak = _try(bundle, entry, part)
         page = write_page(bundle, entry, artefact, part / PAGE, parts) if parts else None
-        size = sum(path.stat().st_size for path in part.iterdir())
+        peak = _try(bundle, entry, part)
+        size = sum(path.stat().st_size for path in part.iterdir() if path.name != PAGE)
         made = Edge(folder=str(folder), engine=entry.name, size=size, peak_memory=peak, packages=packages,
                     page=page)
         (part / "edge.json").write_text(made.model_dump_json(indent=1, exclude={"folder"}))

@@ -19,6 +19,7 @@ import wordy
 from sample_bundle import make
 from sample_export import LABELS, fitted
 
+from seedbed.cli import main
 from seedbed.engines.base import load_classifier
 from seedbed.engines.exported import Exported
 from seedbed.errors import Offline, UserError
@@ -71,7 +72,7 @@ def written(bundle: Bundle, name: str, folder: Path, parts: WebParts) -> Path:
     made = edge.write(bundle, entry, folder, parts)
     page = folder / NAME
     assert made.page == page.stat().st_size == json.loads((folder / "edge.json").read_text())["page"]
-    assert made.size == sum(p.stat().st_size for p in folder.iterdir() if p.name != "edge.json")
+    assert made.size == sum(p.stat().st_size for p in folder.iterdir() if p.name not in ("edge.json", NAME))
     return page
 
 
@@ -84,6 +85,13 @@ def same(chromium: Browser, bundle: Bundle, name: str, texts: list[str], off: fl
     assert [one["tokens"] for one in found] == artefact.tokens(texts)
     truth = bundle.task.probabilities(artefact.logits(texts), bundle.manifest.temperature)
     assert np.abs(np.array([one["probabilities"] for one in found]) - truth).max() < off
+
+
+def one_layer(monkeypatch: pytest.MonkeyPatch, place: Path, family: str) -> None:
+    """`fitted` opens a model of one layer: exporting it takes a third of the time."""
+    monkeypatch.setattr(tiny, "LAYERS", 1)
+    folder = tiny.build(family, place / "model")
+    monkeypatch.setattr(tiny, "model", lambda _: folder)
 
 
 @pytest.fixture(scope="module")
@@ -117,6 +125,7 @@ def test_opened_as_a_file_it_answers_as_the_engine_does(page: Path, onnx_bundle:
         assert re.search(r"^(Longer than the model reads: only the first 24 tokens count\. )?"
                          r"\d+ tokens, [\d.]+ ms on this machine\.$", shown["about"])
         assert ("Longer than" in shown["about"]) == (text == "slow " * 60)
+    assert chromium.ask("document.getElementById('text').spellcheck") is False, "some browsers' checkers send it away"
     assert chromium.requests()[0] == page.as_uri()
     assert [one for one in chromium.requests()[1:] if not one.startswith("blob:null/")] == []
     assert not {"Log.entryAdded", "Runtime.exceptionThrown", "Runtime.consoleAPICalled"} & {
@@ -232,12 +241,21 @@ def test_another_script_is_not_run(page: Path, tmp_path: Path, chromium: Browser
         True, "proof"]
 
 
-def test_any_number_of_labels_and_byte_level_words(tmp_path: Path, web_parts: WebParts, chromium: Browser) -> None:
+def test_as_a_user_types_it_any_number_of_labels_and_byte_level_words(
+        home: Path, tmp_path: Path, web_parts: WebParts, chromium: Browser, capsys: pytest.CaptureFixture[str],
+        monkeypatch: pytest.MonkeyPatch) -> None:
+    one_layer(monkeypatch, tmp_path, "llama")
     bundle = make(tmp_path / "bundle", classifier=fitted("llama"), task=Classify(LABELS, True), temperature=1.7,
                   sample_texts=tiny.sentences(20, 5)[0], name='<b>"any" & all</b>')
-    export(bundle.folder, ExportConfig(to=("onnx:fp32",)))
+    (home / "web").symlink_to(web_parts.runtime.parent.parent)
+    monkeypatch.setenv("SEEDBED_OFFLINE", "1")  # what was fetched once is enough
+    settings.cache_clear()
+    device = tmp_path / "device"
+    assert main(["export", str(bundle.folder), "--to", "onnx:fp32", "--edge", str(device), "--page", "--quiet"]) == 0
+    size = (device / NAME).stat().st_size
+    assert f"{NAME} in it ({size / 1e6:.1f} MB) answers in a browser" in " ".join(capsys.readouterr().out.split())
     bundle = open_bundle(bundle.folder)
-    chromium.open(written(bundle, "onnx-fp32", tmp_path / "device", web_parts))
+    chromium.open(device / NAME)
     assert "(0.001 is allowed)" in wait(chromium)
     same(chromium, bundle, "onnx-fp32", TEXTS, 1e-4)
     assert chromium.ask("document.querySelector('h1').textContent") == '<b>"any" & all</b>'
@@ -251,10 +269,9 @@ def test_any_number_of_labels_and_byte_level_words(tmp_path: Path, web_parts: We
 
 def test_a_tokenizer_of_likeliest_pieces(tmp_path: Path, web_parts: WebParts, chromium: Browser,
                                          monkeypatch: pytest.MonkeyPatch) -> None:
-    """XLM-R's kind (Unigram), on a body that reads."""
+    """Unigram, on a body that reads."""
     monkeypatch.setattr(tiny, "_tokenizer", lambda family: wordy.tokenizer("unigram"))
-    folder = tiny.build("bert", tmp_path / "model")
-    monkeypatch.setattr(tiny, "model", lambda family: folder)
+    one_layer(monkeypatch, tmp_path, "bert")
     bundle = make(tmp_path / "bundle", classifier=fitted(), task=Classify(LABELS), temperature=1.0,
                   sample_texts=tiny.sentences(20, 5)[0])
     export(bundle.folder, ExportConfig(to=("onnx:fp32",)))
@@ -280,10 +297,10 @@ def test_it_fits_phone_and_desk_and_speaks_to_screen_readers(page: Path, chromiu
         type_in(chromium, "great lovely box")
         assert chromium.ask("document.documentElement.scrollWidth") <= width
         assert chromium.ask(contrast) >= 4.5, (width, dark)
-    nodes = [(node["role"].get("value"), node.get("name", {}).get("value")) for node in
-             chromium.call("Accessibility.getFullAXTree")["nodes"] if not node["ignored"]]
-    assert ("textbox", "Your text") in nodes and ("table", "Probability of each label") in nodes
-    assert ("rowheader", "good") in nodes and "status" in {role for role, _ in nodes}
+        nodes = [(node["role"].get("value"), node.get("name", {}).get("value")) for node in
+                 chromium.call("Accessibility.getFullAXTree")["nodes"] if not node["ignored"]]
+        assert ("textbox", "Your text") in nodes and ("table", "Probability of each label") in nodes
+        assert ("rowheader", "good") in nodes and "status" in {role for role, _ in nodes}, "on a phone as well"
     chromium.ask("document.getElementById('text').value = '', document.activeElement.blur()")
     for kind in ("keyDown", "keyUp"):
         chromium.call("Input.dispatchKeyEvent", type=kind, key="Tab", code="Tab", windowsVirtualKeyCode=9)
@@ -305,6 +322,14 @@ def test_a_page_is_asked_for_with_its_folder_and_of_onnx(make_bundle: Callable[.
     with pytest.raises(Offline, match="and fetching is off"):
         export(folder, ExportConfig(edge=tmp_path / "device", page=True))
     assert not (tmp_path / "device").exists() and len(open_bundle(folder).manifest.engines) == 1
+
+
+def test_a_model_that_no_page_can_hold_is_refused(onnx_bundle: Bundle, web_parts: WebParts, tmp_path: Path,
+                                                  monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("seedbed.export.page.MOST", 1000)
+    with pytest.raises(UserError, match="onnx-int8 is too large for a page"):
+        written(onnx_bundle, "onnx-int8", tmp_path / "device", web_parts)
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.slow

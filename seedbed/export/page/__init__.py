@@ -27,6 +27,8 @@ from ..probes import LIMIT, Probes
 NAME = "classify.html"
 KIND = "onnx"
 """The kind of artefact that browsers run."""
+MOST = 500_000_000
+"""Letters of one block of the page: V8 holds no longer text."""
 HERE = Path(__file__).parent
 POLICY = ("default-src 'none'; script-src '{script}' blob: 'wasm-unsafe-eval'; style-src '{style}'; "
           "style-src-attr 'none'; connect-src 'none'; img-src data:; base-uri 'none'; form-action 'none'")
@@ -50,12 +52,20 @@ def write(bundle: Bundle, entry: EngineEntry, artefact: Exported, path: Path, pa
         artefact: the same, opened.
         path: the page to be.
         parts: runtime and tokenizers.
+
+    Raises:
+        UserError: the model is larger than a browser can read out of a page.
     """
     import jinja2
     from markupsafe import Markup
 
     blocks = {"runtime": parts.runtime, "tokenizers": parts.tokenizers, "wasm": parts.wasm,
               "tokenizer": artefact.folder / TOKENIZER, "model": artefact.folder / MODEL}
+    packed = {name: _packed(file) for name, file in blocks.items()}
+    if len(packed["model"]) > MOST:
+        raise UserError(f"{entry.name} is too large for a page: {len(packed['model']) / 1e6:,.0f} MB of text, where "
+                        f"{MOST / 1e6:,.0f} MB are the most.",
+                        "Export it with fewer bits: --to onnx:int8 or onnx:int4.")
     said = _said(bundle, entry, artefact)
     script, style = ((HERE / name).read_text(encoding="utf-8") for name in ("page.js", "page.css"))
     template = jinja2.Environment(loader=jinja2.FileSystemLoader(HERE), autoescape=True, trim_blocks=True,
@@ -65,7 +75,7 @@ def write(bundle: Bundle, entry: EngineEntry, artefact: Exported, path: Path, pa
         policy=POLICY.format(script=_hash(script), style=_hash(style)), script=Markup(script), style=Markup(style),
         facts=_facts(bundle, entry), version=__version__, notices=_notices(parts),
         hashes=[("model.onnx", said["sha256"]), ("the rows it learned from", bundle.manifest.data_hash)],
-        parts=[(name, Markup(_packed(file))) for name, file in blocks.items()])
+        parts=[(name, Markup(block)) for name, block in packed.items()])
     path.write_text(text, encoding="utf-8", newline="\n")
     return path.stat().st_size
 

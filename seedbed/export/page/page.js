@@ -3,6 +3,7 @@ const said = JSON.parse(document.getElementById("said").textContent);
 const [text, answer, rows, about, proof] = ["text", "answer", "rows", "about", "proof"].map(
   name => document.getElementById(name));
 const percent = new Intl.NumberFormat("en", { style: "percent", minimumFractionDigits: 1, maximumFractionDigits: 1 });
+const figures = new Intl.NumberFormat("en", { maximumSignificantDigits: 2 });
 
 // The bytes of a block of the page, which is then dropped: base64 of what gzip made.
 async function part(name) {
@@ -66,7 +67,7 @@ async function prove(classify) {
       throw new Error(`stored text ${i + 1} of ${said.probes.length} gets other tokens here`);
     const far = Math.max(...probabilities.map((p, j) => Math.abs(p - one.probabilities[j])));
     if (!(far <= said.limit))
-      throw new Error(`a probability of stored text ${i + 1} is off by ${far.toFixed(3)}, where ${said.limit} is allowed`);
+      throw new Error(`a probability of stored text ${i + 1} is off by ${figures.format(far)}, where ${said.limit} is allowed`);
     off = Math.max(off, far);
   }
   return off;
@@ -91,12 +92,15 @@ function show(found, milliseconds) {
     name.dir = "auto";
     name.textContent = said.labels[i];
     bar.className = "bar";
-    bar.ariaHidden = "true";
+    bar.setAttribute("aria-hidden", "true");
     fill.style.width = `${p * 100}%`;
     bar.append(fill);
     drawn.append(bar);
     figure.textContent = percent.format(p);
     row.append(name, drawn, figure);
+    // said once more: on a phone rows are laid out as grids, which some browsers then call no rows
+    [[row, "row"], [name, "rowheader"], [drawn, "cell"], [figure, "cell"]].forEach(
+      ([one, role]) => one.setAttribute("role", role));
     return row;
   }));
   const named = chosen.map(([p, i]) => `\u2068${said.labels[i]}\u2069, ${percent.format(p)}`).join("; ");
@@ -132,7 +136,7 @@ function listen(classify) {
 try {
   const classify = await opened(), off = await prove(classify);
   tell("proven", `All ${said.probes.length} stored texts get the same tokens, and no probability is off by more than ` +
-    `${off.toFixed(3)} (${said.limit} is allowed).`, "Agrees with its certificate in this browser.");
+    `${figures.format(off)} (${said.limit} is allowed).`, "Agrees with its certificate in this browser.");
   globalThis.classify = classify;
   listen(classify);
 } catch (problem) {
