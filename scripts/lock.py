@@ -19,9 +19,11 @@ from pathlib import Path
 from seedbed.export.targets import APART
 
 ROOT = Path(__file__).parent.parent
-EXTRAS = "dev,serve,postgres,energy,qlora,search,openvino,onnx,litert,gguf"
+EXTRAS = "dev,serve,postgres,energy,qlora,search,openvino,onnx,litert,executorch,gguf"
 CUDA = re.compile(r"^(nvidia-(?!ml-py)|cuda-|triton$|pytorch-triton)")
-UNUSED = ("backports-strenum", "litert-lm-builder", "tomli")
+UNUSED = ("antlr4-python3-runtime", "backports-strenum", "cattrs", "coremltools", "expecttest", "hydra-core",
+          "hypothesis", "kgb", "litert-lm-builder", "omegaconf", "parameterized", "pyaml", "pytorch-tokenizers",
+          "sentencepiece", "sortedcontainers", "tiktoken", "tomli")
 """What packages of the exporters declare and nothing here imports."""
 HEADER = """\
 # Every package of the development environment, written by `make lock`: do not edit.

@@ -61,9 +61,14 @@ def _litert() -> type[Classifier]:
     return LiteRt
 
 
+def _executorch() -> type[Classifier]:
+    from .executorch import ExecuTorch
+    return ExecuTorch
+
+
 CLASSIFIERS: Registry[type[Classifier]] = Registry("classifiers", {
     "constant": _constant, "linear": _linear, "transformer": _transformer, "openvino": _openvino, "onnx": _onnx,
-    "litert": _litert})
+    "litert": _litert, "executorch": _executorch})
 
 
 def kind_text(kind: str, **values: object) -> str:

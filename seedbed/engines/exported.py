@@ -39,6 +39,8 @@ class Exported(ABC):
     kind: str
     package: str
     """The runtime that must be installed."""
+    beside: tuple[str, ...] = ()
+    """What it imports itself and does not bring."""
 
     def __init__(self, folder: Path, values: dict[str, Any]) -> None:
         from tokenizers import Tokenizer
@@ -66,7 +68,7 @@ class Exported(ABC):
         try:
             return cls(folder, values)
         except ImportError as missing:
-            if (missing.name or "").split(".")[0] != cls.package:
+            if (missing.name or "").split(".")[0] not in (cls.package, *cls.beside):
                 raise
             raise MissingExtra(f"The engine {cls.kind}", cls.kind) from missing
         except UserError:

@@ -28,6 +28,7 @@ from seedbed.export.targets import TARGETS, need
 from seedbed.export.verify import verify
 from seedbed.workflow.exporting import ExportConfig, export
 
+pytestmark = pytest.mark.timeout(900)  # exporters that take a minute, on machines that do other things too
 TEXTS = [*tiny.TEXTS, *tiny.sentences(20, 9)[0]]
 
 

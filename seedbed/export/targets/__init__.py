@@ -57,7 +57,13 @@ def _litert() -> Target:
     return LiteRtTarget()
 
 
-TARGETS: Registry[Target] = Registry("targets", {"openvino": _openvino, "onnx": _onnx, "litert": _litert})
+def _executorch() -> Target:
+    from .executorch import ExecuTorchTarget
+    return ExecuTorchTarget()
+
+
+TARGETS: Registry[Target] = Registry("targets", {
+    "openvino": _openvino, "onnx": _onnx, "litert": _litert, "executorch": _executorch})
 """Of models that score labels."""
 
 
