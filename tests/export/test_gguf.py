@@ -198,7 +198,7 @@ def test_a_cut_file_is_not_opened(llama: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("family", "more", "told"), [
-    ("mistral", {}, "looks back 8 tokens"), ("gemma3", {}, "family gemma3_text are not exported to GGUF"),
+    ("mistral", {}, "looks back 8 tokens"), ("gemma3", {}, "family gemma3_text that write are not exported to GGUF"),
     ("llama", {"hidden_act": "gelu"}, "The activation gelu"),
     ("llama", {"rope_parameters": {"rope_type": "dynamic", "rope_theta": 1e4, "factor": 2.0}}, "the kind dynamic")])
 def test_what_would_come_out_wrong_is_refused(tmp_path: Path, family: str, more: dict[str, Any], told: str) -> None:
