@@ -4,6 +4,7 @@
 #   make test     the tests (without the slow ones), ruff and mypy
 #   make test-all every test
 #   make bench    the benchmarks
+#   make matrix   export every kind of model to every target, and write docs/export-matrix.md of it
 #   make docs     write the generated pages of docs/ again
 #   make lock     resolve requirements.lock again
 #   make clean    remove the environment and caches; runs/ stays
@@ -19,10 +20,11 @@ TORCH_INDEX ?=
 BIN := $(VENV)/bin
 PACKAGES := $(VENV)/.packages
 READY := $(VENV)/.ready
+EDGE := $(VENV)/.edge
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check --no-input
 INDEX := $(if $(TORCH_INDEX),--extra-index-url $(TORCH_INDEX))
 
-.PHONY: demo test test-all bench docs lock clean
+.PHONY: demo test test-all bench matrix docs lock clean
 .DELETE_ON_ERROR:
 
 # The environment is made anew only when the lock changes. The lock is a closure and is installed with --no-deps:
@@ -42,21 +44,29 @@ $(READY): $(PACKAGES) pyproject.toml
 	@$(PIP) install --no-deps --no-build-isolation --editable .
 	@touch $@
 
+# What only the tests of some exporters need: nearly a gigabyte.
+$(EDGE): requirements-edge.lock $(READY)
+	@$(PIP) install --no-deps -r requirements-edge.lock
+	@touch $@
+
 demo: $(READY)
 	@PATH="$(abspath $(BIN)):$$PATH" scripts/demo
 
-test: $(READY)
+test: $(EDGE)
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/pytest -n 2 --dist loadfile -m "not slow"
 
-test-all: $(READY)
+test-all: $(EDGE)
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/pytest -n 2 --dist loadfile
 
 bench: $(READY)
 	$(BIN)/python -m benchmarks
+
+matrix: $(EDGE)
+	SEEDBED_WRITE_MATRIX=1 $(BIN)/pytest tests/export/test_matrix.py
 
 docs: $(READY)
 	$(BIN)/python scripts/docs.py
