@@ -29,8 +29,7 @@ certificate, see [export.md](export.md) and [export-writers.md](export-writers.m
 - *refused*: seedbed says no beforehand, or the exporter cannot express it.
 - *differs*: it answers otherwise than the model, so it is not added. At 4 bits that is a matter of the weights, and
   those here are random numbers: a real model of the family may pass.
-
-What is not in the table was not tried.
+- *untried*: such an export takes a minute. What is not in the table was not tried either.
 """
 Cells = dict[str, str]
 found: dict[tuple[str, str], tuple[Cells, set[str]]] = {}
@@ -53,6 +52,7 @@ def classifier(family: str, folder: Path) -> tuple[Cells, set[str]]:
 
     from seedbed.export.artefact import Source, add
     from seedbed.export.targets import TARGETS, need
+    from seedbed.workflow.smaller import SLOW
 
     bundle, cells, reasons = made(folder / "bundle", family), Cells(), set[str]()
     source = Source(bundle, None)
@@ -63,7 +63,8 @@ def classifier(family: str, folder: Path) -> tuple[Cells, set[str]]:
                 target.refuse(bundle.classifier, precision)
                 add(source, target, precision, {})
             form = f"{target.name}:{precision}"
-            cells[form] = outcome(make, reasons, family, form)
+            tried = target.name not in SLOW or family in tiny.FAMILIES
+            cells[form] = outcome(make, reasons, family, form) if tried else "untried"
     return cells, reasons
 
 
