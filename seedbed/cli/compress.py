@@ -33,13 +33,13 @@ def compress(
 ) -> None:
     """Make a model smaller, and measure what that costs.
 
-    Without --how: every form of a run's classifier is tried, and the smallest that is proven to lose no more than the
-    floor (1 %) is added to its bundle; where none is, the exit code is 3. With --how that is taken away, and a new
-    model is written; most of your texts decide what stays, the others judge it before and after.
+    Without --how: every form of a run's model, be it a classifier or one that writes, is tried, and the smallest
+    that is proven to lose no more than the floor (1 % of the answers; 0.02 nats a token) is added to its bundle;
+    where none is, the exit code is 3. With --how that is taken away, and a new model is written; most of your texts
+    decide what stays, the others judge it before and after.
     """
     if not config.how:
-        floor = search.floor if config.floor is None else config.floor
-        _search(model, replace(search, seed=config.seed, floor=floor), json)
+        _search(model, replace(search, seed=config.seed, floor=config.floor), json)
         return
     from ..errors import UserError
     from ..workflow.compressing import shrink
@@ -57,6 +57,7 @@ def compress(
 def _search(model: str, config: FloorConfig, json: bool) -> None:
     """The smallest form that is proven."""
     from ..errors import QualityFloor
+    from ..evaluate.report import forms
     from ..evaluate.report import smaller as said
     from ..workflow.smaller import smaller
 
@@ -65,7 +66,7 @@ def _search(model: str, config: FloorConfig, json: bool) -> None:
     if json:
         show.json(found)
     else:
-        columns, rows = said.table(found)
+        columns, rows = forms.table(found)
         show.table(columns, rows)
         show.line()
     if found.chosen is None:
@@ -73,7 +74,8 @@ def _search(model: str, config: FloorConfig, json: bool) -> None:
     if not json:
         for line in (said.headline(found), *said.fallen(found)):
             show.line(line)
-        show.line(f'try it: seedbed predict {model} --engine {found.chosen} "..."')
+        verb = "generate" if found.writes else "predict"
+        show.line(f'try it: seedbed {verb} {model} --engine {found.chosen} "..."')
 
 
 def tell(done: Compressed, out: Path) -> None:

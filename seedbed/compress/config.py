@@ -26,8 +26,9 @@ class CompressConfig:
                              minimum=1)
     words: int = option(0, "Keep so many tokens at least: what the texts do not need are the commonest of the rest.",
                         minimum=0)
-    floor: float | None = option(None, "Most that may be lost: of right answers, or with --how of the figure that "
-                                       "leads (bits a byte, cosine). Nothing is written unless that is proven.",
+    floor: float | None = option(None, "Most that may be lost: of right answers; of a model that writes by how much "
+                                       "the loss may rise, in nats a token; or with --how of the figure that leads "
+                                       "(bits a byte, cosine). Nothing is written unless that is proven.",
                                  minimum=0.0001)
     text: str | None = option(None, "Column with the texts; guessed for classifiers when not named.")
     label: str | None = option(None, "Column with the labels, of texts for a classifier: it is judged by them then.")

@@ -1,4 +1,4 @@
-"""What a model costs: time for an answer, energy to train."""
+"""What a model costs: time for an answer or for a token, energy to train."""
 
 from __future__ import annotations
 
@@ -18,6 +18,15 @@ class Speed(Record):
     median_low_ms: float = 0.0
     """95 % interval of the median over calls."""
     median_high_ms: float = 0.0
+
+
+class Pace(Record):
+    """How fast a model that writes is, in tokens a second."""
+
+    reads: float
+    """Of a prompt."""
+    writes: float
+    """One after the other."""
 
 
 class Energy(Record):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from ..records import Estimate, Record
+from .frontier import Frontier
 from .judge import Judging
 from .result import Run
 from .search import Search
@@ -81,6 +82,8 @@ class TuneResult(Run):
     """What a judge model was asked and how far people agree with it; its figure is `judge_wins`."""
     search: Search | None = None
     """What `--search` tried; the figures are then of its best trial."""
+    frontier: Frontier | None = None
+    """What `seedbed compress RUN` found, where it was asked."""
     training_seconds: float
     """Opening the model, judging it as it is, and training, which `predicted_seconds` foretold."""
     predicted_seconds: float

@@ -8,9 +8,11 @@ from typing import Literal
 from pydantic import model_validator
 
 from ..records import Estimate, Record
-from .costs import Speed
+from .costs import Pace, Speed
 
 Prefer = Literal["size", "speed", "memory"]
+LOSS = "loss"
+"""The metric of a model that writes, in nats a token."""
 
 
 class Fell(Record):
@@ -38,11 +40,15 @@ class Point(Record):
     memory: int = 0
     """Peak bytes of a process that opened it and answered."""
     speed: Speed | None = None
+    pace: Pace | None = None
+    """Of a model that writes."""
+    load: float | None = None
+    """Seconds until a fresh process had opened it."""
     score: Estimate | None = None
     """In the task's metric."""
     accuracy: Estimate | None = None
     loss: float | None = None
-    """Accuracy of the original minus its own, on the same rows."""
+    """Accuracy of the original minus its own, or its own loss minus the original's, on the same rows."""
     bound: float | None = None
     """The loss is at most this, at the level it was tested at."""
     level: float | None = None
@@ -50,17 +56,25 @@ class Point(Record):
     passed: bool = False
     fell: list[Fell] = []
 
+    @property
+    def wait(self) -> float | None:
+        """Milliseconds for one text, or for one token that is written; None where it was not measured."""
+        if self.speed is not None:
+            return self.speed.median_ms
+        return 1000 / self.pace.writes if self.pace else None
+
 
 class Frontier(Record):
     """All forms that were tried against a floor."""
 
     floor: float
-    """Largest loss of accuracy that is accepted."""
+    """The most that may be lost: of accuracy, or of a model that writes nats a token."""
     confidence: float
     prefer: Prefer
     metric: str
+    """`loss` of a model that writes: less is better."""
     n: int
-    """Held-out rows."""
+    """Held-out rows; of a model that writes, units of rows that are alike."""
     points: list[Point]
     """The original first."""
     chosen: str | None = None
@@ -70,6 +84,11 @@ class Frontier(Record):
         if self.chosen is not None and not self.point(self.chosen).passed:
             raise ValueError(f"{self.chosen!r} was chosen and did not pass")
         return self
+
+    @property
+    def writes(self) -> bool:
+        """It is of a model that writes, and the loss is what is bounded."""
+        return self.metric == LOSS
 
     def point(self, name: str) -> Point:
         """The form of that name."""
@@ -84,7 +103,7 @@ class Frontier(Record):
 
 def judged(points: Sequence[Point], bounds: Mapping[str, Callable[[float], float]], floor: float,
            confidence: float) -> list[Point]:
-    """Mark the forms whose loss is proven to be at most the floor.
+    """Mark the forms that are proven to lose at most the floor.
 
     Several forms are tested and the smallest that passes is taken, so each test must answer for the others. Within a
     sequence they are tested in the order given, at full level, until one fails (the fixed-sequence procedure: Maurer,
@@ -95,7 +114,7 @@ def judged(points: Sequence[Point], bounds: Mapping[str, Callable[[float], float
     Args:
         points: measured and refused ones.
         bounds: by name of those measured: the upper bound of the loss at a confidence.
-        floor: largest loss accepted.
+        floor: the most that may be lost.
         confidence: of all that passes together.
     """
     names = list(dict.fromkeys(one.sequence for one in points if one.name in bounds))
@@ -123,6 +142,6 @@ def chosen(points: Sequence[Point], prefer: Prefer) -> str | None:
     """
     cost: dict[Prefer, Callable[[Point], float]] = {
         "size": lambda one: one.size, "memory": lambda one: one.memory,
-        "speed": lambda one: one.speed.median_ms if one.speed else float("inf")}
+        "speed": lambda one: float("inf") if one.wait is None else one.wait}
     better = [one for one in points[1:] if one.passed and cost[prefer](one) < cost[prefer](points[0])]
     return min(better, key=lambda one: (cost[prefer](one), one.size)).name if better else None

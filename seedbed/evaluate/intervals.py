@@ -69,8 +69,13 @@ def ratio(part: Array, whole: NDArray[Any]) -> Estimate:
     if cases < 2:
         raise ValueError("one case has no spread")
     value = float(part.sum() / max(1, whole.sum()))
-    reach = students(cases) * math.sqrt(jackknife((part.sum() - part) / np.maximum(whole.sum() - whole, 1)))
+    reach = students(cases) * math.sqrt(jackknife(ratio_without(part, whole)))
     return Estimate(value=value, low=value - reach, high=value + reach, n=cases)
+
+
+def ratio_without(part: Array, whole: NDArray[Any]) -> Array:
+    """[cases] sum over sum without each of the cases."""
+    return np.asarray((part.sum() - part) / np.maximum(whole.sum() - whole, 1))
 
 
 def bounded(value: float, without: Array, most: float = 1.0) -> Estimate:
@@ -94,11 +99,11 @@ def bounded(value: float, without: Array, most: float = 1.0) -> Estimate:
     return Estimate(value=value, low=float(low) * most, high=float(high) * most, n=cases)
 
 
-def students(cases: int) -> float:
+def students(cases: int, level: float = LEVEL) -> float:
     """How many standard errors an interval reaches, when so many cases told the spread (Student's t)."""
     from scipy.stats import t
 
-    return float(t.ppf(0.5 + LEVEL / 2, cases - 1))
+    return float(t.ppf(0.5 + level / 2, cases - 1))
 
 
 def f1_interval(hits: Any, given: Any, has: Any) -> tuple[Array, Array]:

@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..errors import UserError, lacking
+from ..evaluate.costs import Pace
 from ..evaluate.floor import upper_bound
 from ..evaluate.result import Speed
+from ..evaluate.rise import Rise
 from ..records import Estimate, Record
 from ..tasks.classify import Classify, Floats
 from .probes import KINDS, SHORT, Probes
@@ -98,13 +100,10 @@ class Loss(Record):
                      limit=self.floor)
 
 
-class Pace(Record):
-    """How fast a model that writes is, in tokens a second."""
-
-    reads: float
-    """Of a prompt."""
-    writes: float
-    """One after the other."""
+def check_of(rise: Rise) -> Check:
+    """The rise of a loss, as one of the things that were compared."""
+    return Check(name=f"rise of the loss, nats a token, at {rise.confidence * 100:.4g}%", n=rise.n, found=rise.bound,
+                 limit=rise.floor)
 
 
 class Certificate(Record):
@@ -114,6 +113,8 @@ class Certificate(Record):
     checks: list[Check]
     loss: Loss | None = None
     """None without rows to measure it on; then only the numbers were compared."""
+    rise: Rise | None = None
+    """The same of models that write."""
     speed: Speed | None = None
     reference_speed: Speed | None = None
     """Of both on the machine that exported, one after the other."""
@@ -138,12 +139,19 @@ class Certificate(Record):
     def failed(self) -> list[Check]:
         return [check for check in self.checks if not check.passed]
 
+    @property
+    def bound(self) -> Callable[[float], float] | None:
+        """What is lost at most, at a confidence. None without rows to measure it on."""
+        found = self.loss or self.rise
+        return found.at if found else None
+
     def held_to(self, floor: float, confidence: float) -> Certificate:
-        """The same with another floor. Only with a `loss`."""
-        assert self.loss is not None
-        loss = self.loss.model_copy(update={"bound": self.loss.at(confidence), "confidence": confidence,
-                                            "floor": floor})
-        return self.model_copy(update={"loss": loss, "checks": [*self.checks[:-1], loss.check]})
+        """The same with another floor. Only with a `loss` or a `rise`."""
+        assert self.bound is not None
+        told = {"bound": self.bound(confidence), "confidence": confidence, "floor": floor}
+        loss, rise = self.loss and self.loss.model_copy(update=told), self.rise and self.rise.model_copy(update=told)
+        last = [loss.check] if loss else [check_of(rise)] if rise else []
+        return self.model_copy(update={"loss": loss, "rise": rise, "checks": [*self.checks[:-1], *last]})
 
     def figure(self, name: str) -> float | None:
         """What a check of that beginning found; the largest of several."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from ..errors import CorruptFile, QualityFloor, UserError, lacking
@@ -33,14 +34,7 @@ def add(folder: Path, reference: Reference, target: WriterTarget, precision: str
     manifest, name = Manifest.open(folder), f"{target.name}-{precision}"
     model = folder / manifest.reference.folder
     with beside(folder / name) as part:
-        part.mkdir()
-        try:
-            target.write(model, part, precision, facts(manifest), reference)
-        except Exception as problem:  # an exporter that meets what it does not know says so in many ways
-            if isinstance(problem, UserError) or lacking(problem):
-                raise
-            raise UserError(f"{target.name} cannot express this model: {first_line(problem)}.",
-                            "Try another target, or use the bundle itself.") from problem
+        make(part, model, reference, target, precision, facts(manifest))
         certificate = prove(part, model, reference, target, precision)
         if certificate.failed:
             more, better = len(certificate.failed) - 1, BETTER.get(precision)
@@ -52,15 +46,39 @@ def add(folder: Path, reference: Reference, target: WriterTarget, precision: str
         return commit(folder, part, name, target.name, certificate, tools)
 
 
-def prove(part: Path, model: Path, reference: Reference, target: WriterTarget, precision: str) -> Certificate:
+def make(part: Path, model: Path, reference: Reference, target: WriterTarget, precision: str,
+         said: Mapping[str, str]) -> None:
+    """Write a form into a new folder; nothing is proven yet.
+
+    Args:
+        said: of the bundle, for the files' own metadata.
+
+    Raises:
+        UserError: the runtime cannot express the model. NoResources: the disk is full.
+    """
+    part.mkdir()
+    try:
+        target.write(model, part, precision, said, reference)
+    except Exception as problem:  # an exporter that meets what it does not know says so in many ways
+        if isinstance(problem, UserError) or lacking(problem):
+            raise
+        raise UserError(f"{target.name} cannot express this model: {first_line(problem)}.",
+                        "Try another target, or use the bundle itself.") from problem
+
+
+def prove(part: Path, model: Path, reference: Reference, target: WriterTarget, precision: str, *,
+          floor: float | None = None, timed: bool = True) -> Certificate:
     """Open what was written with its own runtime, and compare; what it says of a text is written beside it.
+
+    Args:
+        floor, timed: as `writer_certificate.certify` takes them.
 
     Raises:
         QualityFloor: it cannot be opened.
     """
     try:
         with target.opened(part, model) as form:
-            certificate = certify(form, reference, precision)
+            certificate = certify(form, reference, precision, floor=floor, timed=timed)
             if not certificate.failed:
                 Trial.of(form.runtime, reference.texts()["medium"]).write(part / TRIAL)
             return certificate

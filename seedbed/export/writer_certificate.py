@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 
 from ..errors import UserError, lacking
-from ..evaluate.intervals import ratio
+from ..evaluate.rise import Rise
 from ..tasks.classify import Floats
-from .certificate import Certificate, Check
+from .certificate import Certificate, Check, check_of
 from .modelfile import TRIED
-from .writer_reference import SAID, Reference, logs, nats, timed
+from .writer_reference import SAID, Reference, logs, nats
+from .writer_reference import timed as taken
 
 if TYPE_CHECKING:
     from .targets.writers import Opened
@@ -45,6 +46,8 @@ LIMITS = {"f16": Limits(0.002, 0.97, 0.01, 0.005), "q8_0": Limits(0.03, 0.9, 0.0
 WRITTEN, NEAR = 6, 0.3
 """Tokens that are written by what people run it with, and by how much another may be likelier: its sums differ, and
 so may the choice at a near tie."""
+SURE = 0.975
+"""How sure it must be that the loss rises by no more."""
 STEPS = 6
 """Tokens that are read one by one: the second and later ones show a cache that does not grow."""
 
@@ -65,8 +68,14 @@ class Runtime(Protocol):
         """Whether it stops at a token."""
 
 
-def certify(form: Opened, reference: Reference, precision: str) -> Certificate:
-    """Compare an exported form with the model: what it reads, what it thinks of the next word, where it stops."""
+def certify(form: Opened, reference: Reference, precision: str, *, floor: float | None = None,
+            timed: bool = True) -> Certificate:
+    """Compare an exported form with the model: what it reads, what it thinks of the next word, where it stops.
+
+    Args:
+        floor: by how much the loss may rise; as its precision has it, where none is given.
+        timed: measure the pace of both, where it passes.
+    """
     limits, checks, runtime, render = LIMITS[precision], list[Check](), form.runtime, form.render
 
     def check(name: str, n: int, limit: float, find: Callable[[], float], least: bool = False) -> None:
@@ -103,14 +112,21 @@ def certify(form: Opened, reference: Reference, precision: str) -> Certificate:
     check("divergence of single steps", STEPS, limits.step, lambda: stepped(runtime, texts["medium"]))
     if form.write is not None:
         check("likelier words than those written, nats", WRITTEN, NEAR, lambda: missed(form, texts["medium"]))
+    rise = list[Rise]()
+
+    def rises(most: float) -> float:
+        rise.append(risen(runtime, reference, most))
+        return rise[0].bound
+
     if len(reference.rows) > 1 and all(one.passed for one in checks):
-        check("rise of the loss, nats a token, at 97.5%", len(reference.rows), limits.loss,
-              lambda: risen(runtime, reference))
-    made = Certificate(precision=precision, checks=checks)
-    if made.failed:
+        most = limits.loss if floor is None else floor
+        check("rise of the loss, nats a token", len(reference.rows), most, lambda: rises(most))
+        checks[-1:] = map(check_of, rise) if rise else checks[-1:]
+    made = Certificate(precision=precision, checks=checks, rise=rise[0] if rise else None)
+    if made.failed or not timed:
         return made
     runtime.forget()
-    return made.model_copy(update={"pace": timed(texts["long"], lambda ids, new: runtime.logits(ids)),
+    return made.model_copy(update={"pace": taken(texts["long"], lambda ids, new: runtime.logits(ids)),
                                    "reference_pace": reference.pace()})
 
 
@@ -141,9 +157,10 @@ def missed(form: Opened, ids: list[int]) -> float:
     return float((said.max(-1) - said[np.arange(len(made)), made]).max())
 
 
-def risen(runtime: Runtime, reference: Reference) -> float:
-    """Upper end of the 95 % interval of how much more a learned token of the held-out rows costs, in nats."""
-    rows = [row for row in reference.rows if sum(row.learned[1:reference.context])]
+def risen(runtime: Runtime, reference: Reference, floor: float) -> Rise:
+    """How much more a learned token of the held-out rows costs."""
+    rows, tokens, unit = reference.told
     runtime.forget()
-    more = [float((nats(runtime, row, reference.context) - reference.nats(row)).sum()) for row in rows]
-    return ratio(np.array(more), np.array([sum(row.learned[1:reference.context]) for row in rows])).high
+    before = np.array([float(reference.nats(row).sum()) for row in rows])
+    after = np.array([float(nats(runtime, row, reference.context).sum()) for row in rows])
+    return Rise.of(before, after, tokens, unit, SURE, floor)

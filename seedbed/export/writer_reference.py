@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
+from ..evaluate.costs import Pace
 from ..models.template import Row, Template
 from ..tasks.classify import Floats
-from .certificate import Pace
 
 SIZES = {"short": 16, "medium": 64, "long": 320}
 """Tokens of the texts that are compared; fewer where the context is shorter."""
@@ -44,6 +45,7 @@ class Reference:
         ends: tokens at which it stops.
         context: tokens that it reads.
         rows: that it has not learned from; the loss on them is compared.
+        unit: number of each row's unit: rows of one unit are alike. None where each stands alone.
         learned: rows that it has learned from; they show which weights matter.
         known: what each of them costs, once it was asked.
     """
@@ -54,10 +56,12 @@ class Reference:
     context: int
     rows: Sequence[Row] = ()
     learned: Sequence[Row] = ()
+    unit: Sequence[int] | None = None
     known: dict[int, Floats] = field(default_factory=dict)
 
     @classmethod
-    def open(cls, model: Path, rows: Sequence[Row] = (), learned: Sequence[Row] = ()) -> Reference:
+    def open(cls, model: Path, rows: Sequence[Row] = (), learned: Sequence[Row] = (),
+             unit: Sequence[int] | None = None) -> Reference:
         """Of a model folder."""
         import torch
 
@@ -65,7 +69,7 @@ class Reference:
         from ..models.backbone import Backbone
 
         writer = Writer(Backbone.open(model, dtype=torch.float32, vocabulary=True, max_tokens=1 << 30))
-        return cls(writer.backbone.root, writer.template, writer.ends, writer.max_tokens, rows, learned)
+        return cls(writer.backbone.root, writer.template, writer.ends, writer.max_tokens, rows, learned, unit)
 
     def logits(self, ids: Sequence[int], last: int = 1) -> Floats:
         """Logits of every word after each of the last tokens. [last, words]"""
@@ -75,6 +79,14 @@ class Reference:
             given = torch.tensor([list(ids)], device=self.root.device)
             found: Floats = self.root(input_ids=given, logits_to_keep=last).logits[0].float().cpu().numpy()
         return found
+
+    @cached_property
+    def told(self) -> tuple[list[Row], NDArray[np.int64], list[int] | None]:
+        """Those of `rows` of which a token is learned within the context; how many are, and the rows' units."""
+        counts = [sum(row.learned[1:self.context]) for row in self.rows]
+        places = [at for at, count in enumerate(counts) if count]
+        return [self.rows[at] for at in places], np.array([counts[at] for at in places]), (
+            None if self.unit is None else [self.unit[at] for at in places])
 
     def nats(self, row: Row) -> Floats:
         """What each learned token of one of `rows` costs, asked once. [learned tokens]"""
@@ -113,18 +125,7 @@ class Reference:
 
     def pace(self) -> Pace:
         """How fast it reads and writes here, with a cache."""
-        import torch
-
-        from ..engines.cache import cache_of
-
-        cache = cache_of(self.root.config)
-
-        def read(some: Sequence[int]) -> None:
-            with torch.inference_mode():
-                self.root(input_ids=torch.tensor([list(some)], device=self.root.device), past_key_values=cache,
-                          use_cache=True, logits_to_keep=1)
-
-        return timed(self.texts()["long"], lambda ids, new: read(ids[-new:]))
+        return paced(self.root, self.texts()["long"])
 
     def texts(self) -> dict[str, list[int]]:
         """Tokens to compare, by size."""
@@ -132,6 +133,22 @@ class Reference:
         most = min(max(SIZES.values()), self.context - 1)
         stream = (list(words) * (most // max(1, len(words)) + 1))[:most]
         return {name: stream[:size] for name, size in SIZES.items()}
+
+
+def paced(root: Any, ids: Sequence[int]) -> Pace:
+    """How fast a model of transformers reads these tokens and writes the last of them, with a cache."""
+    import torch
+
+    from ..engines.cache import cache_of
+
+    cache = cache_of(root.config)
+
+    def read(some: Sequence[int]) -> None:
+        with torch.inference_mode():
+            root(input_ids=torch.tensor([list(some)], device=root.device), past_key_values=cache, use_cache=True,
+                 logits_to_keep=1)
+
+    return timed(ids, lambda all_, new: read(all_[-new:]))
 
 
 def timed(ids: Sequence[int], read: Callable[[Sequence[int], int], object]) -> Pace:

@@ -88,10 +88,10 @@ def export(source: str | Path, config: ExportConfig | None = None, *, progress: 
     try:
         return KINDS[kind](folder, config, progress)
     finally:
-        _remember(folder)
+        remember(folder)
 
 
-def _remember(folder: Path) -> None:
+def remember(folder: Path) -> None:
     """Tell the store the manifest's new hash, where the bundle is that of a run."""
     from ..store import open_store
 

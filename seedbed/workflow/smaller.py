@@ -2,43 +2,43 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
-from ..errors import CorruptFile, DataError, MissingExtra, QualityFloor, UserError
+from ..errors import CorruptFile, NoResources, QualityFloor, UserError
 from ..evaluate.frontier import Frontier, Point, Prefer, chosen, judged
 from ..options import check, option
 from ..progress import SILENT, Progress
 from .config import RunFolder, write
-from .exporting import bundle_of, held_rows
+from .exporting import bundle_of, remember
+from .forms import Form, LabelSubject, Subject
 
 if TYPE_CHECKING:
-    from ..data.dataset import Dataset
-    from ..export.artefact import Source
     from ..export.certificate import Certificate
-    from ..export.targets import Target
-
-ORIGINAL = "original"
-BITS = ("fp32", "bf16", "int8", "int4")
-"""Precisions in the order in which they are tested: each is a larger risk than the one before."""
-SLOW = ("litert", "executorch")
-"""Targets that export for minutes, and whose runtimes share the error rate for little: tried when they are named."""
 
 
 @dataclass(frozen=True)
 class FloorConfig:
     """The search for a smaller form. Flags, Python and docs come from these fields."""
 
-    floor: float = option(0.01, "The largest loss of accuracy that is accepted, as a share of the rows.",
-                          minimum=0.0001, maximum=0.5)
+    floor: float | None = option(None, "The most that may be lost: of a classifier a share of the rows, 0.01 when "
+                                       "not said; of a model that writes by how much the loss may rise, in nats a "
+                                       "token, 0.02 when not said.", minimum=0.0001, maximum=0.5)
     confidence: float = option(0.95, "How sure it must be that no more is lost.", minimum=0.5, maximum=0.999)
-    prefer: str = option("size", "What the form that is taken has least of: size, speed (the time for one text) or "
-                                 "memory.", choices=("size", "speed", "memory"))
-    to: tuple[str, ...] = option((), "Targets to try, each in all its precisions; by default those whose packages "
-                                     "are installed, without litert and executorch, which take minutes.")
-    rows: int = option(10_000, "Most held-out rows of the run that each form answers.", minimum=1)
+    prefer: str = option("size", "What the form that is taken has least of: size, speed (the time for one text, or "
+                                 "for one token that is written) or memory.", choices=("size", "speed", "memory"))
+    to: tuple[str, ...] = option((), "Targets to try, each in all its precisions or in one (gguf:q8_0); by default "
+                                     "those whose packages are installed, without litert and executorch, which take "
+                                     "minutes.")
+    rows: int | None = option(None, "Most held-out rows of the run that each form answers; 10,000 when not said, or "
+                                    "500 of a model that writes.", minimum=1)
     seed: int = option(0, "Fixes everything random.", minimum=0)
+
+
+ROWS = 10_000
+"""Held-out rows that each form of a classifier answers, at most, where it is not said."""
 
 
 def smaller(source: str | Path, config: FloorConfig | None = None, *, progress: Progress = SILENT) -> Frontier:
@@ -48,133 +48,87 @@ def smaller(source: str | Path, config: FloorConfig | None = None, *, progress: 
     as it was.
 
     Args:
-        source: a run folder of `seedbed run`.
+        source: a run folder of `seedbed run`, or of `seedbed train` whose model writes.
 
     Raises:
-        NotFound: there is no bundle. DataError: there are no rows that the model has not learned from.
+        NotFound: there is no bundle. DataError: there are no rows that the model has not learned from, or too few.
         MissingExtra: no target's packages are installed. UserError: no target can write the model.
     """
-    from ..export.artefact import Source, commit
+    from ..export.artefact import commit
     from ..export.beside import beside
-    from ..export.bundle import open_bundle
-    from ..export.certificate import Held
-    from ..export.manifest import REFERENCE, Manifest
-    from ..tasks.classify import Classify
 
     config = config or FloorConfig()
     check(config)
     folder = bundle_of(Path(source))
-    kind = str(Manifest.open(folder).task.get("task"))
-    if kind != Classify.name:
-        raise UserError(f"{source} is for the task {kind}; the smallest proven form is searched for labels alone.",
-                        "Take something away with --how, or export it: seedbed export RUN --to gguf")
-    bundle = open_bundle(folder, verify=True, engine=REFERENCE)
-    targets = _targets(config.to)
-    for target, _ in targets:
-        target.refuse(bundle.classifier, target.precisions[0])
-    rows, note = held_rows(folder, bundle.manifest, config.rows, config.seed)
-    if rows is None:
-        raise DataError(f"Nothing tells what a smaller form loses. {note}", "Name a run folder: it holds its rows.")
-    progress.note(note)
-    one = Source(bundle, Held(rows.texts, rows.targets, 1.0, config.confidence), config.seed)
-    wanted = [(target, precision, tools) for target, tools in targets for precision in BITS
-              if precision in target.precisions]
+    subject = _subject(source, folder, config, progress)
+    floor = subject.floor if config.floor is None else config.floor
+    proofs: dict[str, Certificate] = {}
     work = "try smaller forms"
-    progress.start(work, len(wanted) + 1, "forms")
+    progress.start(work, len(subject.forms) + 1, "forms")
     with beside(folder / "smaller") as place:
         place.mkdir()
-        tried = [_original(one)]
-        proofs: dict[str, Certificate] = {}
+        tried = [subject.original()]
         progress.advance(work)
-        for target, precision, _ in wanted:
-            point, proof = _try(one, rows, target, precision, place)
+        for form in subject.forms:
+            point, proof = _try(subject, form, place / form.name)
             tried.append(point)
-            if proof is not None:
-                proofs[point.name] = proof
+            if proof is not None and proof.bound is not None:
+                proofs[form.name] = proof
+                if not proof.bound(config.confidence) <= floor:  # at a higher one it is larger still
+                    shutil.rmtree(place / form.name)
             progress.advance(work)
-        bounds = {name: proof.loss.at for name, proof in proofs.items() if proof.loss}
-        points = judged(tried, bounds, config.floor, config.confidence)
+        bounds = {name: proof.bound for name, proof in proofs.items() if proof.bound}
+        points = judged(tried, bounds, floor, config.confidence)
         best = chosen(points, cast(Prefer, config.prefer))
-        found = Frontier(floor=config.floor, confidence=config.confidence, prefer=cast(Prefer, config.prefer),
-                         metric=bundle.task.metric, n=len(rows), points=points, chosen=best)
+        found = Frontier(floor=floor, confidence=config.confidence, prefer=cast(Prefer, config.prefer),
+                         metric=subject.metric, n=subject.n, points=points, chosen=best)
         if best is not None:
-            target, precision, tools = next(form for form in wanted if _name(form[0], form[1]) == best)
-            proof = proofs[best].held_to(config.floor, found.point(best).level or config.confidence)
-            commit(folder, place / best, best, target.name, proof, tools, one.probes)
+            form = next(form for form in subject.forms if form.name == best)
+            proof = proofs[best].held_to(floor, found.point(best).level or config.confidence)
+            commit(folder, place / best, best, form.target.name, proof, form.tools, subject.probes)
+            remember(folder)
     progress.done(work)
     _tell(folder.parent, found)
     return found
 
 
-def _targets(names: tuple[str, ...]) -> list[tuple[Target, dict[str, str]]]:
-    """Those that are named, or those that are installed and not `SLOW`; each with the versions of its packages."""
-    from ..export.targets import TARGETS, need
+def _subject(source: str | Path, folder: Path, config: FloorConfig, progress: Progress) -> Subject:
+    from ..export.manifest import Manifest
+    from ..tasks.classify import Classify
+    from .writer_forms import WriterSubject
 
-    if names:
-        return [(target, need(target)) for target in map(TARGETS.get, names)]
-    found, missing = [], list[MissingExtra]()
-    for target in (TARGETS.get(name) for name in TARGETS if name not in SLOW):
-        try:
-            found.append((target, need(target)))
-        except MissingExtra as problem:
-            missing.append(problem)
-    if not found:
-        raise missing[0]
-    return found
+    manifest = Manifest.open(folder)
+    kind = str(manifest.task.get("task"))
+    if manifest.reference.kind == "writer":
+        return WriterSubject.open(folder, config.to, config.rows, config.seed, progress)
+    if kind != Classify.name:
+        raise UserError(f"{source} is for the task {kind}; the smallest proven form is searched for models that give "
+                        "labels or that write.", "Take something away with --how.")
+    return LabelSubject.open(folder, config.to, config.rows or ROWS, config.confidence, config.seed, progress)
 
 
-def _name(target: Target, precision: str) -> str:
-    return f"{target.name}-{precision}"
-
-
-def _original(one: Source) -> Point:
-    """The model as it was trained, which every form is held against."""
-    from ..evaluate.scores import score
-    from ..export.measured import measure
-
-    entry, task = one.bundle.manifest.reference, one.bundle.task
-    assert one.answered is not None and one.answered.logits is not None
-    costs = measure(one.bundle.folder / entry.folder, one.texts)
-    scores = score(task, task.encode(one.answered.targets), one.answered.logits, "test")
-    return Point(name=ORIGINAL, sequence=ORIGINAL, status="measured", size=entry.size, memory=costs.memory,
-                 speed=costs.speed, score=scores.score, accuracy=scores.accuracy)
-
-
-def _try(one: Source, rows: Dataset, target: Target, precision: str, place: Path) -> tuple[Point, Certificate | None]:
-    """Write a form into a folder of `place`, prove it, and measure it; one that is refused is gone."""
-    import numpy as np
-
-    from ..evaluate.slices import fallen
-    from ..export.artefact import make, prove
-    from ..export.measured import measure
-
-    name = _name(target, precision)
+def _try(subject: Subject, form: Form[Any], part: Path) -> tuple[Point, Certificate | None]:
+    """One form, in a folder of its own; one that is refused is gone."""
     try:
-        make(one, target, precision, place / name)
-        proof = prove(one, place / name, precision, timed=False)
-        if proof.failed:
-            raise QualityFloor(f"It answers otherwise than the original: {proof.failed[0].told}.", "")
-        costs = measure(place / name, one.texts)
+        if form.name in subject.refused:
+            raise subject.refused[form.name]
+        return subject.attempt(form, part)
+    except NoResources:
+        raise
     except (QualityFloor, UserError, CorruptFile) as problem:
-        return Point(name=name, sequence=target.name, status="refused", reason=problem.message), None
-    loss = proof.loss
-    assert loss is not None
-    before, after = np.ones(loss.n, bool), np.ones(loss.n, bool)
-    before[loss.won], after[loss.lost] = False, False
-    size = sum(file.stat().st_size for file in (place / name).rglob("*") if file.is_file())
-    return Point(name=name, sequence=target.name, status="measured", size=size, memory=costs.memory,
-                 speed=costs.speed, score=loss.scores[one.bundle.task.metric][1], accuracy=loss.scores["accuracy"][1],
-                 loss=loss.before - loss.after, fell=fallen(rows, before, after)), proof
+        shutil.rmtree(part, ignore_errors=True)
+        return Point(name=form.name, sequence=form.target.name, status="refused", reason=problem.message), None
 
 
 def _tell(run: Path, found: Frontier) -> None:
     """Write the frontier into the run's result and report, where the run has them."""
     from ..evaluate import report
+    from ..evaluate.figures import TuneResult
     from ..evaluate.result import Result
     from .stops import finished
 
     folder = RunFolder(run)
-    result = finished(folder, Result)
+    result = finished(folder, TuneResult) if found.writes else finished(folder, Result)
     if result is not None:
         result = result.model_copy(update={"frontier": found})
         write(folder.result, result.model_dump_json(indent=1))

@@ -46,9 +46,9 @@ def export_writer(folder: Path, config: ExportConfig, progress: Progress) -> Exp
     model = folder / manifest.reference.folder
     for target, precision in wanted:
         target.refuse(model, precision)
-    rows = run_rows(folder, manifest, config)
+    rows = run_rows(folder, manifest, min(ROWS, config.rows), config.seed)
     progress.note(rows.note)
-    reference = Reference.open(model, rows.held, rows.learned)
+    reference = Reference.open(model, rows.held, rows.learned, rows.unit)
     added = each([partial(add, folder, reference, target, precision, versions)
                   for (target, precision), versions in zip(wanted, tools, strict=True)], progress)
     return Exported(folder=str(folder), reference=manifest.reference, added=added, note=rows.note)
@@ -62,20 +62,29 @@ class RunRows:
         note: what to tell of them.
         held: that it has not learned from.
         learned: that it has.
+        unit: number of the unit of each of `held`, whose rows are alike; None where there are none.
     """
 
     note: str
     held: Sequence[Row] = ()
     learned: Sequence[Row] = ()
+    unit: Sequence[int] | None = None
 
 
-def run_rows(folder: Path, manifest: Manifest, config: ExportConfig) -> RunRows:
+def run_rows(folder: Path, manifest: Manifest, most: int, seed: int, *, whole: bool = False) -> RunRows:
     """Rows to prove a form with, and rows that show which weights matter.
+
+    Args:
+        most: rows of the test split.
+        seed: draws them where there are more.
+        whole: as much of each row as the training read, and not `TOKENS` alone.
 
     Raises:
         CorruptFile: the run's rows were changed.
     """
     from ..data.freeze import open_splits
+    from ..data.split import units_of
+    from ..export.targets.writers import READ
     from ..models.template import open_template, rows_of
     from .tune import course_of
     from .writing import WritingCourse
@@ -84,7 +93,7 @@ def run_rows(folder: Path, manifest: Manifest, config: ExportConfig) -> RunRows:
     run = folder.parent
     try:
         dataset = open_splits(run)
-        _, told, _ = read_config(RunFolder(run), TuneConfig, TextConfig)
+        _, told, training = read_config(RunFolder(run), TuneConfig, TextConfig)
     except (NotFound, CorruptFile, UserError) as problem:
         if isinstance(problem, CorruptFile):
             raise
@@ -92,18 +101,20 @@ def run_rows(folder: Path, manifest: Manifest, config: ExportConfig) -> RunRows:
     course = course_of(replace(told, teacher=None))
     if dataset.hash != manifest.data_hash or type(course) is not WritingCourse:
         return RunRows(f"The rows in {run} are not answers that the model learned from as they stand, {only}")
-    template = open_template(folder / manifest.reference.folder, TOKENS)
+    template = open_template(folder / manifest.reference.folder,
+                             min(training.max_tokens, READ) if whole else TOKENS)
 
-    def read(name: str, most: int) -> list[Row]:
-        part = drawn(dataset.part(name), most, config.seed)
+    def read(part: Dataset) -> list[Row]:
         found = course.reader(told, dataset)(part)
         return rows_of(template, [one for _, one in found], [place for place, _ in found])
+    test = drawn(dataset.part("test"), most, seed)
     try:
-        held, learned = read("test", min(ROWS, config.rows)), read("train", LEARNED)
+        held, learned = read(test), read(drawn(dataset.part("train"), LEARNED, seed))
     except UserError:  # a row that is too long, or questions whose answers a teacher wrote
         return RunRows(f"Some rows of the run cannot be read, {only}")
     return RunRows(f"The loss on {len(held):,} rows that the model has not learned from is compared; "
-                   f"{len(learned):,} that it has show which weights matter.", held, learned)
+                   f"{len(learned):,} that it has show which weights matter.", held, learned,
+                   units_of(test, None).tolist())
 
 
 def drawn(rows: Dataset, most: int, seed: int) -> Dataset:

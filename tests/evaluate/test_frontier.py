@@ -7,11 +7,13 @@ import pytest
 from sample_result import make
 from test_evaluate_slices import data
 
+from seedbed.evaluate.costs import Pace, Speed
 from seedbed.evaluate.frontier import Frontier, Point, chosen, judged
-from seedbed.evaluate.report.smaller import drawings, headline, rows
+from seedbed.evaluate.report.forms import columns, rows, table
+from seedbed.evaluate.report.smaller import drawings, headline
 from seedbed.evaluate.report.smaller import fallen as fallen_words
-from seedbed.evaluate.result import Speed
 from seedbed.evaluate.slices import fallen
+from seedbed.records import Estimate
 from seedbed.tasks.classify import Classify
 
 
@@ -88,6 +90,41 @@ def test_the_verdict_in_words() -> None:
     assert fallen_words(found) == [] and len(drawings(found)) == 3
     assert [row["state"] for row in rows(found)] == ["the original", "passed", "passed", "chosen", "failed", "failed",
                                                      "refused"]
+
+
+def writers(**changes: object) -> Frontier:
+    """Of a model that writes: the original, two forms of one runtime, and one that was refused."""
+    forms = [("original", 540, 10.0, None, None), ("gguf-q8_0", 145, 25.0, 0.0012, 0.0031),
+             ("gguf-q4_k_m", 105, 40.0, 0.0212, 0.0344)]
+    points = [Point(name=name, sequence=name.partition("-")[0], status="measured", size=int(size * 1e6), load=1.5,
+                    memory=int(size * 2e6), pace=Pace(reads=20 * writes, writes=writes),
+                    score=Estimate(value=0.31 + (loss or 0), low=0.2, high=0.4, n=60), loss=loss, bound=bound,
+                    level=None if bound is None else 0.975, passed=bound is not None and bound <= 0.02,
+                    reason="may lose more than the floor" if bound and bound > 0.02 else "")
+              for name, size, writes, loss, bound in forms]
+    points.append(Point(name="onnx-int4", sequence="onnx", status="refused", reason="No such heads."))
+    return Frontier(**{"floor": 0.02, "confidence": 0.95, "prefer": "size", "metric": "loss", "n": 60,  # type: ignore
+                       "points": points, "chosen": "gguf-q8_0"} | changes)
+
+
+def test_of_a_model_that_writes_the_rise_of_the_loss_is_told() -> None:
+    found = writers()
+    assert chosen(found.points, "speed") == chosen(found.points, "size") == "gguf-q8_0"
+    assert headline(found).replace("\u202f", " ") == (
+        "gguf-q8_0 is 3.7 times smaller and 2.5 times faster, and raises the loss by at most 0.0031 nats a token "
+        "(97.5 % sure, 60 cases; the floor is 0.0200).")
+    failed = [one.model_copy(update={"passed": False}) for one in found.points]
+    told = headline(writers(points=[failed[0], *failed[2:]], chosen=None)).replace("\u202f", " ")
+    assert told == ("No smaller form is proven to raise the loss by at most 0.0200 nats a token. The closest is "
+                    "gguf-q4_k_m: it may raise it by 0.0344 (97.5 % sure, 60 cases).")
+    heads, cells = table(found)
+    assert [row[1] for row in cells] == [one.name for one in found.points] and len(heads) == len(cells[0])
+    assert cells[1][0] == "*" and "0.0012 (at most 0.0031, 97.5 % sure)" in cells[1][-2].replace("\u202f", " ")
+    assert cells[3][-1] == "refused; No such heads."
+    charts = drawings(found)
+    assert [one.key for one in charts] == ["frontier-size", "frontier-speed", "frontier-memory"]
+    assert "gguf-q4_k_m: the loss rises by 0.0212, at most by 0.0344 nats a token, at 25 ms" in charts[1].text
+    assert [title for title, _ in columns(make().frontier or found)] != [title for title, _ in columns(found)]
 
 
 def test_a_label_that_falls_while_the_mean_holds_is_named() -> None:

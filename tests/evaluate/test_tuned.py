@@ -49,6 +49,16 @@ def test_what_is_said_first_follows_the_interval(result: TuneResult, head: str, 
     assert tuned.headline(result) in page and "A verdict." in page and "p under 0.001" in page
 
 
+def test_smaller_forms_stand_in_the_page() -> None:
+    from test_frontier import writers
+
+    page, bare = html(made(0.06, frontier=writers())), html(made(0.06))
+    assert "What size costs" in page and "frontier-memory" in page and "It rises by" in page
+    assert "which is dashed" in page and '<tr class="win"><th scope="row"><bdi>gguf-q8_0</bdi>' in page
+    assert all(f"<bdi>{one.name}</bdi>" in page for one in writers().points)
+    assert "What size costs" not in bare and 'href="#smaller"' in page
+
+
 def test_what_else_to_do_and_to_mind() -> None:
     falling = [{"epoch": float(i), "validation_loss": 3.0 - i} for i in range(3)]
     loss = Figure(name="loss", title="loss, nats a token", more=False, before=estimate(2), after=estimate(2.2),

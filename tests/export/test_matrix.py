@@ -52,7 +52,7 @@ def classifier(family: str, folder: Path) -> tuple[Cells, set[str]]:
 
     from seedbed.export.artefact import Source, add
     from seedbed.export.targets import TARGETS, need
-    from seedbed.workflow.smaller import SLOW
+    from seedbed.workflow.forms import SLOW
 
     bundle, cells, reasons = made(folder / "bundle", family), Cells(), set[str]()
     source = Source(bundle, None)

@@ -11,8 +11,8 @@ from test_workflow_tune import CONFIG, QUICK, write
 from seedbed.cli import main
 from seedbed.engines.writer import Writer
 from seedbed.errors import CorruptFile, MissingExtra, NotFound, QualityFloor, UserError
+from seedbed.evaluate.costs import Pace
 from seedbed.export import writer_certificate
-from seedbed.export.certificate import Pace
 from seedbed.export.manifest import Manifest
 from seedbed.export.writer_engine import TRIAL, open_author
 from seedbed.progress import SILENT, Silent

@@ -7,7 +7,7 @@ from typing import Any
 
 from ...records import TENTATIVE_BELOW
 from ..result import Candidate, Result
-from . import charts, smaller, story
+from . import charts, forms, smaller, story
 from . import wording as w
 from .drawing import NARROW, WIDE
 
@@ -46,7 +46,7 @@ def facts(result: Result, drawn: Set[str]) -> dict[str, Any]:
         "split_words": ", ".join(f"{w.count(n)} {name}" for name, n in result.rows.items()),
         "tokens": _tokens(result), "detected": list(result.health.detected.items()),
         "facts": _facts(result), "environment": flat(result.environment), "config": flat(result.config),
-        "smaller": smaller, "level": scores.score.level if scores else 0.95,
+        "smaller": smaller, "forms": forms, "level": scores.score.level if scores else 0.95,
         "tentative_below": TENTATIVE_BELOW,
     }
     return shown | {"contents": _contents(result, drawn, shown)}

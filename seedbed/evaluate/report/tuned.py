@@ -8,7 +8,7 @@ from typing import Any
 from ...records import TENTATIVE_BELOW
 from ..figures import Figure, TuneResult
 from ..judge import said as judged
-from . import charts
+from . import charts, forms, smaller
 from . import wording as w
 from .drawing import NARROW, WIDE, Drawing
 from .facts import clip, flat
@@ -102,7 +102,7 @@ def drawings(result: TuneResult) -> list[Drawing]:
         forest(rows, _short(lead), width, stacked=width == NARROW) for width in (WIDE, NARROW)))]
     curve = charts.curves("history", "Loss", {"train_loss": "in training", "validation_loss": "on validation"},
                           result.history)
-    return [*made, curve] if curve else made
+    return [*made, *filter(None, [curve]), *(smaller.drawings(result.frontier) if result.frontier else [])]
 
 
 def facts(result: TuneResult) -> dict[str, Any]:
@@ -110,10 +110,12 @@ def facts(result: TuneResult) -> dict[str, Any]:
     judge = judged(result, result.run)
     parts = [("verdict", "Verdict"), ("all", "Figures"), *([("judge", "Judge")] if judge else []),
              *([("samples", "Answers")] if result.samples else []),
+             *([("smaller", "Smaller")] if result.frontier else []),
              ("training", "Training"), ("again", "Run it again"), ("licences", "Licences")]
     lead = result.figures[0]
     return {
-        "w": w, "clip": clip, "lead": lead, "contents": parts, "level": 0.95, "tentative_below": TENTATIVE_BELOW,
+        "w": w, "clip": clip, "smaller": smaller, "forms": forms,
+        "lead": lead, "contents": parts, "level": 0.95, "tentative_below": TENTATIVE_BELOW,
         "headline": headline(result), "sure": sure(lead), "sides": sides(result),
         "actions": actions(result), "cautions": cautions(result),
         "with_baseline": any(one.baseline for one in result.figures),

@@ -18,7 +18,7 @@ from ...tasks.classify import Floats
 from ..gguf_pack import EXACT, FILE_TYPES, PRECISIONS, packed, type_of
 from ..gguf_words import kind_of, write_words
 from ..modelfile import modelfile
-from .writers import Opened, refuse
+from .writers import READ, Opened, refuse
 
 if TYPE_CHECKING:
     from ...engines.author import Author
@@ -30,8 +30,6 @@ FAMILIES = {"llama": "llama", "mistral": "llama", "qwen2": "qwen2"}
 TURNED = {"llama": True, "qwen2": False}
 """Where llama.cpp turns neighbours, and transformers the two halves of a head: rows of queries and keys then stand in
 another order."""
-READ = 1024
-"""Tokens that are read at most to prove a file."""
 ROPES = ("default", "linear", "llama3")
 Q = "Export to another target (openvino), or use the bundle itself: seedbed generate BUNDLE"
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from ...engines.onnx_genai import CONFIG, OnnxFile
 from ...errors import UserError
 from ...models.doctor import ends_of
-from .writers import Opened, refuse
+from .writers import READ, Opened, refuse
 
 if TYPE_CHECKING:
     from ...engines.author import Author
@@ -24,8 +24,6 @@ RUNTIME = "ONNX Runtime GenAI"
 FAMILIES = ("llama", "mistral", "qwen2")
 """Families that were tried: their attention sees all that came before."""
 HEAD = 16
-READ = 1024
-"""Tokens that are read at most to prove a folder."""
 ACCURACY = 4
 """Of products of 4- and 8-bit weights: activations at 8 bits, which is the fastest."""
 BUILD = """

@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     from ..writer_reference import Reference
 
 
+READ = 1024
+"""Tokens that a runtime reads at most to prove what was written."""
+
+
 @dataclass(frozen=True)
 class Opened:
     """An exported form that runs.
