@@ -103,7 +103,8 @@ class Backbone(nn.Module):
 
     @classmethod
     def open(cls, folder: Path, *, dtype: torch.dtype | None = None, pooling: str | None = None,
-             max_tokens: int | None = None, vocabulary: bool = False, nf4: bool = False) -> Self:
+             max_tokens: int | None = None, vocabulary: bool = False, nf4: bool = False,
+             mapped: bool = False) -> Self:
         """Open a model folder, a sentence-transformers folder, a GGUF folder, or what `save` wrote.
 
         Args:
@@ -111,6 +112,8 @@ class Backbone(nn.Module):
             pooling, max_tokens: override what the folder says.
             vocabulary: keep the layer that scores words, with which the model writes.
             nf4: hold linear layers at 4 bits.
+            mapped: leave the weights in the pages of their files, as they are stored: they take no memory before
+                something brings them to where they compute, in `dtype`.
 
         Raises:
             NotFound, CorruptFile: there is no model in it. UserError: a package for 4 bits is missing.
@@ -135,11 +138,11 @@ class Backbone(nn.Module):
         packed = {"quantization_config": packing(dtype), "device_map": {"": device}} if nf4 else {}
         with quietly():
             root = (writer if vocabulary else AutoModel).from_pretrained(
-                folder, config=config, dtype=dtype, attn_implementation=kernels.suits(config, device),
-                local_files_only=True, **packed)
+                folder, config=config, dtype="auto" if mapped else dtype, local_files_only=True,
+                attn_implementation=kernels.suits(config, device), **packed)
         if nf4:
             pack_rest(root, dtype)
-        else:
+        elif not mapped:
             root.to(device)
         body = root.base_model
         root.config.use_cache = body.config.use_cache = False

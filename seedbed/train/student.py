@@ -233,13 +233,11 @@ def teach(lesson: Lessons, objective: Objective) -> Tuned:
 def _teach(lesson: Lessons, objective: Objective) -> Tuned:
     config, begun = lesson.config, time.monotonic()
     torch.manual_seed(lesson.seed)
-    backbone = Backbone.open(lesson.base, vocabulary=True, max_tokens=config.max_tokens, nf4=lesson.method == "qlora")
-    vocabulary = Vocabulary(backbone)
+    backbone = Backbone.open(lesson.base, vocabulary=True, max_tokens=config.max_tokens, nf4=lesson.method == "qlora",
+                             mapped=config.shard)
     rows = objective.rows
     body = METHODS[lesson.method](backbone, [row.ids for row in rows], lesson)
-    student = Student(backbone, body, vocabulary, rows)
-    if config.shard:
-        team.part(backbone.layers, body.parameters.values())
+    student = Student(backbone, body, Vocabulary(backbone), rows)
     before = student.judge(objective.judged if lesson.compare else (), lesson.progress, "judge the model as it is")
     objective.prepare(student)
 
@@ -269,7 +267,7 @@ def _teach(lesson: Lessons, objective: Objective) -> Tuned:
     if config.shard and team.leads():  # a merged model is whole
         values = {name: p.detach() for name, p in body.parameters.items()}
         backbone = Backbone.open(lesson.base, vocabulary=True, max_tokens=config.max_tokens)
-        body = METHODS[lesson.method](backbone, [], lesson)
+        body = METHODS[lesson.method](backbone, [], replace(lesson, config=replace(config, shard=False)))
         copy(values, body.parameters)
     if team.leads():
         body.finish()

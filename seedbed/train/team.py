@@ -74,22 +74,38 @@ def sharing(*order: Any) -> Iterator[None]:
         _Work.shared = _Work.parted = False
 
 
-def part(layers: Iterable[nn.Module], trained: Iterable[Tensor]) -> None:
+def part(root: nn.Module, layers: Iterable[nn.Module], trained: Iterable[Tensor]) -> None:
     """Share the frozen weights of layers out: each process keeps its part, and has the others' only while a layer is
     passed through. From then on all must make the same passes, forward and backward.
 
     That is stage 3 of Rajbhandari et al. 2020, "ZeRO", for what is frozen (torch calls it FSDP); what is trained
-    stays whole in every process.
+    stays whole in every process. Layers are brought to where they compute one after the other, so that of a model
+    that is still in the pages of its files no process ever holds more than its part and one layer.
+
+    Args:
+        root: the model, on any device and in any precision.
     """
     from torch.distributed.device_mesh import init_device_mesh
     from torch.distributed.fsdp import fully_shard
 
     own = {id(p) for p in trained}
+    mesh = init_device_mesh(runtime().device.type, (size(),))
     for layer in layers:
-        mesh = init_device_mesh(next(layer.parameters()).device.type, (size(),))
+        _bring(layer, own)
         fully_shard(layer, mesh=mesh, reshard_after_forward=True,
                     ignored_params={p for p in layer.parameters() if id(p) in own})
+    _bring(root, own)
     _Work.parted = True
+
+
+def _bring(module: nn.Module, own: set[int]) -> None:
+    """What is trained to the device, and what is frozen and not shared out also to the precision that computes."""
+    place = runtime()
+    for one in module.parameters():
+        if not hasattr(one, "to_local"):
+            one.data = one.data.to(place.device, one.dtype if id(one) in own else place.dtype)
+    for kept in module.buffers():
+        kept.data = kept.data.to(place.device)
 
 
 def parted() -> bool:

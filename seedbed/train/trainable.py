@@ -13,7 +13,9 @@ from ..errors import UserError
 from ..machine import memory_to_plan_for
 from ..models.adapters import add_lora, merge
 from ..models.backbone import Backbone
+from . import team
 from .boundary import Boundary
+from .config import TextConfig
 from .lesson import Session
 
 LORA_RATE, WHOLE_RATE, WIDTH = 2e-3, 5e-5, 576
@@ -69,6 +71,8 @@ class Adapted:
         self.model = add_lora(backbone, rank=config.rank, alpha=config.alpha, layers=config.train_layers,
                               kind=config.adapter, dropout=config.adapter_dropout)
         self.parameters = {name: p for name, p in backbone.body.named_parameters() if p.requires_grad}
+        if isinstance(config, TextConfig) and config.shard:
+            team.part(backbone.root, backbone.layers, self.parameters.values())
         self.boundary = _boundary(backbone, rows, config.train_layers, lesson)
 
     def vectors(self, places: Sequence[int], *, pool: bool = True) -> Tensor:
