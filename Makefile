@@ -52,15 +52,18 @@ $(EDGE): requirements-edge.lock $(READY)
 demo: $(READY)
 	@PATH="$(abspath $(BIN)):$$PATH" scripts/demo
 
+# Files go to the two workers in the order of tests/conftest.py: the longest come first.
+SPREAD := -n 2 --dist loadfile --no-loadscope-reorder
+
 test: $(EDGE)
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	$(BIN)/pytest -n 2 --dist loadfile -m "not slow"
+	$(BIN)/pytest $(SPREAD) -m "not slow"
 
 test-all: $(EDGE)
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	$(BIN)/pytest -n 2 --dist loadfile
+	$(BIN)/pytest $(SPREAD)
 
 bench: $(READY)
 	$(BIN)/python -m benchmarks

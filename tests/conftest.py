@@ -23,6 +23,15 @@ CACHE = Path(os.environ.get("SEEDBED_TEST_CACHE") or Path.home() / ".cache" / "s
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+LONGEST = ("workflow", "train", "export")
+"""Folders of tests that come first: where a long file came last, one worker would wait for the other."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest first."""
+    items.sort(key=lambda item: next((at for at, one in enumerate(LONGEST) if one in item.path.parts), len(LONGEST)))
+
+
 def _environment(patch: pytest.MonkeyPatch, home: Path) -> None:
     for name in (*VARIABLES, "HF_HUB_OFFLINE"):
         if name != "SEEDBED_THREADS":

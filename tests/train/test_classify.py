@@ -227,7 +227,7 @@ def test_a_boundary_on_a_full_disk_is_an_error_and_not_a_dead_process(tmp_path: 
         Boundary(Backbone.open(tiny.model("llama")), [[1, 2, 3], [4, 5]], 2, file=tmp_path / "a.bin", memory=10)
 
 
-@pytest.mark.parametrize("many", [False, True])
+@pytest.mark.parametrize("many", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_it_learns_from_a_teacher_alone(many: bool) -> None:
     """Half of the labels are wrong and most texts have none; the teacher knows."""
     one = several("bert") if many else lesson("bert", config=SLOW)

@@ -244,7 +244,7 @@ def test_a_broken_checkpoint_is_told(name: str, content: bytes, tmp_path: Path) 
     assert str(folder) in told.value.hint
 
 
-@pytest.mark.parametrize("sign", ["SIGKILL", "SIGINT"])
+@pytest.mark.parametrize("sign", ["SIGKILL", pytest.param("SIGINT", marks=pytest.mark.slow)])
 def test_stopped_anywhere_and_resumed_it_ends_the_same_bit_for_bit(sign: str, tmp_path: Path) -> None:
     """Weights and history of runs stopped at lines of the loop and of AdamW; dropout makes chance matter."""
     done = subprocess.run([sys.executable, str(Path(__file__).parent / "stopped.py"), str(tmp_path), sign],

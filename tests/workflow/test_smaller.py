@@ -61,6 +61,7 @@ def test_the_smallest_proven_form_joins_the_bundle(encoder_run: Finished, capsys
     assert answer.label in ("good", "bad")
 
 
+@pytest.mark.slow
 def test_where_nothing_is_proven_nothing_is_added(encoder_run: Finished, capsys: pytest.CaptureFixture[str]) -> None:
     before = (encoder_run.bundle / "bundle.json").read_bytes()
     assert main(["compress", str(encoder_run.folder.path), "--floor", "0.001", "--to", "openvino", "--json"]) == 3

@@ -83,6 +83,7 @@ def test_killed_at_random(children: Children) -> None:
         kill_and_go_on(children, f"random-{number}", when)
 
 
+@pytest.mark.slow
 def test_interrupted_it_says_how_to_go_on(children: Children) -> None:
     said = children.stop(["run", "data.csv", *LORA, "--out", "stopped"],
                          children.past("stopped/candidates/lora/checkpoint", 5), signal.SIGINT)
@@ -94,6 +95,7 @@ def test_interrupted_it_says_how_to_go_on(children: Children) -> None:
     same(children, "stopped")
 
 
+@pytest.mark.slow
 def test_a_full_disk_is_told_and_gone_on_from(children: Children) -> None:
     """The limit on a file's size stands for a full disk: the checkpoint of LoRA does not fit."""
     def limit() -> None:
