@@ -77,6 +77,14 @@ def writes_the_likeliest(target: WriterTarget, folder: Path, model: Path) -> Non
     assert "".join(writer.go_on("the box", warm)) == "".join(writer.go_on("the box", warm))
 
 
+def uneven(model: Any, tokenizer: Any) -> None:
+    """Some columns of each weight carry much, the others little."""
+    with torch.no_grad():
+        for layer in model.model.layers:
+            layer.input_layernorm.weight[::8] *= 12
+            layer.post_attention_layernorm.weight[::8] *= 12
+
+
 def tuned(model: Any, tokenizer: Any) -> None:
     """A change to the weights, as a training makes."""
     with torch.no_grad():

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import tiny
 import torch
-from sample_writer import FACTS, TEMPLATE, made, pieces, prove, tuned, write
+from sample_writer import FACTS, TEMPLATE, made, pieces, prove, tuned, uneven, write
 
 from seedbed.errors import CorruptFile, UserError
 from seedbed.export import gguf_words
@@ -95,11 +95,6 @@ def test_bits_are_spent_where_the_rows_need_them(tmp_path: Path) -> None:
     """An importance matrix of the run's own rows: columns that carry much are kept more exactly."""
     from gguf import GGUFReader, dequantize
 
-    def uneven(model: Any, tokenizer: Any) -> None:
-        with torch.no_grad():
-            for layer in model.model.layers:
-                layer.input_layernorm.weight[::8] *= 12
-                layer.post_attention_layernorm.weight[::8] *= 12
     model = made(tmp_path / "model", change=uneven, hidden_size=256, intermediate_size=512, head_dim=64)
     rows = [Row(list(range(3, 40)), [True] * 37), Row(list(range(40, 60)), [True] * 20)]
     reference = Reference.open(model, learned=rows)

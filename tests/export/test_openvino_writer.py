@@ -13,11 +13,13 @@ from typing import Any
 import numpy as np
 import pytest
 import tiny
-from sample_writer import made, prove, tuned, write, writes_the_likeliest
+from sample_writer import FACTS, made, prove, tuned, uneven, write, writes_the_likeliest
 
 from seedbed.errors import CorruptFile, UserError
 from seedbed.export.certificate import Certificate
 from seedbed.export.targets.openvino_writer import OpenVinoWriterTarget
+from seedbed.export.writer_reference import Reference, logs
+from seedbed.models.template import Row
 
 pytest.importorskip("openvino_genai", reason="OpenVINO needs seedbed[openvino]")
 pytest.importorskip("openvino_tokenizers", reason="OpenVINO needs seedbed[openvino]")
@@ -138,6 +140,28 @@ def test_other_families_and_other_positions(tmp_path: Path, family: str, more: d
     model = made(tmp_path / "model", family, **more)
     found = proven(exported(model, tmp_path / "out"), model)
     assert not found.failed, [one.told for one in found.failed]
+
+
+@pytest.mark.slow
+def test_four_bits_are_nearer_where_rows_show_what_matters(tmp_path: Path) -> None:
+    llama = made(tmp_path / "model", change=uneven)
+    texts = np.random.default_rng(0).integers(3, 200, (16, 60)).tolist()
+    reference = Reference.open(llama, learned=[Row(ids, [True] * 60) for ids in texts[:8]])
+    seen = tmp_path / "seen"
+    seen.mkdir()
+    OpenVinoWriterTarget().write(llama, seen, "int4", FACTS, reference)
+    plain = exported(llama, tmp_path / "plain", "int4")
+
+    def off(folder: Path) -> float:
+        """Divergence in nats on rows of their kind that it has not seen."""
+        total = 0.0
+        with OpenVinoWriterTarget().opened(folder, llama) as form:
+            for ids in texts[8:]:
+                p, q = logs(reference.logits(ids, 60)), logs(form.runtime.logits(ids, 60))
+                total += float((np.exp(p) * (p - q)).sum(-1).mean())
+        return total
+    assert off(seen) < 0.9 * off(plain)
+    assert (seen / "openvino_model.bin").stat().st_size < 1.1 * (plain / "openvino_model.bin").stat().st_size
 
 
 @pytest.mark.slow

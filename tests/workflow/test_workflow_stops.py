@@ -72,6 +72,7 @@ def test_killed_again_and_again_it_ends_as_if_nothing_had_happened(children: Chi
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)
 def test_killed_at_random(children: Children) -> None:
     pick = random.Random(5)
     for number in range(5):
