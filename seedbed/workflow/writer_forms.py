@@ -69,9 +69,10 @@ class WriterSubject(Subject):
             raise unproven(rows.note)
         cases = units(rows.unit, len(rows.held))
         if cases < TENTATIVE_BELOW:
-            raise DataError(f"The run has {cases} independent test rows, and fewer than {TENTATIVE_BELOW} prove "
+            raise DataError(f"{cases} independent test rows are compared, and fewer than {TENTATIVE_BELOW} prove "
                             "nothing of a loss: how far it varies from row to row cannot be told.",
-                            "Train with more test rows (--test FILE), or take the limits of: seedbed export RUN")
+                            "Train with more test rows (--test FILE), raise --rows, or take the limits of: seedbed "
+                            "export RUN")
         progress.note(rows.note)
         return cls(folder, Reference.open(model, rows.held, rows.learned, rows.unit), some, wrong)
 

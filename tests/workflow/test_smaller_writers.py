@@ -159,7 +159,7 @@ def test_rows_of_a_document_stand_together_and_too_few_prove_nothing(tiny_ladder
     (tmp_path / "asked.jsonl").write_text("".join(
         json.dumps({**row, "document": f"d{at // 9}"}) + "\n" for at, row in enumerate(rows)))
     finetune(tmp_path / "asked.jsonl", replace(CONFIG, group="document"), QUICK, out=tmp_path / "of")
-    with pytest.raises(DataError, match=r"has [3-6] independent test rows, and fewer than 30 prove nothing"):
+    with pytest.raises(DataError, match=r"^[3-6] independent test rows are compared, and fewer than 30 prove"):
         smaller(tmp_path / "of")
     (tmp_path / "of" / "bundle").rename(tmp_path / "alone")
     with pytest.raises(DataError, match="Nothing tells what a smaller form loses"):

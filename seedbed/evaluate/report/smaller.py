@@ -10,7 +10,7 @@ import altair as alt
 from ...records import Estimate
 from ..frontier import Frontier, Point
 from . import wording as w
-from .drawing import ACCENT, HALF, INK, LINE, MARK, WARN, Drawing, finish
+from .drawing import ACCENT, HALF, INK, LINE, MARK, SOFT, WARN, Drawing, finish
 from .forest import axis, own, zoom
 
 LABEL, PLOT = 17, 220
@@ -79,7 +79,7 @@ def _against(found: Frontier, name: str) -> Drawing | None:
                    .encode(x=x, y=alt.value(LABEL * row + 7), text="name:N", color=own("words"))]
     if found.writes:
         layers.append(alt.Chart(alt.Data(values=[{"floor": found.floor}])).mark_rule(
-            strokeDash=[4, 4], color=LINE).encode(y=y("floor")))
+            strokeDash=[5, 4], strokeWidth=1.5, color=SOFT).encode(y=y("floor")))
     layers += [base.mark_rule(strokeWidth=2, opacity=0.55).encode(x=x, y=y("low"), y2="high:Q", color=own("tone")),
                base.mark_point(filled=True, size=90, opacity=1, aria=True).encode(
                    x=x, y=y("score"), color=own("tone"), description="says:N",
