@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import tiny
@@ -17,7 +18,12 @@ from seedbed.errors import QualityFloor, UserError
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 PAGE = Path(__file__).parents[2] / "docs" / "export-matrix.md"
 WRITES = bool(os.environ.get("SEEDBED_WRITE_MATRIX"))
-CLASSIFY = (*tiny.FAMILIES, "falcon", "lfm2", "t5")
+CLASSIFY = (*tiny.FAMILIES, "falcon", "lfm2")
+SHAPES: dict[str, dict[str, Any]] = {
+    "llama": {"head_dim": 16}, "qwen2": {"num_attention_heads": 2, "num_key_value_heads": 1},
+    "mistral": {"head_dim": 16, "sliding_window": None}}
+FOUR = ("int4", "q4_k_m")
+WRITE = tuple(one for one in tiny.WRITERS if one not in tiny.PAIRED)
 FORMS = {"classify": "Models that give labels", "write": "Models that write"}
 HEAD = """# What can be exported
 
@@ -27,11 +33,13 @@ certificate, see [export.md](export.md) and [export-writers.md](export-writers.m
 
 - *works*: it passed.
 - *refused*: seedbed says no beforehand, or the exporter cannot express it.
-- *differs*: it answers otherwise than the model, so it is not added. At 4 bits that is a matter of the weights, and
-  those here are random numbers: a real model of the family may pass.
+- *differs*: it answers otherwise than the model, so it is not added.
 
-What is not in the table was not tried. LiteRT and ExecuTorch, whose exports take a minute each, have tests of their
-own (`tests/export/test_litert.py`, `test_executorch.py`): BERT, Llama, Qwen2, Mistral and Gemma 3.
+4 bits are not in the table: whether they do is a matter of the weights, and those here are random numbers. Models
+that write have heads 16 wide, and Mistral has no sliding window. What else is not here was not tried. LiteRT and
+ExecuTorch, whose exports take a minute each, have tests of their own (`tests/export/test_litert.py`,
+`test_executorch.py`): BERT, Llama, Qwen2, Mistral and Gemma 3. Encoder-decoders (T5, BART, Marian) are
+refused by all.
 """
 Cells = dict[str, str]
 found: dict[tuple[str, str], tuple[Cells, set[str]]] = {}
@@ -41,7 +49,7 @@ def outcome(make: Callable[[], object], reasons: set[str], family: str, form: st
     try:
         make()
     except QualityFloor as problem:
-        reasons.add(f"- {family}, `{form}`, differs: {problem.message.split(' (and')[0].split(' It was not')[0]}")
+        reasons.add(f"- {family}, `{form}`, differs: {problem.message.split(':')[0]}")
         return "differs"
     except UserError as problem:
         reasons.add(f"- {family}, `{form.partition(':')[0]}`, refused: {problem.message}")
@@ -60,7 +68,7 @@ def classifier(family: str, folder: Path) -> tuple[Cells, set[str]]:
     source = Source(bundle, None)
     for target in map(TARGETS.get, (name for name in TARGETS if name not in SLOW)):
         need(target)
-        for precision in target.precisions:
+        for precision in (one for one in target.precisions if one not in FOUR):
             def make(target=target, precision=precision) -> None:  # type: ignore[no-untyped-def]
                 target.refuse(bundle.classifier, precision)
                 add(source, target, precision, {})
@@ -79,10 +87,10 @@ def writer(family: str, folder: Path) -> tuple[Cells, set[str]]:
     from seedbed.export.writer_artefact import prove
     from seedbed.export.writer_reference import Reference
 
-    model, cells, reasons = made(folder / "model", family), Cells(), set[str]()
+    model, cells, reasons = made(folder / "model", family, **SHAPES.get(family, {})), Cells(), set[str]()
     for target in map(WRITERS.get, WRITERS):
         need(target)
-        for precision in target.precisions:
+        for precision in (one for one in target.precisions if one not in FOUR):
             def make(target=target, precision=precision) -> None:  # type: ignore[no-untyped-def]
                 part = folder / f"{target.name}-{precision}"
                 target.refuse(model, precision)
@@ -127,7 +135,7 @@ def row(family: str, cells: Cells) -> str:
 
 
 @pytest.mark.parametrize(("task", "family"), [*(("classify", one) for one in CLASSIFY),
-                                              *(("write", one) for one in tiny.WRITERS)])
+                                              *(("write", one) for one in WRITE)])
 def test_page_says_what_is_found(task: str, family: str, tmp_path: Path) -> None:
     cells, reasons = found[task, family] = (classifier if task == "classify" else writer)(family, tmp_path)
     if WRITES:
