@@ -12,7 +12,6 @@ import numpy as np
 
 from ..data.turns import Turn
 from ..errors import CorruptFile, MissingExtra
-from ..models.doctor import ends_of
 from ..settings import settings
 from ..tasks.classify import Floats
 from . import openvino as _silent  # noqa: F401  OpenVINO tells nobody what it runs
@@ -123,9 +122,5 @@ class OpenVinoWriter(ExportedAuthor):
     """
 
     def __init__(self, folder: Path, model: Path) -> None:
-        from transformers import AutoConfig, AutoTokenizer
-
-        config = AutoConfig.from_pretrained(model, local_files_only=True)
-        tokenizer = AutoTokenizer.from_pretrained(model, local_files_only=True)
-        super().__init__(tokenizer, config, ends_of(model, tokenizer), config.max_position_embeddings)
+        super().__init__(model)
         self.runtime = OpenVinoFile(folder)

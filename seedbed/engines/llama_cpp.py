@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ..models.doctor import ends_of
 from ..settings import settings
 from .exported_author import ExportedAuthor
 from .llama_library import LlamaFile
@@ -22,10 +21,5 @@ class GgufWriter(ExportedAuthor):
     """
 
     def __init__(self, file: Path, model: Path) -> None:
-        from transformers import AutoConfig, AutoTokenizer
-
-        config = AutoConfig.from_pretrained(model, local_files_only=True)
-        tokenizer = AutoTokenizer.from_pretrained(model, local_files_only=True)
-        most = min(MOST, config.max_position_embeddings)
-        super().__init__(tokenizer, config, ends_of(model, tokenizer), most)
-        self.runtime = LlamaFile(file, most, settings().threads)
+        super().__init__(model, MOST)
+        self.runtime = LlamaFile(file, self.max_tokens, settings().threads)

@@ -12,7 +12,6 @@ import numpy as np
 
 from ..data.turns import Turn
 from ..errors import CorruptFile, MissingExtra
-from ..models.doctor import ends_of
 from ..settings import settings
 from ..tasks.classify import Floats
 from .exported_author import ExportedAuthor
@@ -125,10 +124,5 @@ class OnnxWriter(ExportedAuthor):
     """
 
     def __init__(self, folder: Path, model: Path) -> None:
-        from transformers import AutoConfig, AutoTokenizer
-
-        config = AutoConfig.from_pretrained(model, local_files_only=True)
-        tokenizer = AutoTokenizer.from_pretrained(model, local_files_only=True)
-        most = min(MOST, config.max_position_embeddings)
-        super().__init__(tokenizer, config, ends_of(model, tokenizer), most)
-        self.runtime = OnnxFile(folder, most)
+        super().__init__(model, MOST)
+        self.runtime = OnnxFile(folder, self.max_tokens)
