@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
 from ..models.doctor import ends_of
 from .author import Author
-from .sampling import Sampling
-from .writer import draw
 
 
 class ExportedAuthor(Author):
@@ -29,11 +28,10 @@ class ExportedAuthor(Author):
         trained = int(config.max_position_embeddings)
         super().__init__(tokenizer, config, ends_of(model, tokenizer), min(most or trained, trained))
 
-    def _tokens(self, ids: list[int], sampling: Sampling, most: int) -> Iterator[int]:
-        generator = torch.Generator().manual_seed(sampling.seed)
-        for _ in range(most):
-            token = draw(torch.from_numpy(self.runtime.logits(ids)[0]), sampling, generator)
-            if token in self.ends:
-                return
-            yield token
-            ids = [*ids, token]
+    def _begin(self, ids: list[int]) -> tuple[Callable[[list[int]], Tensor], list[int]]:
+        whole = list[int]()
+
+        def read(new: list[int]) -> Tensor:
+            whole.extend(new)
+            return torch.from_numpy(self.runtime.logits(whole)[0])
+        return read, list(ids)
