@@ -14,6 +14,7 @@ from seedbed.export.certificate import Certificate
 from seedbed.export.targets.writers import WriterTarget
 from seedbed.export.writer_certificate import certify
 from seedbed.export.writer_reference import Reference
+from seedbed.models import grid
 
 TEMPLATE = ("{% for message in messages %}{% if loop.first and message['role'] != 'system' %}{{ '<s>system\nBe kind."
             "</s>\n' }}{% endif %}{{ '<s>' + message['role'] + '\n' + message['content'] + '</s>\n' }}{% endfor %}{%"
@@ -83,6 +84,14 @@ def uneven(model: Any, tokenizer: Any) -> None:
         for layer in model.model.layers:
             layer.input_layernorm.weight[::8] *= 12
             layer.post_attention_layernorm.weight[::8] *= 12
+
+
+def at_4_bits(model: Any, tokenizer: Any) -> None:
+    """Weights as `--method qat` leaves them."""
+    with torch.no_grad():
+        for layer in model.model.layers:
+            for weight in grid.matrices([layer], 32):
+                weight.copy_(grid.rounded(weight, 32))
 
 
 def tuned(model: Any, tokenizer: Any) -> None:
