@@ -54,15 +54,27 @@ class Family:
         out.add_block_count(config.num_hidden_layers)
         out.add_context_length(config.max_position_embeddings)
         out.add_embedding_length(config.hidden_size)
-        out.add_feed_forward_length(config.intermediate_size)
+        out.add_feed_forward_length(self.inner(config))
         out.add_head_count(heads)
-        out.add_head_count_kv(config.num_key_value_heads or heads)
-        out.add_layer_norm_rms_eps(config.rms_norm_eps)
+        out.add_head_count_kv(self.groups(config))
+        self.norms(out, config)
         out.add_vocab_size(config.vocab_size)
         if width * heads != config.hidden_size:
             out.add_key_length(width)
             out.add_value_length(width)
         self.place(out, config)
+
+    def inner(self, config: Any) -> int:
+        """Width of the MLP."""
+        return int(config.intermediate_size)
+
+    def groups(self, config: Any) -> int:
+        """Heads of keys."""
+        return int(config.num_key_value_heads or config.num_attention_heads)
+
+    def norms(self, out: Any, config: Any) -> None:
+        """Write what is added under the root of the norms."""
+        out.add_layer_norm_rms_eps(config.rms_norm_eps)
 
     def place(self, out: Any, config: Any) -> None:
         """Write what llama.cpp must know of the positions."""
@@ -97,9 +109,8 @@ class Llama(Family):
 
     def turned(self, name: str, values: Floats, config: Any) -> Floats:
         """Queries and keys in the other order."""
-        part, heads = name.split(".")[-2], config.num_attention_heads
-        return neighbours(values, heads if part == "q_proj" else config.num_key_value_heads or heads) if part in (
-            "q_proj", "k_proj") else values
+        heads = {"q_proj": config.num_attention_heads, "k_proj": self.groups(config)}.get(name.split(".")[-2])
+        return neighbours(values, heads) if heads else values
 
 
 class Qwen2(Family):

@@ -13,6 +13,9 @@ PATTERNS = {"llama-bpe": CONTRACTIONS + LETTERS + r"|\p{N}{1,3}" + REST,
 """Regular expressions of Llama 3 and of Qwen 2."""
 BYTES = {"type": "ByteLevel", "add_prefix_space": False, "use_regex": True}
 DIGITS = {"type": "Digits", "individual_digits": True}
+FALCON: list[dict[str, Any]] = [
+    {"type": "Punctuation", "behavior": "Contiguous"}, BYTES, {"type": "Digits", "individual_digits": False},
+    {"type": "Split", "pattern": {"Regex": "[0-9][0-9][0-9]"}, "behavior": "Isolated", "invert": False}]
 
 
 def _forms(name: str) -> list[dict[str, Any]]:
@@ -20,10 +23,10 @@ def _forms(name: str) -> list[dict[str, Any]]:
     if name in PATTERNS:
         return [{"type": "Split", "pattern": {"Regex": PATTERNS[name]}, "behavior": "Isolated", "invert": False},
                 {**BYTES, "use_regex": False}]
-    return [DIGITS, BYTES] if name == "smollm" else [BYTES]
+    return {"smollm": [DIGITS, BYTES], "falcon": FALCON}.get(name, [BYTES])
 
 
-NAMES = ("smollm", "gpt-2", *PATTERNS)
+NAMES = ("smollm", "gpt-2", "falcon", *PATTERNS)
 
 
 def cut_of(tokenizer: Any) -> str | None:
@@ -44,7 +47,9 @@ def set_cut(tokenizer: Any, name: str) -> None:
         return
     from tokenizers import Regex, pre_tokenizers
 
-    steps = [pre_tokenizers.Split(Regex(one["pattern"]["Regex"]), "isolated") if one["type"] == "Split" else
-             pre_tokenizers.Digits(individual_digits=True) if one["type"] == "Digits" else
-             pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=one["use_regex"]) for one in _forms(name)]
+    made = {"Split": lambda one: pre_tokenizers.Split(Regex(one["pattern"]["Regex"]), "isolated"),
+            "Digits": lambda one: pre_tokenizers.Digits(individual_digits=one["individual_digits"]),
+            "Punctuation": lambda one: pre_tokenizers.Punctuation("contiguous"),
+            "ByteLevel": lambda one: pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=one["use_regex"])}
+    steps = [made[one["type"]](one) for one in _forms(name)]
     tokenizer.pre_tokenizer = steps[0] if len(steps) == 1 else pre_tokenizers.Sequence(steps)

@@ -16,7 +16,7 @@ from seedbed.workflow.config import TuneConfig
 pytest.importorskip("xllamacpp", reason="GGUF needs seedbed[gguf]")
 
 
-@pytest.mark.parametrize("family", ["gemma3"])
+@pytest.mark.parametrize("family", ["gemma3", "falcon"])
 def test_a_run_of_the_family_is_exported_and_answers_alike(family: str, tmp_path: Path,
                                                            capsys: pytest.CaptureFixture[str]) -> None:
     """Also at four bits, with rows that say which columns matter."""

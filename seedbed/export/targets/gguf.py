@@ -13,6 +13,7 @@ from ...models.doctor import ends_of
 from ...settings import settings
 from ...tasks.classify import Floats
 from ..gguf_family import FREQUENCIES, Family, Llama, Qwen2
+from ..gguf_fused import Falcon
 from ..gguf_gemma import Gemma2, Gemma3
 from ..gguf_pack import EXACT, FILE_TYPES, PRECISIONS, packed, type_of
 from ..gguf_words import kind_of, write_words
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
 FILE, MODELFILE = "model.gguf", "Modelfile"
 FAMILIES: dict[str, Family] = {"llama": Llama(), "mistral": Llama(), "qwen2": Qwen2(), "gemma3_text": Gemma3(),
-                               "gemma2": Gemma2()}
+                               "gemma2": Gemma2(), "falcon": Falcon()}
 """How llama.cpp has each family that is written here."""
 Q = "Export to another target (openvino), or use the bundle itself: seedbed generate BUNDLE"
 
@@ -86,9 +87,9 @@ class GgufTarget:
             told = name if name == FREQUENCIES else names.get_name(name, try_suffixes=(".weight", ".bias"))
             if told is None:
                 raise UserError(f"The tensor {name} has no place in a GGUF file of the family {family.name}.", Q)
-            data, kind = packed(values, type_of(told, values.shape, precision, config.num_hidden_layers, tied),
-                                importance.get(name))
-            out.add_tensor(told, data, raw_dtype=kind)
+            kind = type_of(told, values.shape, precision, config.num_hidden_layers, tied, family.name)
+            data, number = packed(values, kind, importance.get(name))
+            out.add_tensor(told, data, raw_dtype=number)
         out.write_header_to_file()
         out.write_kv_data_to_file()
         out.write_tensors_to_file()
