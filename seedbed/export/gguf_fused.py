@@ -11,8 +11,8 @@ from .gguf_family import Family
 
 
 class Fused(Family):
-    """One tensor holds, group by group, queries, their keys and their values. llama.cpp has all queries, then all keys,
-    then all values."""
+    """One tensor holds, group by group, queries, their keys and their values. llama.cpp has all queries, then all the
+    keys, then all values."""
 
     activation = "gelu"
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 CONTRACTIONS = "(?i:'s|'t|'re|'ve|'m|'ll|'d)"
@@ -47,9 +48,10 @@ def set_cut(tokenizer: Any, name: str) -> None:
         return
     from tokenizers import Regex, pre_tokenizers
 
-    made = {"Split": lambda one: pre_tokenizers.Split(Regex(one["pattern"]["Regex"]), "isolated"),
-            "Digits": lambda one: pre_tokenizers.Digits(individual_digits=one["individual_digits"]),
-            "Punctuation": lambda one: pre_tokenizers.Punctuation("contiguous"),
-            "ByteLevel": lambda one: pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=one["use_regex"])}
+    made: dict[str, Callable[[dict[str, Any]], Any]] = {
+        "Split": lambda one: pre_tokenizers.Split(Regex(one["pattern"]["Regex"]), "isolated"),
+        "Digits": lambda one: pre_tokenizers.Digits(individual_digits=one["individual_digits"]),
+        "Punctuation": lambda one: pre_tokenizers.Punctuation("contiguous"),
+        "ByteLevel": lambda one: pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=one["use_regex"])}
     steps = [made[one["type"]](one) for one in _forms(name)]
     tokenizer.pre_tokenizer = steps[0] if len(steps) == 1 else pre_tokenizers.Sequence(steps)

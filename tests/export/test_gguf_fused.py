@@ -70,8 +70,8 @@ def test_its_cut_of_texts_is_llama_cpps(tmp_path: Path, monkeypatch: pytest.Monk
     folder = write(GgufTarget(), model, tmp_path / "out", "f16")
     assert not prove(GgufTarget(), folder, model, "f16").failed
     with GgufTarget().opened(folder, model) as form:
-        for text in ("a-b--c $5+3 <=> ``x`` ~|^", "1 12 123 1234 1234567 ١٢٣٤ ²³½", "it's  we're\n\n\n  x\t", "今日は👍x",
-                     ""):
+        for text in ("a-b--c $5+3 <=> ``x`` ~|^", "1 12 123 1234 1234567 ١٢٣٤ ²³½", "it's  we're\n\n\n  x\t",
+                     "今日は👍x", ""):
             assert form.runtime.tokens(text, special=False) == tokenizer(text)["input_ids"]
     monkeypatch.setattr(gguf_words, "cut_of", lambda tokenizer: "gpt-2")
     assert failed(model, tmp_path / "other") == {"texts with other tokens"}
