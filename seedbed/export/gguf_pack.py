@@ -25,7 +25,7 @@ def type_of(name: str, shape: tuple[int, ...], precision: str, layers: int, tied
 
     Args:
         name: in the GGUF file.
-        shape: [rows, width]; vectors stay in fp32.
+        shape: [rows, width], or [experts, rows, width]; vectors stay in fp32.
         precision: one of `PRECISIONS`.
         layers: of the model.
         tied: the table of words scores them too.
@@ -75,4 +75,5 @@ def packed(values: Floats, kind: str, importance: Floats | None = None) -> tuple
         return np.ascontiguousarray(values, np.float32), number
     if kind == "F16":
         return np.ascontiguousarray(values.astype(np.float16)), number
-    return pack(values, int(number), importance), number
+    rows = pack(values.reshape(-1, values.shape[-1]), int(number), importance)
+    return rows.reshape(*values.shape[:-1], -1), number

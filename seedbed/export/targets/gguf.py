@@ -12,6 +12,7 @@ from ...models.cuts import NAMES
 from ...models.doctor import ends_of
 from ...settings import settings
 from ...tasks.classify import Floats
+from ..gguf_experts import Qwen2Moe
 from ..gguf_family import FREQUENCIES, Family, Llama, Qwen2
 from ..gguf_fused import Falcon
 from ..gguf_gemma import Gemma2, Gemma3
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
 FILE, MODELFILE = "model.gguf", "Modelfile"
 FAMILIES: dict[str, Family] = {"llama": Llama(), "mistral": Llama(), "qwen2": Qwen2(), "gemma3_text": Gemma3(),
-                               "gemma2": Gemma2(), "falcon": Falcon()}
+                               "gemma2": Gemma2(), "falcon": Falcon(), "qwen2_moe": Qwen2Moe()}
 """How llama.cpp has each family that is written here."""
 Q = "Export to another target (openvino), or use the bundle itself: seedbed generate BUNDLE"
 
@@ -80,7 +81,7 @@ class GgufTarget:
             out.add_uint32("quantize.imatrix.chunks_count", len(reference.learned))
         write_words(out, tokenizer, config.vocab_size, sorted(ends_of(model, tokenizer)))
         names = gguf.get_tensor_name_map(gguf.MODEL_ARCH[family.name.upper()], config.num_hidden_layers)
-        tied = bool(config.tie_word_embeddings)
+        tied = bool(config.tie_word_embeddings and not family.headed)
         for name, values in family.tensors(_stored(model), config):
             if name == "lm_head.weight" and tied:
                 continue
