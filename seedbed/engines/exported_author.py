@@ -7,6 +7,7 @@ from pathlib import Path
 
 import torch
 
+from ..models.backbone import context_of
 from ..models.doctor import ends_of
 from .author import Author
 from .sampling import Sampling
@@ -26,7 +27,7 @@ class ExportedAuthor(Author):
 
         config = AutoConfig.from_pretrained(model, local_files_only=True)
         tokenizer = AutoTokenizer.from_pretrained(model, local_files_only=True)
-        trained = int(config.max_position_embeddings)
+        trained = context_of(config)
         super().__init__(tokenizer, config, ends_of(model, tokenizer), min(most or trained, trained))
 
     def _tokens(self, ids: list[int], sampling: Sampling, most: int) -> Iterator[int]:

@@ -52,7 +52,7 @@ class Family:
         """
         heads, width = config.num_attention_heads, head_of(config)
         out.add_block_count(config.num_hidden_layers)
-        out.add_context_length(config.max_position_embeddings)
+        out.add_context_length(self.context(config))
         out.add_embedding_length(config.hidden_size)
         out.add_feed_forward_length(self.inner(config))
         out.add_head_count(heads)
@@ -71,6 +71,10 @@ class Family:
     def groups(self, config: Any) -> int:
         """Heads of keys."""
         return int(config.num_key_value_heads or config.num_attention_heads)
+
+    def context(self, config: Any) -> int:
+        """Most tokens of a text."""
+        return int(config.max_position_embeddings)
 
     def norms(self, out: Any, config: Any) -> None:
         """Write what is added under the root of the norms."""

@@ -9,6 +9,9 @@ import numpy as np
 from ..tasks.classify import Floats
 from .gguf_family import Family
 
+LEARNED = 2048
+"""Tokens of BLOOM's texts, where its config does not say so."""
+
 
 class Fused(Family):
     """One tensor holds, group by group, queries, their keys and their values. llama.cpp has all queries, then all the
@@ -53,6 +56,36 @@ class Falcon(Fused):
         if config.new_decoder_architecture:
             return int(config.num_kv_heads)
         return 1 if config.multi_query else int(config.num_attention_heads)
+
+
+class Bloom(Fused):
+    """BLOOM: a head of keys for each of the queries, and attention that fades with the distance."""
+
+    name = "bloom"
+
+    def refusal(self, config: Any) -> str | None:
+        """One of its switches."""
+        return ("Its layers add to what their norms give, and in llama.cpp to what came before the norms."
+                if config.apply_residual_connection_post_layernorm else super().refusal(config))
+
+    def activated(self, config: Any) -> str:
+        """It has but one."""
+        return self.activation
+
+    def inner(self, config: Any) -> int:
+        """Always that wide."""
+        return 4 * int(config.hidden_size)
+
+    def groups(self, config: Any) -> int:
+        """Each head has keys of its own."""
+        return int(config.num_attention_heads)
+
+    def context(self, config: Any) -> int:
+        """What it has learned; it has no limit."""
+        return int(getattr(config, "seq_length", None) or LEARNED)
+
+    def place(self, out: Any, config: Any) -> None:
+        """Nothing turns; llama.cpp knows the paces."""
 
 
 def apart(values: Floats, heads: int, groups: int) -> Floats:

@@ -10,8 +10,8 @@ CONTRACTIONS = "(?i:'s|'t|'re|'ve|'m|'ll|'d)"
 REST = r"| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
 LETTERS = r"|[^\r\n\p{L}\p{N}]?\p{L}+"
 PATTERNS = {"llama-bpe": CONTRACTIONS + LETTERS + r"|\p{N}{1,3}" + REST,
-            "qwen2": CONTRACTIONS + LETTERS + r"|\p{N}" + REST}
-"""Regular expressions of Llama 3 and of Qwen 2."""
+            "qwen2": CONTRACTIONS + LETTERS + r"|\p{N}" + REST, "bloom": r" ?[^(\s|[.,!?…。，、।۔،])]+"}
+"""Regular expressions of Llama 3, of Qwen 2 and of BLOOM."""
 BYTES = {"type": "ByteLevel", "add_prefix_space": False, "use_regex": True}
 DIGITS = {"type": "Digits", "individual_digits": True}
 FALCON: list[dict[str, Any]] = [

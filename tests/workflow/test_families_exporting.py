@@ -17,7 +17,7 @@ pytest.importorskip("xllamacpp", reason="GGUF needs seedbed[gguf]")
 
 
 @pytest.mark.parametrize("family", [
-    pytest.param("falcon", marks=pytest.mark.slow), pytest.param("gemma3", marks=pytest.mark.slow), "qwen2_moe"])
+    "qwen2_moe", *(pytest.param(one, marks=pytest.mark.slow) for one in ("gemma3", "falcon", "bloom"))])
 def test_a_run_of_the_family_is_exported_and_answers_alike(family: str, tmp_path: Path,
                                                            capsys: pytest.CaptureFixture[str]) -> None:
     """Also at four bits, with rows that say which columns matter."""

@@ -14,7 +14,7 @@ from ...settings import settings
 from ...tasks.classify import Floats
 from ..gguf_experts import Qwen2Moe
 from ..gguf_family import FREQUENCIES, Family, Llama, Qwen2
-from ..gguf_fused import Falcon
+from ..gguf_fused import Bloom, Falcon
 from ..gguf_gemma import Gemma2, Gemma3
 from ..gguf_pack import EXACT, FILE_TYPES, PRECISIONS, packed, type_of
 from ..gguf_words import kind_of, write_words
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 FILE, MODELFILE = "model.gguf", "Modelfile"
 FAMILIES: dict[str, Family] = {"llama": Llama(), "mistral": Llama(), "qwen2": Qwen2(), "gemma3_text": Gemma3(),
-                               "gemma2": Gemma2(), "falcon": Falcon(), "qwen2_moe": Qwen2Moe()}
+                               "gemma2": Gemma2(), "falcon": Falcon(), "qwen2_moe": Qwen2Moe(), "bloom": Bloom()}
 """How llama.cpp has each family that is written here."""
 Q = "Export to another target (openvino), or use the bundle itself: seedbed generate BUNDLE"
 
@@ -85,7 +85,9 @@ class GgufTarget:
         for name, values in family.tensors(_stored(model), config):
             if name == "lm_head.weight" and tied:
                 continue
-            told = name if name == FREQUENCIES else names.get_name(name, try_suffixes=(".weight", ".bias"))
+            told = name if name == FREQUENCIES else next(filter(None, (
+                names.get_name(one, try_suffixes=(".weight", ".bias"))
+                for one in (name, name.removeprefix("transformer.")))), None)
             if told is None:
                 raise UserError(f"The tensor {name} has no place in a GGUF file of the family {family.name}.", Q)
             kind = type_of(told, values.shape, precision, config.num_hidden_layers, tied, family.name)
