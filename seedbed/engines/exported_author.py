@@ -8,6 +8,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from ..models.backbone import context_of
 from ..models.doctor import ends_of
 from .author import Author
 
@@ -25,7 +26,7 @@ class ExportedAuthor(Author):
 
         config = AutoConfig.from_pretrained(model, local_files_only=True)
         tokenizer = AutoTokenizer.from_pretrained(model, local_files_only=True)
-        trained = int(config.max_position_embeddings)
+        trained = context_of(config)
         super().__init__(tokenizer, config, ends_of(model, tokenizer), min(most or trained, trained))
 
     def _begin(self, ids: list[int]) -> tuple[Callable[[list[int]], Tensor], list[int]]:
