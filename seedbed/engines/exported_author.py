@@ -7,7 +7,9 @@ from pathlib import Path
 
 import torch
 
+from ..models.backbone import UNBOUND
 from ..models.doctor import ends_of
+from ..models.paired import Paired, followed, is_paired
 from .author import Author
 from .sampling import Sampling
 from .writer import draw
@@ -26,14 +28,17 @@ class ExportedAuthor(Author):
 
         config = AutoConfig.from_pretrained(model, local_files_only=True)
         tokenizer = AutoTokenizer.from_pretrained(model, local_files_only=True)
-        trained = int(config.max_position_embeddings)
+        trained = int(getattr(config, "max_position_embeddings", 0) or UNBOUND)
+        self.paired = is_paired(config)
         super().__init__(tokenizer, config, ends_of(model, tokenizer), min(most or trained, trained))
 
     def _tokens(self, ids: list[int], sampling: Sampling, most: int) -> Iterator[int]:
         generator = torch.Generator().manual_seed(sampling.seed)
+        if self.template.start is not None:
+            ids = Paired(ids, [self.template.start])
         for _ in range(most):
             token = draw(torch.from_numpy(self.runtime.logits(ids)[0]), sampling, generator)
             if token in self.ends:
                 return
             yield token
-            ids = [*ids, token]
+            ids = followed(ids, [token])

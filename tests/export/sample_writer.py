@@ -29,12 +29,13 @@ def made(folder: Path, family: str = "llama", change: Change | None = None, **mo
         change: does something to the model and its tokenizer, or gives another tokenizer.
         more: values of its config.
     """
-    from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
+    from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForSeq2SeqLM, AutoTokenizer
 
     tokenizer = AutoTokenizer.from_pretrained(tiny.model(family))
     config = AutoConfig.from_pretrained(tiny.model(family), **more)
     torch.manual_seed(3)
-    model = AutoModelForCausalLM.from_config(config, dtype=torch.float32)
+    paired = family in tiny.PAIRED
+    model = (AutoModelForSeq2SeqLM if paired else AutoModelForCausalLM).from_config(config, dtype=torch.float32)
     with torch.no_grad():
         for parameter in model.parameters():
             if parameter.ndim == 1:

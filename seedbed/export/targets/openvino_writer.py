@@ -64,7 +64,7 @@ class OpenVinoWriterTarget:
 
             root = AutoModelForCausalLM.from_pretrained(model, dtype=torch.float32, local_files_only=True)
             width = root.config.hidden_size
-            made = _compressed(converted(root), precision, width, reference.learned if reference else ())
+            made = compressed(converted(root), precision, width, reference.learned if reference else ())
             for name, said in facts.items():
                 made.set_rt_info(said, ["seedbed", name])
             openvino.save_model(made, folder / MODEL, compress_to_fp16=False)
@@ -89,7 +89,7 @@ class OpenVinoWriterTarget:
         return OpenVinoWriter(folder, model)
 
 
-def _compressed(made: Any, precision: str, width: int, rows: Sequence[Row]) -> Any:
+def compressed(made: Any, precision: str, width: int, rows: Sequence[Row] = ()) -> Any:
     """Weights at 8 bits, a scale a row; or at 4, a scale a group, and the table of words at 8.
 
     Args:
