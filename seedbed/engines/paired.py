@@ -119,6 +119,11 @@ class PairedFile(ABC):
         self._tokenizer.encode_special_tokens = not special
         return [int(token) for token in self._tokenizer.encode(text).ids]
 
+    @property
+    def start(self) -> int:
+        """The token that the decoder begins with."""
+        return int(self._settings["decoder_start_token_id"])
+
     def ends(self, token: int) -> bool:
         """Whether an answer stops at a token, as `generation_config.json` says."""
         return token in self._settings["eos_token_id"]

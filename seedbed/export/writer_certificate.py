@@ -99,6 +99,8 @@ def certify(form: Opened, reference: Reference, precision: str, *, floor: float 
         for text in SAID)))
     check("ends at which it does not stop", len(reference.ends), 0,
           lambda: float(sum(not runtime.ends(token) for token in reference.ends)))
+    if template.start is not None:
+        check("beginnings with another token", 1, 0, lambda: float(form.start != template.start))
 
     def apart(ids: list[int], size: str) -> float:
         runtime.forget()

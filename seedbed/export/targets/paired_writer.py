@@ -79,7 +79,7 @@ class PairedTarget(ABC):
     def opened(self, folder: Path, model: Path) -> Iterator[Opened]:
         """Both graphs open, with the tokenizer beside them."""
         runtime = self.runtime(folder)
-        yield Opened(runtime, padded=runtime.padded)
+        yield Opened(runtime, start=runtime.start, padded=runtime.padded)
 
     def author(self, folder: Path, model: Path) -> Author:
         """Writes with the folder."""

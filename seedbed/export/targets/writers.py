@@ -34,12 +34,14 @@ class Opened:
         render: its own rendering of a conversation; None where it has no template.
         write: the likeliest tokens after some others, so many at most, as what people run it with writes them; None
             where that is the runtime itself.
-        padded: of an encoder-decoder, its logits where so many tokens of padding stand behind the source.
+        start: of an encoder-decoder, the token that its decoder begins with.
+        padded: likewise, its logits where so many tokens of padding stand behind the source.
     """
 
     runtime: Runtime
     render: Callable[[Sequence[Turn]], str] | None = None
     write: Callable[[Sequence[int], int], list[int]] | None = None
+    start: int | None = None
     padded: Callable[[Sequence[int], int, int], Floats] | None = None
 
 
