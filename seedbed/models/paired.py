@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 
@@ -21,6 +22,13 @@ class Paired(list[int]):
 def is_paired(config: Any) -> bool:
     """Whether the family has an encoder that reads and a decoder that writes (T5, BART, Marian)."""
     return bool(getattr(config, "is_encoder_decoder", False))
+
+
+def holds_paired(folder: Path) -> bool:
+    """Whether the model in a folder is one."""
+    from transformers import AutoConfig
+
+    return is_paired(AutoConfig.from_pretrained(folder, local_files_only=True))
 
 
 def source_of(ids: Sequence[int]) -> int:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from ...data.turns import Turn
 from ...errors import UserError
-from ...models.paired import is_paired
+from ...models.paired import holds_paired
 from ...plugins import Registry
 from ...tasks.classify import Floats
 from . import Named
@@ -111,9 +111,7 @@ class Either:
 
     def of(self, model: Path) -> WriterTarget:
         """What writes the model in a folder."""
-        from transformers import AutoConfig
-
-        return self.paired if is_paired(AutoConfig.from_pretrained(model, local_files_only=True)) else self.causal
+        return self.paired if holds_paired(model) else self.causal
 
     def refuse(self, model: Path, precision: str) -> None:
         self.of(model).refuse(model, precision)
@@ -127,6 +125,11 @@ class Either:
 
     def author(self, folder: Path, model: Path) -> Author:
         return self.of(model).author(folder, model)
+
+
+def suited(target: WriterTarget, model: Path) -> WriterTarget:
+    """What of a target writes the model in a folder: its packages are those that are needed."""
+    return target.of(model) if isinstance(target, Either) else target
 
 
 def _openvino() -> WriterTarget:
