@@ -10,6 +10,7 @@ from torch import Tensor
 
 from ..models.backbone import context_of
 from ..models.doctor import ends_of
+from ..models.paired import Paired, followed, is_paired
 from .author import Author
 
 
@@ -27,12 +28,15 @@ class ExportedAuthor(Author):
         config = AutoConfig.from_pretrained(model, local_files_only=True)
         tokenizer = AutoTokenizer.from_pretrained(model, local_files_only=True)
         trained = context_of(config)
+        self.paired = is_paired(config)
         super().__init__(tokenizer, config, ends_of(model, tokenizer), min(most or trained, trained))
 
     def _begin(self, ids: list[int]) -> tuple[Callable[[list[int]], Tensor], list[int]]:
-        whole = list[int]()
+        start = self.template.start
+        whole, first = ([], list(ids)) if start is None else (Paired(ids, []), [start])
 
         def read(new: list[int]) -> Tensor:
-            whole.extend(new)
+            nonlocal whole
+            whole = followed(whole, new)
             return torch.from_numpy(self.runtime.logits(whole)[0])
-        return read, list(ids)
+        return read, first

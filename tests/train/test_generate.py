@@ -18,7 +18,8 @@ from seedbed.engines.writer import Writer
 from seedbed.errors import UserError
 from seedbed.models import grid
 from seedbed.models.backbone import Backbone
-from seedbed.models.template import Paired, Row
+from seedbed.models.paired import Paired
+from seedbed.models.template import Row
 from seedbed.train.boundary import Boundary
 from seedbed.train.config import TextConfig
 from seedbed.train.generate import TextLesson, write

@@ -65,7 +65,7 @@ class OpenVinoWriterTarget:
             root = AutoModelForCausalLM.from_pretrained(model, dtype=torch.float32, local_files_only=True)
             width = root.config.hidden_size
             held = lies_on(root)  # there is nothing to fit: the weights are such as 4 bits hold
-            made = _compressed(converted(root), precision, width, reference.learned if reference and not held else ())
+            made = compressed(converted(root), precision, width, reference.learned if reference and not held else ())
             for name, said in facts.items():
                 made.set_rt_info(said, ["seedbed", name])
             openvino.save_model(made, folder / MODEL, compress_to_fp16=False)
@@ -90,7 +90,7 @@ class OpenVinoWriterTarget:
         return OpenVinoWriter(folder, model)
 
 
-def _compressed(made: Any, precision: str, width: int, rows: Sequence[Row]) -> Any:
+def compressed(made: Any, precision: str, width: int, rows: Sequence[Row] = ()) -> Any:
     """Weights at 8 bits, a scale a row; or at 4, a scale a group, and the table of words at 8.
 
     Args:
