@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import math
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -13,7 +13,7 @@ import typer
 from ..engines.sampling import Sampling
 from ..errors import UserError
 from . import show
-from .options import flags
+from .options import Json, flags
 
 
 @flags(Sampling, "sampling")
@@ -32,8 +32,10 @@ def generate(
                                                      "A model that was trained to extract has its own.")] = None,
     free: Annotated[bool, typer.Option("--free", help="Hold the answer to no schema.")] = False,
     raw: Annotated[bool, typer.Option("--raw", help="Go on with the text as it is, without a template.")] = False,
+    json: Json = False,
 ) -> None:
     """Answer with a model that writes, word by word on standard output."""
+    from ..engines.drawing import Word
     from ..export.writer_engine import open_author
     from ..tasks.schema import of_file
     from ..workflow.answering import form, held_to
@@ -52,26 +54,34 @@ def generate(
     if not wanted and not (free or raw or suffix is not None):
         wanted = held_to(form(folder), writer, progress)
     sampling = replace(sampling, schema=wanted)
+    heard: list[Word] | None = [] if json else None
     if suffix is not None:
-        pieces = writer.fill(text, suffix, sampling)
+        pieces = writer.fill(text, suffix, sampling, heard=heard)
     elif raw:
-        pieces = writer.go_on(text, sampling)
+        pieces = writer.go_on(text, sampling, heard=heard)
     else:
         before = [{"role": "system", "content": system}] if system else []
-        pieces = writer.answer([*before, *asking(folder, text)], sampling)
+        pieces = writer.answer([*before, *asking(folder, text)], sampling, heard=heard)
     said = ""
     for piece in pieces:
-        sys.stdout.write(piece)
-        sys.stdout.flush()
         said += piece
-    show.line()
+        if heard is None:
+            sys.stdout.write(piece)
+            sys.stdout.flush()
+    if heard is None:
+        show.line()
+    else:
+        show.json({"text": said, "probability": math.prod(word.chance for word in heard), "tokens": [
+            {"text": writer.tokenizer.decode([word.token]), "probability": word.chance} for word in heard]})
     if wanted and not _whole(said):
         progress.note(f"The answer is no whole JSON: it ended after {sampling.max_tokens} tokens, or at a stop text.")
 
 
 def _whole(said: str) -> bool:
+    from json import loads
+
     try:
-        json.loads(said)
+        loads(said)
     except ValueError:
         return False
     return True

@@ -15,7 +15,7 @@ from ..models.fim import fim_of
 from ..models.template import Template
 from ..models.texts import Texts
 from ..options import check
-from .drawing import Drawing
+from .drawing import Drawing, Word
 from .form import Form
 from .sampling import Sampling
 
@@ -50,15 +50,18 @@ class Author(ABC):
         """What reads further tokens and gives the scores of the word after them ([words], fp32, on the CPU); and the
         tokens to read first."""
 
-    def _tokens(self, ids: list[int], sampling: Sampling, most: int) -> Iterator[int]:
-        """Tokens that follow these, until one of `ends`, which is not given, or `most`."""
+    def _tokens(self, ids: list[int], sampling: Sampling, most: int,
+                heard: list[Word] | None = None) -> Iterator[int]:
+        """Tokens that follow these, until one of `ends`, which is not given (but told to `heard`), or `most`."""
         drawing = self.drawing(sampling)
         read, new = self._begin(ids)
         while most > 0 and not drawing.ended:
-            some = drawing.forced()[:most]
-            if not some:
+            some = forced = drawing.forced()[:most]
+            if not forced:
                 some, new = [drawing.next(read(new))], []
             for token in some:
+                if heard is not None:
+                    heard.append(Word(token, 1.0 if forced else drawing.chance(token)))
                 if token in self.ends:
                     return
                 yield token
@@ -93,15 +96,18 @@ class Author(ABC):
         return Texts(self.tokenizer, self.max_tokens)
 
     def answer(self, messages: Sequence[Turn], sampling: Sampling = Sampling(),
-               tools: Sequence[dict[str, Any]] = ()) -> Iterator[str]:
+               tools: Sequence[dict[str, Any]] = (), heard: list[Word] | None = None) -> Iterator[str]:
         """The assistant's next turn, in pieces as it is written. The prompt is rendered as in training.
+
+        Args:
+            heard: is told each word with its probability, in this and the other ways of writing.
 
         Raises:
             UserError: the prompt fills the model's whole context.
         """
         check(sampling)
         ids = self.asked(messages, tools)
-        return self._pieces(ids, sampling, min(self.room(ids), sampling.max_tokens))
+        return self._pieces(ids, sampling, min(self.room(ids), sampling.max_tokens), heard)
 
     def asked(self, messages: Sequence[Turn], tools: Sequence[dict[str, Any]] = ()) -> list[int]:
         """Tokens of a conversation that leave room for an answer, as in training.
@@ -111,7 +117,8 @@ class Author(ABC):
         """
         return self._fits(self.template.ids(messages, tools))
 
-    def go_on(self, text: str, sampling: Sampling = Sampling(), *, special: bool = True) -> Iterator[str]:
+    def go_on(self, text: str, sampling: Sampling = Sampling(), *, special: bool = True,
+              heard: list[Word] | None = None) -> Iterator[str]:
         """What follows a text, in pieces as it is written; from an encoder-decoder what it says to the text.
 
         Args:
@@ -122,9 +129,10 @@ class Author(ABC):
         """
         check(sampling)
         ids = self.read(text, special=special)
-        return self._pieces(ids, sampling, min(self.room(ids), sampling.max_tokens))
+        return self._pieces(ids, sampling, min(self.room(ids), sampling.max_tokens), heard)
 
-    def fill(self, prefix: str, suffix: str, sampling: Sampling = Sampling()) -> Iterator[str]:
+    def fill(self, prefix: str, suffix: str, sampling: Sampling = Sampling(), *,
+             heard: list[Word] | None = None) -> Iterator[str]:
         """What stands between two texts, in pieces as it is written.
 
         Raises:
@@ -132,7 +140,7 @@ class Author(ABC):
         """
         check(sampling)
         ids = self._fits(self.texts.gap(prefix, suffix))
-        return self._pieces(ids, sampling, min(self.room(ids), sampling.max_tokens))
+        return self._pieces(ids, sampling, min(self.room(ids), sampling.max_tokens), heard)
 
     def read(self, text: str, *, special: bool) -> list[int]:
         """Tokens of a text that leave room to go on.
@@ -154,12 +162,12 @@ class Author(ABC):
         left = self.max_tokens - len(ids)
         return left if not self.paired or left < 0 else self.max_tokens
 
-    def _pieces(self, ids: list[int], sampling: Sampling, most: int) -> Iterator[str]:
+    def _pieces(self, ids: list[int], sampling: Sampling, most: int, heard: list[Word] | None) -> Iterator[str]:
         """Text that is settled: whole characters that are not the beginning of a stop text."""
         stops = [one for one in sampling.stop if one]
         decode, held = self.tokenizer.decode, max(map(len, stops), default=1) - 1
         made, shown = list[int](), 0
-        for token in self._tokens(ids, sampling, most):
+        for token in self._tokens(ids, sampling, most, heard):
             made.append(token)
             text = decode(made, skip_special_tokens=True)
             at = min((place for one in stops if (place := text.find(one)) >= 0), default=-1)

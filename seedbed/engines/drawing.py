@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import torch
 from torch import Tensor
 
 from .form import Course
 from .sampling import Sampling
+
+
+class Word(NamedTuple):
+    """A word that was written."""
+
+    token: int
+    chance: float
+    """How likely the model found it, of those that could follow; whatever the temperature."""
 
 
 class Drawing:
@@ -21,7 +31,7 @@ class Drawing:
         self._sampling, self._course = sampling, course
         self._generator = torch.Generator().manual_seed(sampling.seed + 1_000_003 * row)
 
-        self._forced = list[int]()
+        self._forced, self._scores = list[int](), torch.empty(0)
 
     @property
     def ended(self) -> bool:
@@ -37,15 +47,20 @@ class Drawing:
 
     def next(self, scores: Tensor) -> int:
         """The next word. scores: [words]"""
-        if not self._course:
-            return draw(scores, self._sampling, self._generator)
         if forced := self.forced():
             token, *self._forced = forced
             return token
-        scores = scores.masked_fill(~self._course.allowed(len(scores)), -torch.inf)
+        if self._course:
+            scores = scores.masked_fill(~self._course.allowed(len(scores)), -torch.inf)
         token = draw(scores, self._sampling, self._generator)
-        self._course.take(token)
+        if self._course:
+            self._course.take(token)
+        self._scores = scores
         return token
+
+    def chance(self, token: int) -> float:
+        """How likely a word was when `next` drew one."""
+        return float(self._scores.softmax(-1)[token])
 
 
 def draw(scores: Tensor, sampling: Sampling, generator: torch.Generator) -> int:

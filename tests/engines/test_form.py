@@ -8,6 +8,7 @@ import tiny
 import torch
 from jsonschema import validate
 
+from seedbed.engines.drawing import Word
 from seedbed.engines.many import answers
 from seedbed.engines.sampling import Sampling
 from seedbed.engines.writer import Writer
@@ -74,6 +75,25 @@ def test_scores_decide_where_the_schema_leaves_a_choice() -> None:
         while not drawing.ended:
             said += drawing.forced() or [drawing.next(scores)]
         assert words.decode(said, skip_special_tokens=True) == f'"{wanted}"'
+
+
+def test_each_word_is_told_with_its_probability() -> None:
+    writer = Writer.open(tiny.model("llama"))
+    ids = writer.read("the box", special=True)
+    for how in (Sampling(max_tokens=6), Sampling(max_tokens=6, temperature=2.0, seed=1)):
+        heard = list[Word]()
+        made = "".join(writer.go_on("the box", how, heard=heard))
+        assert made == writer.tokenizer.decode([word.token for word in heard], skip_special_tokens=True)
+        with torch.no_grad():
+            scores = writer.backbone.root(torch.tensor([[*ids, *(word.token for word in heard)]])).logits[0]
+        for at, word in enumerate(heard):
+            assert word.chance == pytest.approx(float(scores[len(ids) - 1 + at].softmax(-1)[word.token]), rel=1e-4)
+    held = list[Word]()
+    either = Sampling(schema=Extract('{"enum": ["xbox", "ybox"]}', "spaced").form)
+    made = "".join(writer.go_on("the box", either, heard=held))
+    assert made == writer.tokenizer.decode([word.token for word in held])
+    free = [word for word in held if word.chance < 1]  # one choice, between the two
+    assert len(free) == 1 and free[0].chance > 0
 
 
 def test_what_cannot_be_held_to_is_told() -> None:

@@ -37,7 +37,7 @@ class Said(Writer):
         self.__dict__ |= vars(writer)
         self.tokens = tokens
 
-    def _tokens(self, ids: Any, sampling: Sampling, most: int) -> Any:
+    def _tokens(self, ids: Any, sampling: Sampling, most: int, heard: Any = None) -> Any:
         yield from self.tokens[:most]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import random
 from dataclasses import replace
 from pathlib import Path
@@ -71,6 +72,10 @@ def test_extracted_answers_keep_to_the_schema_however_little_was_learned(
     assert main([*asked, "60"]) == 0
     made = capsys.readouterr().out
     assert made.startswith('{"kind": "') and set(json.loads(made)) == {"kind", "fast"}  # as all answers were laid out
+    assert main([*asked, "60", "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert told["text"] == made.strip() == "".join(one["text"] for one in told["tokens"])
+    assert told["probability"] == pytest.approx(math.prod(one["probability"] for one in told["tokens"]))
     assert main([*asked, "60", "--free"]) == 0
     assert not capsys.readouterr().out.startswith("{")  # what this model would write
     assert main([*asked, "3"]) == 0
