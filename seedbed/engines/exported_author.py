@@ -7,8 +7,8 @@ from pathlib import Path
 
 import torch
 
-from ..models.backbone import context_of
 from ..models.doctor import ends_of
+from ..models.reach import context_of
 from .author import Author
 from .sampling import Sampling
 from .writer import draw
