@@ -12,6 +12,7 @@ from typing import Any
 
 from ..errors import CorruptFile
 from ..evaluate.costs import Pace, Speed
+from ..models.paired import row_of, source_of
 from ..records import Record
 
 SECONDS = 3.0
@@ -59,7 +60,8 @@ def measure_writer(folder: Path, model: Path, target: str, ids: Sequence[int]) -
     Raises:
         CorruptFile: it cannot be opened there.
     """
-    return _alone("write", folder, {"model": str(model.absolute()), "target": target, "ids": list(ids)})
+    return _alone("write", folder, {"model": str(model.absolute()), "target": target, "ids": list(ids),
+                                    "source": source_of(ids)})
 
 
 def _alone(what: str, folder: Path, asked: dict[str, Any]) -> Measured:
@@ -94,7 +96,7 @@ def write() -> None:
     from .targets.writers import WRITERS
     from .writer_reference import paced, timed
 
-    folder, model, ids = Path(asked["folder"]), Path(asked["model"]), asked["ids"]
+    folder, model, ids = Path(asked["folder"]), Path(asked["model"]), row_of(asked["ids"], asked["source"])
     pace = None
     if asked["target"]:
         runtime = WRITERS.get(asked["target"]).author(folder, model).runtime

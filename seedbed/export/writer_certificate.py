@@ -10,6 +10,7 @@ import numpy as np
 
 from ..errors import UserError, lacking
 from ..evaluate.rise import Rise
+from ..models.paired import begun, followed, said_in
 from ..models.reach import window_of, windows_of
 from ..tasks.classify import Floats
 from .certificate import Certificate, Check, check_of
@@ -51,6 +52,8 @@ SURE = 0.975
 """How sure it must be that the loss rises by no more."""
 STEPS = 6
 """Tokens that are read one by one: the second and later ones show a cache that does not grow."""
+PADDING = 7
+"""Tokens of padding behind a source that must change nothing. No engine here pads; others that open the file may."""
 
 
 class Runtime(Protocol):
@@ -97,6 +100,8 @@ def certify(form: Opened, reference: Reference, precision: str, *, floor: float 
         for text in SAID)))
     check("ends at which it does not stop", len(reference.ends), 0,
           lambda: float(sum(not runtime.ends(token) for token in reference.ends)))
+    if template.start is not None:
+        check("beginnings with another token", 1, 0, lambda: float(form.start != template.start))
 
     def apart(ids: list[int], size: str) -> float:
         runtime.forget()
@@ -111,6 +116,11 @@ def certify(form: Opened, reference: Reference, precision: str, *, floor: float 
     check("same next word", count, limits.agreement,
           lambda: sum(near[size][1] * reference.compared(size) for size in near) / count, least=True)
     check("divergence of single steps", STEPS, limits.step, lambda: stepped(runtime, reference.walked))
+    if form.padded is not None:
+        check("divergence of a padded source", said_in(texts["medium"]), limits.step,
+              lambda: changed(runtime, texts["medium"], lambda ids, last: _padded(form, ids, last)))
+        check("divergence after another source", said_in(texts["medium"]), limits.step,
+              lambda: changed(runtime, texts["medium"], lambda ids, last: _after(runtime, texts["short"], ids, last)))
     if form.write is not None:
         check("likelier words than those written, nats", WRITTEN, NEAR, lambda: missed(form, reference.walked))
     config = reference.root.config
@@ -145,12 +155,37 @@ def compared(truth: Floats, said: Floats) -> tuple[float, float]:
 
 def stepped(runtime: Runtime, ids: list[int]) -> float:
     """Largest divergence between what a runtime thinks of tokens read one by one, and of the same read at once."""
+    def step(ids: list[int], last: int) -> Floats:
+        runtime.logits(begun(ids, len(ids) - last))
+        return np.concatenate([runtime.logits(begun(ids, len(ids) - last + 1 + at)) for at in range(last)])
+
+    return changed(runtime, ids, step, STEPS)
+
+
+def changed(runtime: Runtime, ids: list[int], otherwise: Callable[[list[int], int], Floats], last: int = 0) -> float:
+    """Largest divergence between what a runtime thinks of tokens read at once, and read in another way.
+
+    Args:
+        otherwise: its logits after so many of the last tokens, in that way.
+        last: tokens that are compared; 0 for all.
+    """
+    last = last or said_in(ids)
     runtime.forget()
-    whole = logs(runtime.logits(ids, STEPS))
+    whole = logs(runtime.logits(ids, last))
     runtime.forget()
-    runtime.logits(ids[:-STEPS])
-    steps = logs(np.concatenate([runtime.logits(ids[:len(ids) - STEPS + 1 + at]) for at in range(STEPS)]))
-    return float((np.exp(whole) * (whole - steps)).sum(-1).max())
+    other = logs(otherwise(ids, last))
+    return float((np.exp(whole) * (whole - other)).sum(-1).max())
+
+
+def _padded(form: Opened, ids: list[int], last: int) -> Floats:
+    assert form.padded is not None
+    return form.padded(ids, PADDING, last)
+
+
+def _after(runtime: Runtime, before: list[int], ids: list[int], last: int) -> Floats:
+    """What was kept of another text must not be taken for this one's."""
+    runtime.logits(before)
+    return runtime.logits(ids, last)
 
 
 def missed(form: Opened, ids: list[int]) -> float:
@@ -158,7 +193,7 @@ def missed(form: Opened, ids: list[int]) -> float:
     assert form.write is not None
     made = form.write(ids, WRITTEN)
     form.runtime.forget()
-    said = logs(form.runtime.logits([*ids, *made[:-1]], len(made)))
+    said = logs(form.runtime.logits(followed(ids, made[:-1]), len(made)))
     return float((said.max(-1) - said[np.arange(len(made)), made]).max())
 
 

@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from ..catalog.fetch import writer_folder
 from ..errors import CorruptFile, MissingExtra, QualityFloor, UserError
+from ..models.paired import row_of, source_of
 from ..progress import Progress
 from ..records import Record
 from .manifest import AGAIN, MANIFEST, REFERENCE, EngineEntry, Manifest
@@ -33,6 +34,8 @@ class Trial(Record):
     """What a form said of a text where it was proven, to be told again where it is used."""
 
     ids: list[int]
+    source: int = 0
+    """How many of them an encoder reads."""
     words: list[list[int]]
     """The likeliest after each of the last tokens."""
     logs: list[list[float]]
@@ -44,7 +47,8 @@ class Trial(Record):
         runtime.forget()
         said = logs(runtime.logits(ids, PLACES))
         best = np.argsort(-said, axis=-1)[:, :WORDS]
-        return cls(ids=list(ids), words=best.tolist(), logs=np.take_along_axis(said, best, -1).tolist())
+        return cls(ids=list(ids), source=source_of(ids), words=best.tolist(),
+                   logs=np.take_along_axis(said, best, -1).tolist())
 
     def write(self, file: Path) -> None:
         file.write_text(self.model_dump_json(), encoding="utf-8")
@@ -64,7 +68,7 @@ class Trial(Record):
     def apart(self, runtime: Runtime) -> float:
         """How far an opened form is from what it said, in nats: all words that were not kept count as one."""
         runtime.forget()
-        said = logs(runtime.logits(self.ids, PLACES))
+        said = logs(runtime.logits(row_of(self.ids, self.source), PLACES))
         p, q = np.array(self.logs), np.take_along_axis(said, np.array(self.words), -1)
         rest = [np.log(np.clip(1 - np.exp(one).sum(-1), 1e-9, 1)) for one in (p, q)]
         each = (np.exp(p) * (p - q)).sum(-1) + np.exp(rest[0]) * (rest[0] - rest[1])

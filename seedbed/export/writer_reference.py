@@ -13,12 +13,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..evaluate.costs import Pace
+from ..models.paired import Paired, begun, said_in, source_of
 from ..models.reach import window_of
 from ..models.template import Row, Template
 from ..tasks.classify import Floats
 
 SIZES = {"short": 16, "medium": 64, "long": 320}
-"""Tokens of the texts that are compared; fewer where the context is shorter."""
+"""Tokens of the texts that are compared, of an encoder-decoder of the sources; fewer where the context is shorter."""
+ANSWERS = {"short": 192, "medium": 64, "long": 48}
+"""Tokens that its decoder was given to each: what T5 adds for a distance changes up to 128 tokens."""
 BEYOND, FAR = 64, "far"
 """Tokens after a window that is longer than these texts: they alone are compared of a text that reaches past it."""
 TIMED = 32
@@ -78,15 +81,19 @@ class Reference:
         """Logits of every word after each of the last tokens. [last, words]"""
         import torch
 
+        source = source_of(ids)
         with torch.inference_mode():
-            given = torch.tensor([list(ids)], device=self.root.device)
-            found: Floats = self.root(input_ids=given, logits_to_keep=last).logits[0].float().cpu().numpy()
+            read, given = (torch.tensor([list(some)], device=self.root.device)
+                           for some in (ids[:source], ids[source:]))
+            said = self.root(input_ids=read, decoder_input_ids=given) if source else self.root(
+                input_ids=given, logits_to_keep=last)
+            found: Floats = said.logits[0, -last:].float().cpu().numpy()
         return found
 
     @cached_property
     def told(self) -> tuple[list[Row], NDArray[np.int64], list[int] | None]:
         """Those of `rows` of which a token is learned within the context; how many are, and the rows' units."""
-        counts = [sum(row.learned[1:self.context]) for row in self.rows]
+        counts = [row.within(self.context).count for row in self.rows]
         places = [at for at, count in enumerate(counts) if count]
         return [self.rows[at] for at in places], np.array([counts[at] for at in places]), (
             None if self.unit is None else [self.unit[at] for at in places])
@@ -131,18 +138,22 @@ class Reference:
         return paced(self.root, self.texts()["long"])
 
     def texts(self) -> dict[str, list[int]]:
-        """Tokens to compare, by size. One reaches past the window of a model that looks back only so far."""
+        """Tokens to compare, by size; of an encoder-decoder a source and what its decoder was given. One reaches past
+        the window of a model that looks back only so far."""
         words = self.template.tokenizer("".join(SAID), split_special_tokens=True, verbose=False)["input_ids"]
         sizes, window = dict(SIZES), window_of(self.root.config) or 0
         if window + BEYOND > max(SIZES.values()):
             sizes[FAR] = window + BEYOND
         most = min(max(sizes.values()), self.context - 1)
         stream = (list(words) * (most // max(1, len(words)) + 1))[:most]
-        return {name: stream[:size] for name, size in sizes.items()}
+        if self.template.start is None:
+            return {name: stream[:size] for name, size in sizes.items()}
+        return {name: Paired(stream[:size], [self.template.start, *reversed(stream)][:ANSWERS[name]])
+                for name, size in SIZES.items()}
 
     def compared(self, size: str) -> int:
-        """How many of the last tokens of a text are compared: all, but of the far one."""
-        return BEYOND if size == FAR else len(self.texts()[size])
+        """How many of the last tokens of a text are compared: all that it could go on from, but of the far one."""
+        return BEYOND if size == FAR else said_in(self.texts()[size])
 
     @property
     def walked(self) -> list[int]:
@@ -155,39 +166,43 @@ def paced(root: Any, ids: Sequence[int]) -> Pace:
     """How fast a model of transformers reads these tokens and writes the last of them, with a cache."""
     import torch
 
-    from ..engines.cache import cache_of
+    from ..engines.cache import cache_of, read_once
 
-    cache = cache_of(root.config)
+    source, kept = source_of(ids), dict[str, Any]()
 
-    def read(some: Sequence[int]) -> None:
-        with torch.inference_mode():
-            root(input_ids=torch.tensor([list(some)], device=root.device), past_key_values=cache, use_cache=True,
-                 logits_to_keep=1)
+    @torch.inference_mode()
+    def read(every: Sequence[int], new: int) -> None:
+        given = torch.tensor([list(every[max(source, len(every) - new):])], device=root.device)
+        if not kept:
+            kept.update(read_once(root, torch.tensor([list(every[:source])], device=root.device)) if source else {
+                "past_key_values": cache_of(root.config), "logits_to_keep": 1})
+        root(**{"decoder_input_ids" if source else "input_ids": given}, use_cache=True, **kept)
 
-    return timed(ids, lambda all_, new: read(all_[-new:]))
+    return timed(ids, read)
 
 
 def timed(ids: Sequence[int], read: Callable[[Sequence[int], int], object]) -> Pace:
     """How fast tokens are read together, and then one by one.
 
     Args:
+        ids: of an encoder-decoder the source, and what its decoder was given.
         read: takes all tokens so far, and how many of them are new.
     """
-    first = len(ids) - min(TIMED, len(ids) // 2)
-    begun = time.monotonic()
-    read(ids[:first], first)
+    first = len(ids) - min(TIMED, said_in(ids) // 2)
+    begun_at = time.monotonic()
+    read(begun(ids, first), first)
     between = time.monotonic()
     for at in range(first, len(ids)):
-        read(ids[:at + 1], 1)
+        read(begun(ids, at + 1), 1)
     done = time.monotonic()
-    return Pace(reads=first / (between - begun), writes=(len(ids) - first) / (done - between))
+    return Pace(reads=first / (between - begun_at), writes=(len(ids) - first) / (done - between))
 
 
 def nats(model: Scores, row: Row, context: int) -> Floats:
     """What each learned token of a row costs. [learned tokens]"""
-    ids = row.ids[:context]
-    places = [i for i, learned in enumerate(row.learned[:context]) if learned and i]
-    said = logs(model.logits(ids[:-1], len(ids) - places[0]))
+    row = row.within(context)
+    ids, places = row.ids, [i for i, learned in enumerate(row.learned) if learned and i]
+    said = logs(model.logits(begun(ids, len(ids) - 1), len(ids) - places[0]))
     return np.asarray(-said[np.array(places) - places[0], [ids[i] for i in places]])
 
 

@@ -17,9 +17,9 @@ from ..errors import UserError
 from . import kernels
 from .folder import open_folder, pooling_of, quietly
 from .four_bit import pack_rest, packing
+from .paired import Paired, is_paired
 from .reach import context_of
 from .runtime import runtime
-from .template import Paired, is_paired
 
 DESCRIPTION = "backbone.json"
 TOKENS_PER_BATCH = 2048

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from .template import is_paired
+from .paired import is_paired
 
 UNBOUND = 1 << 30
 """Tokens that a model takes which knows no positions, only distances (T5): as many as there is memory for."""

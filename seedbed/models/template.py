@@ -13,23 +13,12 @@ from typing import Any, Self
 from ..data.turns import Conversation, Turn
 from ..errors import DataError, UserError
 from .literal import SIGN, Literal
+from .paired import Paired, is_paired
 
 MARKS = ("\ue000seedbed-a\ue000", "\ue000seedbed-b\ue000")
 """Two texts that no template and no data hold, to see where a turn lands."""
 GENERATION = re.compile(r"\{%[-+]?\s*generation\s*[-+]?%\}")
 """The statement with which a template marks the assistant's words itself."""
-
-
-class Paired(list[int]):
-    """Tokens of a row of an encoder-decoder: what the encoder reads, and after it what the decoder is given.
-
-    Attributes:
-        source: how many the encoder reads.
-    """
-
-    def __init__(self, source: Sequence[int], target: Sequence[int]) -> None:
-        super().__init__([*source, *target])
-        self.source = len(source)
 
 
 @dataclass(frozen=True)
@@ -50,6 +39,15 @@ class Row:
     def count(self) -> int:
         """Tokens that are trained on; the first of a text is predicted by nothing."""
         return sum(self.learned[1:])
+
+    def within(self, context: int) -> Row:
+        """What of it a model reads that takes so many tokens; an encoder-decoder takes as many of source and target
+        each."""
+        if not isinstance(self.ids, Paired):
+            return Row(self.ids[:context], self.learned[:context])
+        source, target = self.ids[:self.ids.source], self.ids[self.ids.source:]
+        ids = Paired(source[:context], target[:context])
+        return Row(ids, [*self.learned[:ids.source], *self.learned[len(source):len(source) + context]])
 
 
 class Template:
@@ -344,11 +342,6 @@ def alike(one: str, other: str) -> int:
 def taught(turn: Turn) -> bool:
     """The turn is the assistant's, and is to be learned."""
     return turn["role"] == "assistant" and turn.get("weight") != 0
-
-
-def is_paired(config: Any) -> bool:
-    """Whether the family has an encoder that reads and a decoder that writes (T5, BART, Marian)."""
-    return bool(getattr(config, "is_encoder_decoder", False))
 
 
 def open_template(folder: Path, max_tokens: int) -> Template:

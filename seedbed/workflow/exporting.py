@@ -33,7 +33,7 @@ class ExportConfig:
 
     to: tuple[str, ...] = option((), "Targets, each with its precision if you mean another than the default, as in "
                                     "openvino:int4 or gguf:q8_0. When not said: openvino and onnx for labels, gguf "
-                                    "for a model that writes.")
+                                    "for a model that writes, onnx for an encoder-decoder.")
     floor: float = option(0.05, "The largest loss of accuracy that is allowed, as a share of the rows.",
                           minimum=0.001, maximum=1)
     confidence: float = option(0.95, "How sure it must be that no more is lost.", minimum=0.5, maximum=0.999)

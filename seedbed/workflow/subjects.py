@@ -244,7 +244,7 @@ def kind_of(body: Path) -> Callable[[str, Path, Path], Subject]:
     from transformers import AutoConfig
 
     from ..models.backbone import is_encoder
-    from ..models.template import is_paired
+    from ..models.paired import is_paired
 
     config = AutoConfig.from_pretrained(body, local_files_only=True)
     plain = str((config.architectures or [""])[0]).endswith("Model")

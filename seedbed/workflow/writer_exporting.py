@@ -23,27 +23,30 @@ ROWS, TOKENS = 48, 512
 """Held-out rows whose loss is compared, at most, and tokens of each: both models read every one."""
 LEARNED = 32
 """Rows of the training split that show which weights matter, at most: 16 served as well as 64 (docs/LOG.md)."""
-USUAL = ("gguf",)
+USUAL, USUAL_PAIRED = ("gguf",), ("onnx",)
+"""Targets where none is named, the latter of encoder-decoders."""
 
 
 def export_writer(folder: Path, config: ExportConfig, progress: Progress) -> Exported:
     """Export a model that writes, as `exporting.export` says."""
     from ..export.targets import asked, need
-    from ..export.targets.writers import WRITERS
+    from ..export.targets.writers import WRITERS, suited
     from ..export.writer_artefact import add
     from ..export.writer_reference import Reference
+    from ..models.paired import holds_paired
     from .exporting import ExportConfig, Exported, each
 
     for one in ("floor", "confidence"):
         if getattr(config, one) != getattr(ExportConfig, one):
             raise UserError(f"--{one} is for models that give labels; of one that writes each precision has its own "
                             "limits (docs/export-writers.md).", "Leave it out.")
-    wanted = asked(config.to or USUAL, WRITERS)
-    tools = [need(target) for target, _ in wanted]
     manifest = Manifest.open(folder)
+    model = folder / manifest.reference.folder
+    named = asked(config.to or (USUAL_PAIRED if holds_paired(model) else USUAL), WRITERS)
+    wanted = [(suited(target, model), precision) for target, precision in named]
+    tools = [need(target) for target, _ in wanted]
     for file in manifest.reference.files:
         file.check(folder, whole=True)
-    model = folder / manifest.reference.folder
     for target, precision in wanted:
         target.refuse(model, precision)
     rows = run_rows(folder, manifest, min(ROWS, config.rows), config.seed)

@@ -53,7 +53,8 @@ class WriterSubject(Subject):
                 write it.
         """
         from ..export.manifest import Manifest
-        from ..export.targets.writers import WRITERS
+        from ..export.targets import need
+        from ..export.targets.writers import WRITERS, suited
         from ..export.writer_reference import Reference
         from .writer_exporting import run_rows
         from .writing import MOST
@@ -61,7 +62,9 @@ class WriterSubject(Subject):
         manifest = Manifest.open(folder)
         for file in manifest.reference.files:
             file.check(folder, whole=True)
-        some, model, most = forms(to, WRITERS), folder / manifest.reference.folder, most or MOST["test"]
+        model, most = folder / manifest.reference.folder, most or MOST["test"]
+        some = [Form(target, form.precision, need(target)) for form in forms(to, WRITERS)
+                for target in (suited(form.target, model),)]
         wrong = refused(some, lambda form: form.target.refuse(model, form.precision))
         assert most is not None
         rows = run_rows(folder, manifest, most, seed, whole=True)

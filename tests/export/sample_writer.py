@@ -14,6 +14,8 @@ from seedbed.export.certificate import Certificate
 from seedbed.export.targets.writers import WriterTarget
 from seedbed.export.writer_certificate import certify
 from seedbed.export.writer_reference import Reference
+from seedbed.models import grid
+from seedbed.models.paired import Paired, followed
 
 TEMPLATE = ("{% for message in messages %}{% if loop.first and message['role'] != 'system' %}{{ '<s>system\nBe kind."
             "</s>\n' }}{% endif %}{{ '<s>' + message['role'] + '\n' + message['content'] + '</s>\n' }}{% endfor %}{%"
@@ -36,12 +38,13 @@ def made(folder: Path, family: str = "llama", change: Change | None = None, **mo
         change: does something to the model and its tokenizer, or gives another tokenizer.
         more: values of its config.
     """
-    from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
+    from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForSeq2SeqLM, AutoTokenizer
 
     tokenizer = AutoTokenizer.from_pretrained(tiny.model(family))
     config = AutoConfig.from_pretrained(tiny.model(family), **more)
     torch.manual_seed(3)
-    model = AutoModelForCausalLM.from_config(config, dtype=torch.float32)
+    paired = family in tiny.PAIRED
+    model = (AutoModelForSeq2SeqLM if paired else AutoModelForCausalLM).from_config(config, dtype=torch.float32)
     with torch.no_grad():
         for parameter in model.parameters():
             if parameter.ndim == 1:
@@ -74,10 +77,10 @@ def writes_the_likeliest(target: WriterTarget, folder: Path, model: Path) -> Non
     """What was exported writes its likeliest words, stops at an end, and draws the same with the same seed."""
     writer: Any = target.author(folder, model)
     ids = writer.asked([{"role": "user", "content": "the box came on monday"}])
-    want = list[int]()
+    row, want = Paired(ids, [writer.template.start]) if writer.paired else ids, list[int]()
     for _ in range(10):
         writer.runtime.forget()
-        want.append(int(writer.runtime.logits([*ids, *want])[0].argmax()))
+        want.append(int(writer.runtime.logits(followed(row, want))[0].argmax()))
     assert list(writer._tokens(ids, Sampling(), 10)) == want and not writer.ends & set(want)
     writer.ends |= {want[4]}
     assert list(writer._tokens(ids, Sampling(), 10)) == want[:want.index(want[4])]
@@ -93,10 +96,19 @@ def uneven(model: Any, tokenizer: Any) -> None:
             layer.post_attention_layernorm.weight[::8] *= 12
 
 
+def at_4_bits(model: Any, tokenizer: Any) -> None:
+    """Weights as `--method qat` leaves them."""
+    with torch.no_grad():
+        for layer in model.model.layers:
+            for weight in grid.matrices([layer], 32):
+                weight.copy_(grid.rounded(weight, 32))
+
+
 def tuned(model: Any, tokenizer: Any) -> None:
     """A change to the weights, as a training makes."""
     with torch.no_grad():
-        weight = model.model.layers[-1].mlp.down_proj.weight
+        weight = next(one for name, one in reversed(list(model.named_parameters())) if one.ndim == 2 and
+                      ("down_proj" in name or ".wo." in name or "fc2" in name))
         weight += 0.5 * torch.randn(weight.shape, generator=torch.Generator().manual_seed(0))
 
 

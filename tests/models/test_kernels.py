@@ -15,7 +15,7 @@ from transformers.models.llama.modeling_llama import LlamaRMSNorm
 from seedbed.models import kernels
 from seedbed.models.adapters import add_lora, merge
 from seedbed.models.backbone import Backbone
-from seedbed.models.template import Paired
+from seedbed.models.paired import Paired
 
 LINEARS = {"llama": 7, "qwen2": 7, "mistral": 7, "gemma3": 7, "bert": 6}
 """Linear layers in one layer of each family."""

@@ -13,7 +13,8 @@ from transformers import AutoConfig, AutoTokenizer
 
 from seedbed.data.turns import Conversation, pair
 from seedbed.errors import DataError
-from seedbed.models.template import Paired, Row, Template, open_template, rows_of
+from seedbed.models.paired import Paired
+from seedbed.models.template import Row, Template, open_template, rows_of
 
 CHATML = ("{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}"
           "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}")

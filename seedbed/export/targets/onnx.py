@@ -42,7 +42,7 @@ class OnnxTarget:
                                         input_names=["ids", "mask"], output_names=["logits"],
                                         dynamic_shapes={"ids": free, "mask": free}, external_data=False)
             made = program.model_proto  # type: ignore[union-attr]
-            _bare(made)
+            bare(made)
             whole = Path(place) / MODEL
             onnx.save(made, whole)
             if precision == "fp32":
@@ -54,7 +54,7 @@ class OnnxTarget:
         graph.beside(model, folder, self.name, precision, alone=precision == "int8")
 
 
-def _bare(model: Any) -> None:
+def bare(model: Any) -> None:
     """Take out what tells of the machine that exported: torch writes its stack traces into every node."""
     del model.metadata_props[:]
     parts = [model.graph, *model.functions]

@@ -15,7 +15,6 @@ from ...engines.genai import MODEL, OpenVinoFile
 from ...errors import UserError
 from ...models.doctor import ends_of
 from . import graph
-from .openvino import GROUPS
 from .writers import Opened, refuse
 
 if TYPE_CHECKING:
@@ -58,6 +57,7 @@ class OpenVinoWriterTarget:
         import torch
         from transformers import AutoModelForCausalLM, AutoTokenizer
 
+        from ...models.grid import lies_on
         from .stateful import converted
 
         tokenizer = AutoTokenizer.from_pretrained(model, local_files_only=True)
@@ -66,7 +66,8 @@ class OpenVinoWriterTarget:
 
             root = AutoModelForCausalLM.from_pretrained(model, dtype=torch.float32, local_files_only=True)
             width = root.config.hidden_size
-            made = _compressed(converted(root), precision, width, reference.learned if reference else ())
+            held = lies_on(root)  # there is nothing to fit: the weights are such as 4 bits hold
+            made = compressed(converted(root), precision, width, reference.learned if reference and not held else ())
             for name, said in facts.items():
                 made.set_rt_info(said, ["seedbed", name])
             openvino.save_model(made, folder / MODEL, compress_to_fp16=False)
@@ -82,7 +83,7 @@ class OpenVinoWriterTarget:
     def opened(self, folder: Path, model: Path) -> Iterator[Opened]:
         """OpenVINO with the file open, its own tokenizer, and OpenVINO GenAI."""
         runtime = OpenVinoFile(folder)
-        yield Opened(runtime, runtime.render(), runtime.genai(), runtime.windows)
+        yield Opened(runtime, runtime.render(), runtime.genai(), windows=runtime.windows)
 
     def author(self, folder: Path, model: Path) -> Author:
         """Writes with the file."""
@@ -91,7 +92,7 @@ class OpenVinoWriterTarget:
         return OpenVinoWriter(folder, model)
 
 
-def _compressed(made: Any, precision: str, width: int, rows: Sequence[Row]) -> Any:
+def compressed(made: Any, precision: str, width: int, rows: Sequence[Row] = ()) -> Any:
     """Weights at 8 bits, a scale a row; or at 4, a scale a group, and the table of words at 8.
 
     Args:
@@ -100,12 +101,14 @@ def _compressed(made: Any, precision: str, width: int, rows: Sequence[Row]) -> A
     """
     import nncf
 
+    from ...models.grid import group_of
+
     if precision == "int8":
         return nncf.compress_weights(made, mode=nncf.CompressWeightsMode.INT8_ASYM)
-    size = next((size for size in GROUPS if width % size == 0), -1)
     seen = {"dataset": nncf.Dataset([_inputs(row.ids[:LONGEST]) for row in rows]), "subset_size": len(rows),
             "awq": True, "scale_estimation": True} if rows else {}
-    return nncf.compress_weights(made, mode=nncf.CompressWeightsMode.INT4_ASYM, group_size=size, ratio=1.0, **seen)
+    return nncf.compress_weights(made, mode=nncf.CompressWeightsMode.INT4_ASYM, group_size=group_of(width) or -1,
+                                 ratio=1.0, **seen)
 
 
 def _inputs(ids: list[int]) -> dict[str, NDArray[Any]]:

@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from ...data.turns import Turn
 from ...errors import UserError
+from ...models.paired import holds_paired
 from ...models.reach import window_of
 from ...plugins import Registry
+from ...tasks.classify import Floats
 from . import Named
 
 if TYPE_CHECKING:
@@ -33,12 +35,16 @@ class Opened:
         render: its own rendering of a conversation; None where it has no template.
         write: the likeliest tokens after some others, so many at most, as what people run it with writes them; None
             where that is the runtime itself.
+        start: of an encoder-decoder, the token that its decoder begins with.
+        padded: likewise, its logits where so many tokens of padding stand behind the source.
     """
 
     runtime: Runtime
     render: Callable[[Sequence[Turn]], str] | None = None
     write: Callable[[Sequence[int], int], list[int]] | None = None
     windows: Callable[[], list[int]] | None = None
+    start: int | None = None
+    padded: Callable[[Sequence[int], int, int], Floats] | None = None
 
 
 class WriterTarget(Named, Protocol):
@@ -103,9 +109,44 @@ def refuse(model: Path, target: str, families: Collection[str], hint: str, other
     return config
 
 
+class Either:
+    """A runtime that takes models that go on with a text, and encoder-decoders, each in files of its own kind.
+
+    Args:
+        causal, paired: what writes them.
+    """
+
+    def __init__(self, causal: WriterTarget, paired: WriterTarget) -> None:
+        self.causal, self.paired = causal, paired
+        self.name, self.precisions, self.packages = causal.name, causal.precisions, causal.packages
+
+    def of(self, model: Path) -> WriterTarget:
+        """What writes the model in a folder."""
+        return self.paired if holds_paired(model) else self.causal
+
+    def refuse(self, model: Path, precision: str) -> None:
+        self.of(model).refuse(model, precision)
+
+    def write(self, model: Path, folder: Path, precision: str, facts: Mapping[str, str],
+              reference: Reference | None = None) -> None:
+        self.of(model).write(model, folder, precision, facts, reference)
+
+    def opened(self, folder: Path, model: Path) -> AbstractContextManager[Opened]:
+        return self.of(model).opened(folder, model)
+
+    def author(self, folder: Path, model: Path) -> Author:
+        return self.of(model).author(folder, model)
+
+
+def suited(target: WriterTarget, model: Path) -> WriterTarget:
+    """What of a target writes the model in a folder: its packages are those that are needed."""
+    return target.of(model) if isinstance(target, Either) else target
+
+
 def _openvino() -> WriterTarget:
     from .openvino_writer import OpenVinoWriterTarget
-    return OpenVinoWriterTarget()
+    from .paired_writer import OpenVinoPairedTarget
+    return Either(OpenVinoWriterTarget(), OpenVinoPairedTarget())
 
 
 def _gguf() -> WriterTarget:
@@ -115,7 +156,8 @@ def _gguf() -> WriterTarget:
 
 def _onnx() -> WriterTarget:
     from .onnx_writer import OnnxWriterTarget
-    return OnnxWriterTarget()
+    from .paired_writer import OnnxPairedTarget
+    return Either(OnnxWriterTarget(), OnnxPairedTarget())
 
 
 WRITERS: Registry[WriterTarget] = Registry("writer-targets", {"gguf": _gguf, "openvino": _openvino, "onnx": _onnx})
