@@ -8,9 +8,9 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from ..models.backbone import context_of
 from ..models.doctor import ends_of
 from ..models.paired import Paired, followed, is_paired
+from ..models.reach import context_of
 from .author import Author
 
 

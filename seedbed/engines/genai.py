@@ -21,6 +21,9 @@ MODEL = "openvino_model.xml"
 PASS = 256
 """Tokens that are read at once: the graph scores every word after each of them, and these must fit the memory."""
 
+WINDOW = 10
+"""The place of the window among what OpenVINO's paged attention is given."""
+
 
 class OpenVinoFile:
     """`openvino_model.xml` with its state: it remembers the tokens that it read last, and reads only what is new.
@@ -97,6 +100,19 @@ class OpenVinoFile:
         if not self._tokenizer.chat_template:
             return None
         return lambda messages: str(self._tokenizer.apply_chat_template(list(messages), add_generation_prompt=True))
+
+    def windows(self) -> list[int]:
+        """How far each layer looks back in GenAI; 0 where it sees all. It drops the graph's masks, and
+        keeps a window where it knows the form of one."""
+        import openvino
+        from openvino._offline_transformations import paged_attention_transformation
+
+        core = openvino.Core()
+        model = core.read_model(self.folder / MODEL)
+        paged_attention_transformation(model)
+        paged = [node for node in model.get_ordered_ops() if node.get_type_name() == "PagedAttentionExtension"]
+        counts = [core.compile_model(openvino.Model([node.input_value(WINDOW)], []), "CPU")([]) for node in paged]
+        return [int(next(iter(one.values()))) for one in counts]
 
     def genai(self) -> Callable[[Sequence[int], int], list[int]]:
         """OpenVINO GenAI's own way of writing: so many of the likeliest tokens after these."""

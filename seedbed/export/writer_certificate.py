@@ -11,6 +11,7 @@ import numpy as np
 from ..errors import UserError, lacking
 from ..evaluate.rise import Rise
 from ..models.paired import begun, followed, said_in
+from ..models.reach import window_of, windows_of
 from ..tasks.classify import Floats
 from .certificate import Certificate, Check, check_of
 from .modelfile import TRIED
@@ -104,24 +105,28 @@ def certify(form: Opened, reference: Reference, precision: str, *, floor: float 
 
     def apart(ids: list[int], size: str) -> float:
         runtime.forget()
-        near[size] = compared(reference.said[size], runtime.logits(ids, said_in(ids)))
+        near[size] = compared(reference.said[size], runtime.logits(ids, reference.compared(size)))
         return near[size][0]
 
     texts = reference.texts()
     for size, ids in texts.items():
-        check(f"divergence, {size} text", said_in(ids), limits.divergence,
+        check(f"divergence, {size} text", reference.compared(size), limits.divergence,
               lambda ids=ids, size=size: apart(ids, size))  # type: ignore[misc]
-    count = sum(said_in(texts[size]) for size in near)
+    count = sum(map(reference.compared, near))
     check("same next word", count, limits.agreement,
-          lambda: sum(near[size][1] * said_in(texts[size]) for size in near) / count, least=True)
-    check("divergence of single steps", STEPS, limits.step, lambda: stepped(runtime, texts["medium"]))
+          lambda: sum(near[size][1] * reference.compared(size) for size in near) / count, least=True)
+    check("divergence of single steps", STEPS, limits.step, lambda: stepped(runtime, reference.walked))
     if form.padded is not None:
         check("divergence of a padded source", said_in(texts["medium"]), limits.step,
               lambda: changed(runtime, texts["medium"], lambda ids, last: _padded(form, ids, last)))
         check("divergence after another source", said_in(texts["medium"]), limits.step,
               lambda: changed(runtime, texts["medium"], lambda ids, last: _after(runtime, texts["short"], ids, last)))
     if form.write is not None:
-        check("likelier words than those written, nats", WRITTEN, NEAR, lambda: missed(form, texts["medium"]))
+        check("likelier words than those written, nats", WRITTEN, NEAR, lambda: missed(form, reference.walked))
+    config = reference.root.config
+    if (windows := form.windows) is not None and window_of(config):
+        check("layers with another window", len(windows_of(config)), 0, lambda: float(sum(
+            one != other for one, other in zip(windows(), windows_of(config), strict=True))))
     rise = list[Rise]()
 
     def rises(most: float) -> float:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from ..evaluate.costs import Pace
 from ..models.paired import Paired, begun, said_in, source_of
+from ..models.reach import window_of
 from ..models.template import Row, Template
 from ..tasks.classify import Floats
 
@@ -21,6 +22,8 @@ SIZES = {"short": 16, "medium": 64, "long": 320}
 """Tokens of the texts that are compared, of an encoder-decoder of the sources; fewer where the context is shorter."""
 ANSWERS = {"short": 192, "medium": 64, "long": 48}
 """Tokens that its decoder was given to each: what T5 adds for a distance changes up to 128 tokens."""
+BEYOND, FAR = 64, "far"
+"""Tokens after a window that is longer than these texts: they alone are compared of a text that reaches past it."""
 TIMED = 32
 """Tokens that are read one by one to tell the pace."""
 SAID = ("The city lies at the mouth of a river; in 1755 an earthquake destroyed most of it, and it was built anew. ",
@@ -127,22 +130,36 @@ class Reference:
 
     @cached_property
     def said(self) -> dict[str, Floats]:
-        """Its logits after each token of `texts` that it could go on from, asked once. [tokens, words] each"""
-        return {size: self.logits(ids, said_in(ids)) for size, ids in self.texts().items()}
+        """Its logits after the tokens of `texts` that are compared, asked once. [tokens, words] each"""
+        return {size: self.logits(ids, self.compared(size)) for size, ids in self.texts().items()}
 
     def pace(self) -> Pace:
         """How fast it reads and writes here, with a cache."""
         return paced(self.root, self.texts()["long"])
 
     def texts(self) -> dict[str, list[int]]:
-        """Tokens to compare, by size; of an encoder-decoder a source and what its decoder was given."""
+        """Tokens to compare, by size; of an encoder-decoder a source and what its decoder was given. One reaches past
+        the window of a model that looks back only so far."""
         words = self.template.tokenizer("".join(SAID), split_special_tokens=True, verbose=False)["input_ids"]
-        most = min(max(SIZES.values()), self.context - 1)
+        sizes, window = dict(SIZES), window_of(self.root.config) or 0
+        if window + BEYOND > max(SIZES.values()):
+            sizes[FAR] = window + BEYOND
+        most = min(max(sizes.values()), self.context - 1)
         stream = (list(words) * (most // max(1, len(words)) + 1))[:most]
         if self.template.start is None:
-            return {name: stream[:size] for name, size in SIZES.items()}
+            return {name: stream[:size] for name, size in sizes.items()}
         return {name: Paired(stream[:size], [self.template.start, *reversed(stream)][:ANSWERS[name]])
                 for name, size in SIZES.items()}
+
+    def compared(self, size: str) -> int:
+        """How many of the last tokens of a text are compared: all that it could go on from, but of the far one."""
+        return BEYOND if size == FAR else said_in(self.texts()[size])
+
+    @property
+    def walked(self) -> list[int]:
+        """The text that is read token by token, and written on: it reaches past the window, where there is one."""
+        texts, window = self.texts(), window_of(self.root.config) or 0
+        return next((ids for ids in (texts["medium"], texts["long"]) if len(ids) > window), [*texts.values()][-1])
 
 
 def paced(root: Any, ids: Sequence[int]) -> Pace:

@@ -18,18 +18,13 @@ from . import kernels
 from .folder import open_folder, pooling_of, quietly
 from .four_bit import pack_rest, packing
 from .paired import Paired, is_paired
+from .reach import context_of
 from .runtime import runtime
 
 DESCRIPTION = "backbone.json"
 TOKENS_PER_BATCH = 2048
 """Tokens in one forward pass when nothing is trained: large enough for full matrix speed, small enough for the
 processor's cache (docs/LOG.md)."""
-
-UNBOUND = 1 << 30
-"""Tokens that a model takes which knows no positions, only distances (T5): as many as there is memory for."""
-
-UNSAID = 512
-"""The same of one whose config names no limit (BLOOM)."""
 
 FEW_LENGTHS = 16
 """In bf16, batches are padded to a multiple of this: oneDNN builds and keeps a kernel for every shape of a product,
@@ -74,11 +69,6 @@ class _Reached(Exception):
 
     def __init__(self, hidden: Tensor) -> None:
         self.hidden = hidden
-
-
-def context_of(config: Any) -> int:
-    """Tokens that a model of this config reads at most."""
-    return int(getattr(config, "max_position_embeddings", 0) or (UNBOUND if is_paired(config) else UNSAID))
 
 
 class Backbone(nn.Module):

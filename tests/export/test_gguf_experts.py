@@ -69,7 +69,8 @@ def test_what_is_broken_is_found_out(wrong: str, model: Path, tmp_path: Path,
 @pytest.mark.parametrize(("more", "told"), [
     ({"norm_topk_prob": True}, "add up to one"), ({"decoder_sparse_step": 2}, "have no experts"),
     ({"mlp_only_layers": [1]}, "have no experts"), ({"hidden_act": "gelu"}, "The activation gelu"),
-    ({"use_sliding_window": True, "sliding_window": 16, "max_window_layers": 4}, "looks back 16 tokens")])
+    ({"use_sliding_window": True, "sliding_window": 16, "layer_types": ["sliding_attention"] * 4},
+     "looks back 16 tokens")])
 def test_what_its_graph_has_otherwise_is_refused(more: dict[str, Any], told: str, tmp_path: Path) -> None:
     with pytest.raises(UserError, match=told) as found:
         GgufTarget().refuse(made(tmp_path / "model", "qwen2_moe", **more), "f16")

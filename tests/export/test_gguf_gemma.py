@@ -42,6 +42,17 @@ def test_llama_cpp_answers_as_gemma(family: str, more: dict[str, Any], tmp_path:
     assert 0 < (found.figure("divergence, long text") or 0) < 1e-5
 
 
+def test_a_text_reaches_past_a_window_that_is_longer_than_the_others(tmp_path: Path,
+                                                                     monkeypatch: pytest.MonkeyPatch) -> None:
+    """Gemma 3's own windows have 512 tokens and more: the texts of 320 would not see them."""
+    model = made(tmp_path / "model", "gemma3", sliding_window=512, max_position_embeddings=1024)
+    found = prove(GgufTarget(), write(GgufTarget(), model, tmp_path / "out", "f16"), model, "f16")
+    assert not found.failed and {one.name: one.n for one in found.checks}["divergence, far text"] == 64
+    changed("add_sliding_window", 1024)(monkeypatch)
+    failed = prove(GgufTarget(), write(GgufTarget(), model, tmp_path / "wrong", "f16"), model, "f16").failed
+    assert [one.name for one in failed] == ["divergence, far text"]
+
+
 def changed(name: str, value: Any) -> Callable[[Any], Any]:
     """A fact of the file that is another one."""
     def change(patch: Any) -> None:

@@ -123,11 +123,47 @@ def test_openvino_tells_nobody_what_it_runs() -> None:
 
 
 @pytest.mark.parametrize(("family", "told"), [
-    ("bloom", "family bloom that write are not exported to OpenVINO GenAI here"), ("mistral", "looks back 8 tokens"),
-    ("gemma3", "family gemma3_text that write are not")])
+    ("bloom", "family bloom that write are not exported to OpenVINO GenAI here"),
+    ("gemma2", "family gemma2 that write are not")])
 def test_what_would_come_out_wrong_is_refused(family: str, told: str) -> None:
     with pytest.raises(UserError, match=told):
         OpenVinoWriterTarget().refuse(tiny.model(family), "int8")
+
+
+def test_a_model_that_looks_ahead_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="looks ahead"):
+        OpenVinoWriterTarget().refuse(made(tmp_path / "model", "gemma3", use_bidirectional_attention=True), "int8")
+
+
+@pytest.mark.parametrize(("family", "more"), [
+    ("gemma3", {}), pytest.param("mistral", {"head_dim": 16}, marks=pytest.mark.slow),
+    pytest.param("phi3", {}, marks=pytest.mark.slow),
+    pytest.param("qwen2", {"use_sliding_window": True, "num_attention_heads": 2, "num_key_value_heads": 1,
+                           "layer_types": ["full_attention", "sliding_attention"] * 2}, marks=pytest.mark.slow)])
+def test_a_window_is_kept_by_genai(family: str, more: dict[str, Any], tmp_path: Path) -> None:
+    """Its paged attention keeps of a mask only a window that it knows by its form."""
+    model = made(tmp_path / "model", family, sliding_window=32, max_position_embeddings=512, **more)
+    found = proven(exported(model, tmp_path / "out"), model)
+    assert not found.failed, [one.told for one in found.failed]
+    assert found.checks[-1].name == "layers with another window" and found.checks[-1].n == 4
+
+
+def test_a_window_that_genai_does_not_know_is_found_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same mask in another form: the plain runtime answers right, and GenAI sees all of a text."""
+    import torch
+
+    from seedbed.export.targets import stateful
+
+    def plain(self: Any, ids: Any, real: Any, window: int | None) -> Any:
+        whole = torch.arange(real.shape[1])
+        apart = whole[real.shape[1] - ids.shape[1]:][:, None] - whole[None, :]
+        seen = (apart >= 0) & (apart < (window or 1 << 30))
+        return torch.where(seen[None, None] & (real > 0)[:, None, None, :], 0.0, stateful.HIDDEN)
+    monkeypatch.setattr(stateful.Decoder, "_mask", plain)
+    model = made(tmp_path / "model", "gemma3", sliding_window=32, max_position_embeddings=512)
+    found = proven(exported(model, tmp_path / "out"), model)
+    assert {one.name: one.found for one in found.failed}["layers with another window"] == 2
+    assert not [one for one in found.failed if one.name.startswith("divergence")]
 
 
 @pytest.mark.slow

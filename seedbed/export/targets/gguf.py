@@ -19,7 +19,7 @@ from ..gguf_gemma import Gemma2, Gemma3
 from ..gguf_pack import EXACT, FILE_TYPES, PRECISIONS, packed, type_of
 from ..gguf_words import kind_of, write_words
 from ..modelfile import modelfile
-from .writers import READ, Opened, refuse
+from .writers import Opened, most_read, refuse
 
 if TYPE_CHECKING:
     from ...engines.author import Author
@@ -105,7 +105,7 @@ class GgufTarget:
         from ...engines.llama_library import LlamaFile
         from ...engines.llama_server import renderer
 
-        with LlamaFile(folder / FILE, READ, settings().threads) as runtime:
+        with LlamaFile(folder / FILE, most_read(model), settings().threads) as runtime:
             if not runtime.template:
                 yield Opened(runtime)
                 return

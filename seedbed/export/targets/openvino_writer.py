@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from ...models.template import Row
     from ..writer_reference import Reference
 
-FAMILIES = ("llama", "mistral", "qwen2", "phi3")
-"""Families that were tried: their attention sees all that came before."""
+FAMILIES = ("llama", "mistral", "qwen2", "phi3", "gemma3_text")
+"""Families that were tried, with windows and without."""
 BESIDE = ("config.json", "tokenizer.json", "tokenizer_config.json", "chat_template.jinja", "special_tokens_map.json")
 LONGEST = 384
 """Tokens of a row that 4 bits are fitted to."""
@@ -43,7 +43,9 @@ class OpenVinoWriterTarget:
         Raises:
             UserError: the family is not one of those that were tried, or its tokenizer has no tokenizer.json.
         """
-        refuse(model, "OpenVINO GenAI", FAMILIES, HINT)
+        config = refuse(model, "OpenVINO GenAI", FAMILIES, HINT, windowed=FAMILIES)
+        if getattr(config, "use_bidirectional_attention", False):
+            raise UserError("It looks ahead, and OpenVINO GenAI does not.", HINT)
         if not (model / "tokenizer.json").is_file():
             raise UserError("The tokenizer of this model has no tokenizer.json, without which OpenVINO cannot read "
                             "texts.", HINT)
@@ -81,7 +83,7 @@ class OpenVinoWriterTarget:
     def opened(self, folder: Path, model: Path) -> Iterator[Opened]:
         """OpenVINO with the file open, its own tokenizer, and OpenVINO GenAI."""
         runtime = OpenVinoFile(folder)
-        yield Opened(runtime, runtime.render(), runtime.genai())
+        yield Opened(runtime, runtime.render(), runtime.genai(), windows=runtime.windows)
 
     def author(self, folder: Path, model: Path) -> Author:
         """Writes with the file."""

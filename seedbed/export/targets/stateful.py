@@ -14,6 +14,8 @@ from torch import Tensor, nn
 from transformers import AttentionInterface, DynamicCache
 from transformers.cache_utils import DynamicLayer
 
+from ...models.reach import window_of
+
 ATTENTION = "seedbed_traced"
 HIDDEN = -65504.0
 """Added to what a token must not see; finite, so that a row that sees nothing is no NaN."""
@@ -29,7 +31,9 @@ def attend(module: nn.Module, query: Tensor, key: Tensor, value: Tensor, attenti
     groups = getattr(module, "num_key_value_groups", 1)
     if groups > 1:
         key, value = (_repeated(one, groups) for one in (key, value))
-    out = nn.functional.scaled_dot_product_attention(query, key, value, attn_mask=attention_mask, scale=scaling)
+    assert attention_mask is not None
+    mask = attention_mask[:, :, :, :key.shape[2]]
+    out = nn.functional.scaled_dot_product_attention(query, key, value, attn_mask=mask, scale=scaling)
     return out.transpose(1, 2).contiguous(), None
 
 
@@ -49,7 +53,7 @@ class Decoder(nn.Module):
         super().__init__()
         AttentionInterface.register(ATTENTION, attend)
         root.config._attn_implementation = root.base_model.config._attn_implementation = ATTENTION
-        self.root = root
+        self.root, self.window = root, window_of(root.config)
         self.eval()
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor, position_ids: Tensor, *past: Tensor) -> Any:
@@ -60,15 +64,29 @@ class Decoder(nn.Module):
             layer.keys, layer.values, layer.is_initialized = keys, values, True
             layer.dtype, layer.device = keys.dtype, keys.device
             cache.layers.append(layer)
-        said = self.root(input_ids=input_ids, attention_mask=self._mask(input_ids, attention_mask),
+        said = self.root(input_ids=input_ids, attention_mask=self._masks(input_ids, attention_mask),
                          position_ids=position_ids, past_key_values=cache, use_cache=True)
         return said.logits, *chain.from_iterable((layer.keys, layer.values) for layer in cache.layers)
 
-    def _mask(self, ids: Tensor, real: Tensor) -> Tensor:
+    def _masks(self, ids: Tensor, real: Tensor) -> Any:
+        """One mask for all layers, or one for each kind of them."""
+        kinds = set(getattr(self.root.config, "layer_types", None) or ())
+        if self.window is None or not kinds:
+            return self._mask(ids, real, self.window)
+        return {kind: self._mask(ids, real, self.window if kind == "sliding_attention" else None) for kind in kinds}
+
+    def _mask(self, ids: Tensor, real: Tensor, window: int | None) -> Tensor:
         whole = torch.arange(real.shape[1], device=ids.device)                       # [all]
         own = whole[real.shape[1] - ids.shape[1]:]                                   # [new]
-        apart = own[:, None] - whole[None, :]                                        # [new, all]
-        seen = (apart >= 0)[None, None] & (real > 0)[:, None, None, :]               # [rows, 1, new, all]
+        known = (real > 0)[:, None, None, :]                                         # [rows, 1, 1, all]
+        if window is None:
+            seen = ((own[:, None] - whole[None, :]) >= 0)[None, None] & known        # [rows, 1, new, all]
+            return torch.where(seen, 0.0, HIDDEN)
+        # GenAI's paged attention keeps of a mask only a window that it finds in this form, with all four products
+        own, whole = own[None, None, :, None], whole[None, None, None, :]
+        before = whole <= own
+        seen = known & ((before & (whole > own + -window)) & known) & before
+        seen = seen.expand(real.shape[0], 1, ids.shape[1], real.shape[1])
         return torch.where(seen, 0.0, HIDDEN)
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from ...data.turns import Turn
 from ...errors import UserError
 from ...models.paired import holds_paired
+from ...models.reach import window_of
 from ...plugins import Registry
 from ...tasks.classify import Floats
 from . import Named
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
 
 READ = 1024
-"""Tokens that a runtime reads at most to prove what was written."""
+"""Tokens that a runtime reads at most to prove what was written; more where a window is longer."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,7 @@ class Opened:
     runtime: Runtime
     render: Callable[[Sequence[Turn]], str] | None = None
     write: Callable[[Sequence[int], int], list[int]] | None = None
+    windows: Callable[[], list[int]] | None = None
     start: int | None = None
     padded: Callable[[Sequence[int], int, int], Floats] | None = None
 
@@ -72,6 +74,13 @@ class WriterTarget(Named, Protocol):
         """Open what was written, to answer with it."""
 
 
+def most_read(model: Path) -> int:
+    """Tokens that a form of this model folder must be able to read, to be proven."""
+    from transformers import AutoConfig
+
+    return READ + (window_of(AutoConfig.from_pretrained(model, local_files_only=True)) or 0)
+
+
 def refuse(model: Path, target: str, families: Collection[str], hint: str, otherwise: str = "",
            windowed: Collection[str] = ()) -> Any:
     """What every target of models that write refuses; the config of a model that none of it holds for.
@@ -93,8 +102,8 @@ def refuse(model: Path, target: str, families: Collection[str], hint: str, other
     if config.model_type not in families:
         raise UserError(f"Models of the family {config.model_type} that write are not exported to {target} here.",
                         f"Families that are: {', '.join(families)}. {hint}")
-    window = None if config.model_type in windowed else getattr(config, "sliding_window", None)
-    if window and window < config.max_position_embeddings and getattr(config, "use_sliding_window", True):
+    window = None if config.model_type in windowed else window_of(config)
+    if window:
         raise UserError(f"This model looks back {window:,} tokens, and {target} "
                         f"{otherwise or 'writes other words than such models do'}.", hint)
     return config
