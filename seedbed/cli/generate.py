@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import sys
+from dataclasses import replace
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -25,10 +28,15 @@ def generate(
     engine: Annotated[str, typer.Option(help="Which form of the model in a bundle writes (`seedbed export`): "
                                              "reference, gguf-q4_k_m ...; auto is the fastest that is proven "
                                              "here.")] = "auto",
+    schema: Annotated[Path | None, typer.Option(help="A file with a JSON schema, which the answer keeps to. "
+                                                     "A model that was trained to extract has its own.")] = None,
+    free: Annotated[bool, typer.Option("--free", help="Hold the answer to no schema.")] = False,
     raw: Annotated[bool, typer.Option("--raw", help="Go on with the text as it is, without a template.")] = False,
 ) -> None:
     """Answer with a model that writes, word by word on standard output."""
     from ..export.writer_engine import open_author
+    from ..tasks.schema import of_file
+    from ..workflow.answering import form, held_to
     from ..workflow.answering import prompt as asking
 
     if prompt is None and sys.stdin.isatty():
@@ -36,7 +44,14 @@ def generate(
     text = prompt if prompt is not None else sys.stdin.read()
     if not text.strip():
         raise UserError("There is nothing to answer: the prompt is empty.", 'seedbed generate MODEL "..."')
-    writer, folder = open_author(model, engine, show.bar())
+    if schema and free:
+        raise UserError("--schema and --free cannot both be meant.", "Leave one of them out.")
+    wanted = of_file(schema) if schema else ""
+    progress = show.bar()
+    writer, folder = open_author(model, engine, progress)
+    if not wanted and not (free or raw or suffix is not None):
+        wanted = held_to(form(folder), writer, progress)
+    sampling = replace(sampling, schema=wanted)
     if suffix is not None:
         pieces = writer.fill(text, suffix, sampling)
     elif raw:
@@ -44,7 +59,19 @@ def generate(
     else:
         before = [{"role": "system", "content": system}] if system else []
         pieces = writer.answer([*before, *asking(folder, text)], sampling)
+    said = ""
     for piece in pieces:
         sys.stdout.write(piece)
         sys.stdout.flush()
+        said += piece
     show.line()
+    if wanted and not _whole(said):
+        progress.note(f"The answer is no whole JSON: it ended after {sampling.max_tokens} tokens, or at a stop text.")
+
+
+def _whole(said: str) -> bool:
+    try:
+        json.loads(said)
+    except ValueError:
+        return False
+    return True

@@ -19,12 +19,12 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 
 def flags(config: type[C], into: str = "config",
           only: Sequence[str] = ()) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Decorate a verb so that each field of a dataclass becomes a flag; the verb is given one instance.
+    """Decorate a verb so that each `option` of a dataclass becomes a flag; the verb is given one instance.
 
     `target_error: float` is `--target-error FLOAT`, a bool is `--x / --no-x`, `tuple[str, ...]` is a comma list.
 
     Args:
-        config: a dataclass made of `seedbed.options.option` fields.
+        config: a dataclass; its fields that are a `seedbed.options.option` become flags.
         into: name of the verb's parameter that receives the instance.
         only: these fields alone become flags; all where none is named.
 
@@ -33,7 +33,7 @@ def flags(config: type[C], into: str = "config",
     """
     hints = get_type_hints(config)
     known = {one.name: one for one in fields(config)  # type: ignore[arg-type]
-             if one.init and (not only or one.name in only)}
+             if one.init and one.metadata and (not only or one.name in only)}
 
     def decorate(verb: Callable[..., None]) -> Callable[..., None]:
         signature = inspect.signature(verb, eval_str=True)

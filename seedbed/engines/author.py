@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
 from typing import Any
+
+from torch import Tensor
 
 from ..data.turns import Turn
 from ..errors import UserError
@@ -13,6 +15,8 @@ from ..models.fim import fim_of
 from ..models.template import Template
 from ..models.texts import Texts
 from ..options import check
+from .drawing import Drawing
+from .form import Form
 from .sampling import Sampling
 
 HALF = "\ufffd"
@@ -39,10 +43,45 @@ class Author(ABC):
         self.template = Template.of(tokenizer, config, max_tokens)
         fim = fim_of(tokenizer)
         self.ends = ends | (fim.never if fim else set())
+        self._forms = dict[str, Form]()
 
     @abstractmethod
+    def _begin(self, ids: list[int]) -> tuple[Callable[[list[int]], Tensor], list[int]]:
+        """What reads further tokens and gives the scores of the word after them ([words], fp32, on the CPU); and the
+        tokens to read first."""
+
     def _tokens(self, ids: list[int], sampling: Sampling, most: int) -> Iterator[int]:
         """Tokens that follow these, until one of `ends`, which is not given, or `most`."""
+        drawing = self.drawing(sampling)
+        read, new = self._begin(ids)
+        while most > 0 and not drawing.ended:
+            some = drawing.forced()[:most]
+            if not some:
+                some, new = [drawing.next(read(new))], []
+            for token in some:
+                if token in self.ends:
+                    return
+                yield token
+            new += some
+            most -= len(some)
+
+    def drawing(self, sampling: Sampling, row: int = 0) -> Drawing:
+        """What draws the words of one answer.
+
+        Args:
+            row: its number, where several are written together.
+        """
+        return Drawing(sampling, self.form(sampling.schema).begin() if sampling.schema else None, row)
+
+    def form(self, schema: str) -> Form:
+        """A schema in the model's words.
+
+        Raises:
+            UserError: this model's answers cannot be held to it.
+        """
+        if schema not in self._forms:
+            self._forms[schema] = Form(schema, self.tokenizer, self.ends)
+        return self._forms[schema]
 
     @cached_property
     def texts(self) -> Texts:

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
-from ..models.backbone import UNBOUND
+from ..models.backbone import context_of
 from ..models.doctor import ends_of
-from ..models.paired import Paired, followed, is_paired
+from ..models.paired import Paired, is_paired
 from .author import Author
-from .sampling import Sampling
-from .writer import draw
 
 
 class ExportedAuthor(Author):
@@ -28,17 +27,15 @@ class ExportedAuthor(Author):
 
         config = AutoConfig.from_pretrained(model, local_files_only=True)
         tokenizer = AutoTokenizer.from_pretrained(model, local_files_only=True)
-        trained = int(getattr(config, "max_position_embeddings", 0) or UNBOUND)
+        trained = context_of(config)
         self.paired = is_paired(config)
         super().__init__(tokenizer, config, ends_of(model, tokenizer), min(most or trained, trained))
 
-    def _tokens(self, ids: list[int], sampling: Sampling, most: int) -> Iterator[int]:
-        generator = torch.Generator().manual_seed(sampling.seed)
-        if self.template.start is not None:
-            ids = Paired(ids, [self.template.start])
-        for _ in range(most):
-            token = draw(torch.from_numpy(self.runtime.logits(ids)[0]), sampling, generator)
-            if token in self.ends:
-                return
-            yield token
-            ids = followed(ids, [token])
+    def _begin(self, ids: list[int]) -> tuple[Callable[[list[int]], Tensor], list[int]]:
+        whole, start = list[int](), self.template.start
+
+        def read(new: list[int]) -> Tensor:
+            whole.extend(new)
+            row = whole if start is None else Paired(ids, whole)
+            return torch.from_numpy(self.runtime.logits(row)[0])
+        return read, list(ids) if start is None else [start]

@@ -14,7 +14,7 @@ from ..options import check
 from ..progress import SILENT, Progress
 from .cache import cache_of, read_once
 from .sampling import Sampling
-from .writer import Writer, draw
+from .writer import Writer
 
 ROWS, TOKENS = 16, 4096
 """Rows and prompt tokens of one batch, at most."""
@@ -62,7 +62,7 @@ def _batch(writer: Writer, prompts: list[list[int]], places: list[int], sampling
     made: list[list[int]] = [[] for _ in prompts]
     texts, stops = [""] * len(prompts), [one for one in sampling.stop if one]
     most = [min(sampling.max_tokens, writer.room(ids)) for ids in prompts]
-    generators = [torch.Generator().manual_seed(sampling.seed + 1_000_003 * place) for place in places]
+    drawings = [writer.drawing(sampling, place) for place in places]
     left, alive = list(range(len(prompts))), [True] * len(prompts)
     steps = (_Decoder if writer.backbone.paired else _Steps)(writer, prompts)
     while any(alive):
@@ -70,12 +70,13 @@ def _batch(writer: Writer, prompts: list[list[int]], places: list[int], sampling
         for at, row in enumerate(left):
             if not alive[row]:
                 continue
-            token = draw(scores[at], sampling, generators[row])
+            token = drawings[row].next(scores[at])
             alive[row] = token not in writer.ends
             if alive[row]:
                 made[row].append(token)
                 texts[row] = writer.backbone.tokenizer.decode(made[row], skip_special_tokens=True) if stops else ""
-                alive[row] = len(made[row]) < most[row] and not any(stop in texts[row] for stop in stops)
+                alive[row] = len(made[row]) < most[row] and not drawings[row].ended and not any(
+                    stop in texts[row] for stop in stops)
         going = [at for at, row in enumerate(left) if alive[row]]
         if 2 * len(going) > len(left):  # some that have ended go along: each new number of rows costs memory for good
             going = list(range(len(left)))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from ..options import option
 
@@ -18,3 +18,5 @@ class Sampling:
                           minimum=0.01, maximum=1)
     stop: tuple[str, ...] = option((), "Texts at which writing ends; they are not written.")
     seed: int = option(0, "Fixes the draw.", minimum=0)
+    schema: str = field(default="")
+    """A JSON schema, as text, that every answer keeps to; empty for free words. No flag: it is read from a file."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -12,7 +12,6 @@ from ..models.backbone import Backbone
 from ..models.doctor import ends
 from .author import Author
 from .cache import cache_of, read_once
-from .sampling import Sampling
 
 
 class Writer(Author):
@@ -36,32 +35,16 @@ class Writer(Author):
         """
         return cls(Backbone.open(folder, vocabulary=True, max_tokens=1 << 30))
 
-    @torch.inference_mode()
-    def _tokens(self, ids: list[int], sampling: Sampling, most: int) -> Iterator[int]:
-        generator = torch.Generator().manual_seed(sampling.seed)
+    def _begin(self, ids: list[int]) -> tuple[Callable[[list[int]], Tensor], list[int]]:
         root, device = self.backbone.root, self.backbone.device
-        new, name = torch.tensor([ids], device=device), "input_ids"
-        if self.backbone.paired:
-            given, name = read_once(root, new), "decoder_input_ids"
-            new = torch.tensor([[self.template.start]], device=device)
-        else:
-            given = {"past_key_values": cache_of(root.config), "logits_to_keep": 1}
-        for _ in range(most):
-            scores = root(**{name: new}, use_cache=True, **given).logits
-            token = draw(scores[0, -1].float().cpu(), sampling, generator)  # the same draw on every device
-            if token in self.ends:
-                return
-            yield token
-            new = torch.tensor([[token]], device=device)
+        given, name, first = {"past_key_values": cache_of(root.config), "logits_to_keep": 1}, "input_ids", list(ids)
+        if self.template.start is not None:
+            with torch.inference_mode():
+                given = read_once(root, torch.tensor([ids], device=device))
+            name, first = "decoder_input_ids", [self.template.start]
 
-
-def draw(scores: Tensor, sampling: Sampling, generator: torch.Generator) -> int:
-    """One token. scores: [words]"""
-    if sampling.temperature == 0:
-        return int(scores.argmax())
-    chances = (scores / sampling.temperature).softmax(-1)
-    if sampling.top_p < 1:  # nucleus sampling, Holtzman et al. 2020
-        ordered, places = chances.sort(descending=True)
-        kept = ordered.cumsum(0) - ordered < sampling.top_p
-        chances = torch.zeros_like(chances).scatter(0, places[kept], ordered[kept])
-    return int(torch.multinomial(chances, 1, generator=generator))
+        @torch.inference_mode()
+        def read(new: list[int]) -> Tensor:
+            scores: Tensor = root(**{name: torch.tensor([new], device=device)}, use_cache=True, **given).logits
+            return scores[0, -1].float().cpu()  # the same draw on every device
+        return read, first

@@ -14,6 +14,8 @@ SPACE = "\u2581"
 """What SentencePiece writes for a space."""
 PLAIN = [{"type": "Prepend", "prepend": SPACE}, {"type": "Replace", "pattern": {"String": " "}, "content": SPACE}]
 """How transformers normalizes texts for it; the first is left out where no space is put before a text."""
+UNUSED_CUT = {"type": "Split", "pattern": {"String": " "}, "behavior": "MergedWithPrevious", "invert": False}
+"""Gemma's cut, at spaces that are no more there."""
 A_BYTE = re.compile("<0x[0-9A-F]{2}>")
 
 
@@ -44,7 +46,9 @@ def write_words(out: Any, tokenizer: Any, size: int, ends: list[int]) -> None:
     kinds = {place: BYTE if kind == "llama" and A_BYTE.fullmatch(word) else NORMAL for place, word in words.items()}
     for one in state["added_tokens"]:
         words[one["id"]] = one["content"]
-        kinds[one["id"]] = CONTROL if one["special"] or one["id"] in ends else USER
+        # spaces in a row are words of Gemma's that are marked as added: a text has none of them, only spaces
+        plain = kind == "llama" and not one["content"].strip(SPACE)
+        kinds[one["id"]] = CONTROL if one["special"] or one["id"] in ends else NORMAL if plain else USER
     if kind == "llama" and tokenizer.unk_token_id is not None:
         kinds[tokenizer.unk_token_id] = UNKNOWN
     out.add_tokenizer_model(kind)
@@ -87,7 +91,7 @@ def _prefixed(state: dict[str, Any]) -> bool | None:
     """Whether a space is put before a text; None where texts are normalized otherwise than SentencePiece does it."""
     normalizer, cut = state["normalizer"] or {}, state["pre_tokenizer"] or {}
     steps = normalizer.get("normalizers", [normalizer] if normalizer else [])
-    if not cut and steps in (PLAIN, PLAIN[1:]):
+    if cut in ({}, UNUSED_CUT) and steps in (PLAIN, PLAIN[1:]):
         return bool(steps == PLAIN)
     if not steps and cut.get("type") == "Metaspace" and not cut.get("split", True) and cut["replacement"] == SPACE:
         return bool(cut["prepend_scheme"] != "never")

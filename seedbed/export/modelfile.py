@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,6 @@ from ..errors import UserError
 from ..models.doctor import ends_of
 from ..models.template import MARKS, Template, open_template
 
-ROLES = ("system", "user", "assistant")
 TRIED: list[list[dict[str, Any]]] = [
     [{"role": "user", "content": "One?"}],
     [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "One?"}],
@@ -29,30 +28,49 @@ class Pieces:
         opening: opens the answer.
         begin: before all turns.
         system: what the system says where nobody says it.
+        folded: what the system says opens the first question (Gemma): the question then has no opening of its own.
     """
 
     around: dict[str, tuple[str, str]]
     opening: str
     begin: str = ""
     system: str = ""
+    folded: bool = False
 
     def text(self, messages: list[dict[str, Any]]) -> str:
         """A conversation, rendered by the pieces."""
         said = messages if messages[0]["role"] == "system" or not self.system else [
             {"role": "system", "content": self.system}, *messages]
-        return self.begin + "".join(self.around[one["role"]][0] + one["content"] + self.around[one["role"]][1]
-                                    for one in said) + self.opening
+        text = self.begin
+        for place, one in enumerate(said):
+            before, after = self.around[one["role"]]
+            opened = self.folded and place > 0 and said[place - 1]["role"] == "system"
+            text += ("" if opened else before) + one["content"] + after
+        return text + self.opening
+
+    @property
+    def sayable(self) -> bool:
+        """Nothing in it means something else to Go."""
+        return not any("{{" in text for pair in self.around.values() for text in pair)
 
     def go(self) -> str:
         """The same as a template of Go, in which Ollama's are written."""
-        cases = "{{ else if ".join(f'eq .Role "{role}" }}}}{before}{{{{ .Content }}}}{after}'
-                                   for role, (before, after) in self.around.items())
-        return f"{self.begin}{{{{ range .Messages }}}}{{{{ if {cases}{{{{ end }}}}{{{{ end }}}}{self.opening}"
+        cases, begin = [], self.begin
+        for role, (before, after) in self.around.items():
+            if self.folded and role == "system":
+                after += "{{ $opened = true }}"
+            if self.folded and role == "user":
+                before = f"{{{{ if not $opened }}}}{before}{{{{ end }}}}{{{{ $opened = false }}}}"
+            cases.append(f'eq .Role "{role}" }}}}{before}{{{{ .Content }}}}{after}')
+        if self.folded:
+            begin += "{{ $opened := false }}"
+        turns = "{{ else if ".join(cases)
+        return f"{begin}{{{{ range .Messages }}}}{{{{ if {turns}{{{{ end }}}}{{{{ end }}}}{self.opening}"
 
 
 def pieces(template: Template) -> Pieces | None:
     """What the model's chat template is made of; None where it cannot be said by pieces."""
-    if not template.chats or template.start is not None or template.folds:
+    if not template.chats or template.start is not None:
         return None
     one, other = MARKS
     system, asked, answer = ({"role": role, "content": text} for role, text in (
@@ -72,10 +90,14 @@ def pieces(template: Template) -> Pieces | None:
         said = lead[len(head):len(lead) - len(between)]
     else:
         begin = lead.removesuffix(before)
-    found = Pieces({"system": (head.removeprefix(begin), between.removesuffix(before)), "user": (before, after),
-                    "assistant": (opening, closed.removesuffix(before))}, opening, begin, said)
-    words = "".join(text for role in ROLES for text in found.around[role])
-    return found if "{{" not in words and all(found.text(one) == template.prompt(one) for one in TRIED) else None
+    found = [Pieces({"system": (head.removeprefix(begin), between.removesuffix(before)), "user": (before, after),
+                     "assistant": (opening, closed.removesuffix(before))}, opening, begin, said)]
+    if lead == head:
+        before = _tail(closed, lead)
+        found.insert(0, Pieces({"system": (before, between), "user": (before, after), "assistant": (
+            opening, closed.removesuffix(before))}, opening, lead.removesuffix(before), folded=True))
+    return next((one for one in found if one.sayable and all(one.text(some) == template.prompt(some)
+                                                             for some in TRIED)), None)
 
 
 def modelfile(model: Path, file: str) -> str:
@@ -89,6 +111,9 @@ def modelfile(model: Path, file: str) -> str:
     found = pieces(template)
     lines = [f"FROM ./{file}"]
     if found:
+        if template.tokenizer("a")["input_ids"][:1] == [template.tokenizer.bos_token_id]:
+            # llama.cpp puts it before each text itself
+            found = replace(found, begin=found.begin.removeprefix(template.tokenizer.bos_token))
         lines.append(f'TEMPLATE """{found.go()}"""')
         if found.system:
             lines.append(f'SYSTEM """{found.system}"""')

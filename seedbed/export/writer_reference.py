@@ -111,7 +111,7 @@ class Reference:
 
         def hook(name: str) -> Callable[[Any, Any], None]:
             def see(module: Any, given: Any) -> None:
-                sums[name] = sums.get(name, 0) + given[0].square().sum((0, 1)).double()
+                sums[name] = sums.get(name, 0) + given[0].flatten(0, -2).square().sum(0).double()
             return see
         hooks = [module.register_forward_pre_hook(hook(name)) for name, module in self.root.named_modules()
                  if isinstance(module, torch.nn.Linear)]

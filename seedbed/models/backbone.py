@@ -28,6 +28,9 @@ processor's cache (docs/LOG.md)."""
 UNBOUND = 1 << 30
 """Tokens that a model takes which knows no positions, only distances (T5): as many as there is memory for."""
 
+UNSAID = 512
+"""The same of one whose config names no limit (BLOOM)."""
+
 FEW_LENGTHS = 16
 """In bf16, batches are padded to a multiple of this: oneDNN builds and keeps a kernel for every shape of a product,
 some 7 MB for each new number of tokens (docs/LOG.md). fp32 products are not its work and are not padded further."""
@@ -71,6 +74,11 @@ class _Reached(Exception):
 
     def __init__(self, hidden: Tensor) -> None:
         self.hidden = hidden
+
+
+def context_of(config: Any) -> int:
+    """Tokens that a model of this config reads at most."""
+    return int(getattr(config, "max_position_embeddings", 0) or (UNBOUND if is_paired(config) else UNSAID))
 
 
 class Backbone(nn.Module):
@@ -158,7 +166,7 @@ class Backbone(nn.Module):
         tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
         tokenizer.padding_side = "right"
         kernels.quicken(body)
-        window = int(getattr(config, "max_position_embeddings", 0) or (UNBOUND if is_paired(config) else 512))
+        window = context_of(config)
         default = "mean" if is_encoder(config) else "last"
         return cls(body, tokenizer, pooling or said or default, normalized,
                    min(window, max_tokens or longest or 512), root).eval()

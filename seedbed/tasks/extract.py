@@ -28,11 +28,13 @@ from .metrics.fields import (
     valid_schema,
 )
 from .metrics.words import tidy
-from .schema import brief, broken, checked, derive
+from .schema import arranged, brief, broken, checked, derive
 from .write import Write
 
 MOST_VALUES = 2_000
 """Values of a field that are looked for in a text, the commonest."""
+LAYOUTS = {"spaced": (", ", ": "), "compact": (",", ":")}
+"""Between items, and after a key."""
 Finder = Callable[[str], Any]
 
 
@@ -41,9 +43,12 @@ class Extract(Write):
     """
     Args:
         schema: a JSON schema, as text.
+        layout: what stands after keys and between items in all answers that were learned: one of `LAYOUTS`, or empty
+            where they differ.
     """
 
     schema: str = ""
+    layout: str = ""
 
     name = "extract"
     better = "The better answer has more fields right and invents none; how its JSON is laid out does not count."
@@ -56,13 +61,27 @@ class Extract(Write):
             UserError: the schema is none.
             DataError: none is given, and no answer is JSON from which it could be derived.
         """
-        if given.get("schema"):
-            return super().of(inputs, answers, **given | {"schema": checked(given["schema"])})
         values = [value for value in map(_json, answers) if value is not None]
+        given["layout"] = next((name for name, (between, after) in LAYOUTS.items() if values and all(
+            value is None or answer.strip() in (json.dumps(value, separators=(between, after), ensure_ascii=ascii)
+                                                for ascii in (False, True))
+            for answer, value in zip(answers, map(_json, answers), strict=True))), "")
+        if given.get("schema"):
+            return super().of(inputs, answers, **given | {"schema": arranged(checked(given["schema"]), values)})
         if not values:
             raise DataError("Not one answer is a JSON object, so no schema can be derived.",
                             "Write answers as JSON objects, or train with --task chat.")
         return super().of(inputs, answers, **given | {"schema": json.dumps(derive(values), ensure_ascii=False)})
+
+    @property
+    def form(self) -> str:
+        if self.layout not in LAYOUTS or not self.schema:
+            return self.schema
+        # The fewer ways there are to write an answer, the fewer of its words the model must be asked for.
+        between, after = LAYOUTS[self.layout]
+        return json.dumps({**json.loads(self.schema), "x-guidance": {
+            "whitespace_flexible": False, "whitespace_pattern": None, "item_separator": between,
+            "key_separator": after}}, ensure_ascii=False)
 
     @property
     def metrics(self) -> tuple[Metric, ...]:

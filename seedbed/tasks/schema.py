@@ -6,9 +6,10 @@ import json
 from collections import Counter
 from collections.abc import Sequence
 from functools import cache
+from pathlib import Path
 from typing import Any
 
-from ..errors import UserError
+from ..errors import NotFound, UserError
 
 Schema = dict[str, Any]
 NAMES = {bool: "boolean", int: "integer", float: "number", str: "string", dict: "object", list: "array"}
@@ -41,6 +42,30 @@ def derive(values: Sequence[Any]) -> Schema:
     return made
 
 
+def arranged(schema: str, values: Sequence[Any]) -> str:
+    """The same schema with its keys in the order in which these values have them: an answer is asked for, and held to
+    while it is written, in the order of the schema.
+
+    Args:
+        schema: as text.
+    """
+    made = json.loads(schema)
+    _arrange(made, values)
+    return json.dumps(made, ensure_ascii=False)
+
+
+def _arrange(schema: Any, values: Sequence[Any]) -> None:
+    if not isinstance(schema, dict):
+        return
+    objects = [one for one in values if isinstance(one, dict)]
+    if isinstance(parts := schema.get("properties"), dict):
+        first = dict.fromkeys(name for one in objects for name in one if name in parts)
+        schema["properties"] = {name: parts[name] for name in (*first, *(one for one in parts if one not in first))}
+        for name, part in parts.items():
+            _arrange(part, [one[name] for one in objects if name in one])
+    _arrange(schema.get("items"), [item for one in values if isinstance(one, list) for item in one])
+
+
 def brief(schema: Any) -> str:
     """The schema in few tokens: `{"name": string, "kind": "a"|"b", "price"?: number|null, "tags": [string]}`.
 
@@ -69,6 +94,20 @@ def _kind(schema: Schema, kind: str) -> str:
     needed = schema.get("required", ())
     return "{" + ", ".join(f"{json.dumps(name, ensure_ascii=False)}{'' if name in needed else '?'}: {brief(part)}"
                            for name, part in schema["properties"].items()) + "}"
+
+
+def of_file(file: Path) -> str:
+    """The JSON schema in a file, as text.
+
+    Raises:
+        NotFound: there is no such file. UserError: as `checked`.
+    """
+    if not file.is_file():
+        raise NotFound(f"There is no schema {file}.", "Name a file with a JSON schema.")
+    try:
+        return checked(file.read_text(encoding="utf-8"))
+    except UnicodeDecodeError:
+        raise UserError(f"The schema {file} is no UTF-8 text.", "Name a file with a JSON schema.") from None
 
 
 def checked(text: str) -> str:

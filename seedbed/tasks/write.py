@@ -55,6 +55,11 @@ class Write(ABC):
         """The first one leads."""
 
     @property
+    def form(self) -> str:
+        """A JSON schema, as text, that every answer keeps to; empty where answers are free words."""
+        return ""
+
+    @property
     def metric(self) -> str:
         """Name of the leading figure."""
         return self.metrics[0].name

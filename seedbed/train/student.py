@@ -27,7 +27,7 @@ from .config import TextConfig
 from .forecast import Forecast, forecast
 from .lesson import Session, Shown
 from .loop import Batches, Trained, train
-from .trainable import Adapted, Trainable, Whole, rate
+from .trainable import Adapted, Rounded, Trainable, Whole, rate
 
 SHOWN_ROWS, SHOWN_TOKENS = 16, 128
 """Of the judged rows, how many are kept with what the model thinks, and of how many of their tokens."""
@@ -194,8 +194,8 @@ class Lessons(Session):
 
     Args:
         method: which weights are trained: `lora` (adapters on the top `train_layers` layers, merged afterwards),
-            `qlora` (the same on weights held at 4 bits) or `full` (every weight of these layers; the vocabulary
-            stays as it is).
+            `qlora` (the same on weights held at 4 bits), `full` (every weight of these layers; the vocabulary
+            stays as it is) or `qat` (the same rounded to 4 bits in every pass, and all other layers' once).
         adapter: a folder where an adapter is written too, as PEFT does it.
         compare: the model is judged as it is too, not only when it has learned.
     """
@@ -206,12 +206,10 @@ class Lessons(Session):
     compare: bool = True
 
 
-def _whole(backbone: Backbone, rows: Sequence[list[int]], session: Session) -> Whole:
-    return Whole(backbone, rows, session, session.config.train_layers)
-
-
 METHODS: dict[str, Callable[[Backbone, Sequence[list[int]], Session], Trainable]] = {
-    "lora": Adapted, "qlora": Adapted, "full": _whole}
+    "lora": Adapted, "qlora": Adapted,
+    "full": lambda backbone, rows, session: Whole(backbone, rows, session, session.config.train_layers),
+    "qat": lambda backbone, rows, session: Rounded(backbone, rows, session, session.config.train_layers)}
 """By name: what is trained of a model."""
 
 

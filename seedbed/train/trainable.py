@@ -11,6 +11,7 @@ from torch.nn.utils.stateless import _reparametrize_module  # what functional_ca
 
 from ..errors import UserError
 from ..machine import memory_to_plan_for
+from ..models import grid
 from ..models.adapters import add_lora, merge
 from ..models.backbone import Backbone
 from . import team
@@ -25,7 +26,7 @@ LORA_RATE, WHOLE_RATE, WIDTH = 2e-3, 5e-5, 576
 def rate(method: str, width: int) -> float:
     """The peak learning rate when none is given. Wide models take smaller ones for adapters: width ** -0.775
     (Schulman et al. 2025, "LoRA without regret")."""
-    return WHOLE_RATE if method == "full" else LORA_RATE * min(1.0, (WIDTH / width) ** 0.775)
+    return WHOLE_RATE if method in ("full", "qat") else LORA_RATE * min(1.0, (WIDTH / width) ** 0.775)
 
 
 class Trainable(Protocol):
@@ -98,23 +99,58 @@ class Whole:
                  layers: int | None = None) -> None:
         self.backbone = backbone
         fixed = {id(p) for part in (*backbone.parts(layers)[0], *_tables(backbone)) for p in part.parameters()}
-        self.parameters = {name: p.detach().float().clone().requires_grad_()
-                           for name, p in backbone.body.named_parameters() if id(p) not in fixed}
+        self.parameters: dict[str, Tensor] = {
+            name: p.detach().float().clone().requires_grad_()
+            for name, p in backbone.body.named_parameters() if id(p) not in fixed}
         self.boundary = _boundary(backbone, rows, layers, lesson)
 
+    def used(self, name: str) -> Tensor:
+        """A parameter as the model computes with it."""
+        return self.parameters[name]
+
     def vectors(self, places: Sequence[int], *, pool: bool = True) -> Tensor:
-        rounded = {f"body.{name}": p.to(self.backbone.dtype) for name, p in self.parameters.items()}
+        rounded = {f"body.{name}": self.used(name).to(self.backbone.dtype) for name in self.parameters}
         return self.boundary.pass_through(places, rounded, pool=pool)
 
     def show(self) -> None:
         with torch.no_grad():
             for name, parameter in self.backbone.body.named_parameters():
                 if name in self.parameters:
-                    parameter.copy_(self.parameters[name])
+                    parameter.copy_(self.used(name))
 
     def finish(self) -> None:
         self.backbone.settle()
         self.show()
+
+
+class Rounded(Whole):
+    """The weights of the top layers, rounded to 4 bits in every pass; their gradient is that of the rounded ones
+    (straight through: Bengio et al. 2013). The layers below are rounded once.
+
+    Raises:
+        UserError: the model's width cannot be divided into groups.
+    """
+
+    def __init__(self, backbone: Backbone, rows: Sequence[list[int]], lesson: Session,
+                 layers: int | None = None) -> None:
+        group = grid.group_of(backbone.width)
+        if group is None:
+            raise UserError(f"This model is {backbone.width} wide, which no group of {grid.GROUPS} weights divides.",
+                            "Take --method lora or full.")
+        self.group = group
+        below, above = backbone.parts(layers)
+        with torch.no_grad():
+            for weight in grid.matrices(below, group):
+                weight.copy_(grid.rounded(weight, group))
+        mine = {id(weight) for weight in grid.matrices(above, group)}
+        self.matrices = {name for name, p in backbone.body.named_parameters() if id(p) in mine}
+        super().__init__(backbone, rows, lesson, layers)
+
+    def used(self, name: str) -> Tensor:
+        weight = self.parameters[name]
+        if name not in self.matrices:
+            return weight
+        return weight + (grid.rounded(weight.detach(), self.group) - weight).detach()
 
 
 def _tables(backbone: Backbone) -> list[nn.Module]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..errors import UserError
 from ..progress import Progress
 from .config import TuneConfig, write
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from ..data.dataset import Dataset
     from ..data.health import Finding
     from ..data.turns import Conversation
+    from ..engines.author import Author
     from ..evaluate.figures import Figure, Sample
     from ..tasks.write import Write
 
@@ -34,14 +36,10 @@ def task_of(config: TuneConfig, dataset: Dataset) -> Write:
     Raises:
         UserError: an option that the task does not have. DataError: the rows cannot be of this task.
     """
-    from ..errors import NotFound
+    from ..tasks.schema import of_file
     from ..tasks.write import WRITING
 
-    schema = ""
-    if config.schema:
-        if not config.schema.is_file():
-            raise NotFound(f"There is no schema {config.schema}.", "Name a file with a JSON schema.")
-        schema = config.schema.read_text(encoding="utf-8")
+    schema = of_file(config.schema) if config.schema else ""
     pairs = _pairs(dataset.part("train"))
     return WRITING.get(config.task).of([asked for asked, _ in pairs], [answer for _, answer in pairs], schema=schema,
                                        language=config.language or "", from_language=config.from_language or "")
@@ -79,6 +77,7 @@ class Exam:
         baseline: answers that need no model.
         unit: number of each row's unit: rows of one document are alike.
         most: tokens of an answer.
+        schema: that answers are held to, as `seedbed generate` holds them; empty where they are free words.
     """
 
     task: Write
@@ -89,6 +88,7 @@ class Exam:
     baseline: list[str]
     unit: list[int]
     most: int
+    schema: str
 
     def judge(self, base: Path, tuned: Path, run: Path, seed: int,
               progress: Progress) -> tuple[list[Figure], list[Sample]]:
@@ -114,7 +114,9 @@ class Exam:
 
         give_back_memory()  # what training held, or the model before
         progress.note(f"{len(self.asked)} rows are answered by {whose}.")
-        return answers(Writer.open(folder), self.asked, Sampling(max_tokens=self.most), progress)
+        writer = Writer.open(folder)
+        how = Sampling(max_tokens=self.most, schema=held_to(self.schema, writer, progress))
+        return answers(writer, self.asked, how, progress)
 
 
 def exam(task: Write, config: TuneConfig, dataset: Dataset, longest: int) -> Exam | None:
@@ -145,7 +147,8 @@ def exam(task: Write, config: TuneConfig, dataset: Dataset, longest: int) -> Exa
     inputs, references = ([pair[side] for pair in map(question_and_answer, some)] for side in (0, 1))
     return Exam(task, list(kept), [list(one.messages[:-1]) for one in asked_as(task, config, some)], inputs,
                 references, task.baseline(inputs, [asked for asked, _ in learned], [answer for _, answer in learned]),
-                [units[id] for id in kept], min(MOST_TOKENS, 8 + round(SPARE * longest)))
+                [units[id] for id in kept], min(MOST_TOKENS, 8 + round(SPARE * longest)),
+                task.form if config.ask else "")
 
 
 def remember(task: Write, folder: Path) -> None:
@@ -155,9 +158,29 @@ def remember(task: Write, folder: Path) -> None:
 
 def prompt(folder: Path, text: str) -> list[dict[str, Any]]:
     """The turns that ask a model for the answer to a text, as it was trained."""
+    task = _task(folder)
+    return task.prompt(text) if task else [{"role": "user", "content": text}]
+
+
+def form(folder: Path) -> str:
+    """The JSON schema that a model's answers keep to, as it was trained; empty where there is none."""
+    task = _task(folder)
+    return task.form if task else ""
+
+
+def _task(folder: Path) -> Write | None:
     from ..tasks.write import of_dict
 
     place = folder / TASK
-    if not place.is_file():
-        return [{"role": "user", "content": text}]
-    return of_dict(json.loads(place.read_text(encoding="utf-8"))).prompt(text)
+    return of_dict(json.loads(place.read_text(encoding="utf-8"))) if place.is_file() else None
+
+
+def held_to(schema: str, author: Author, progress: Progress) -> str:
+    """The schema, where this model's answers can be held to it; else nothing, and a note says why."""
+    if schema:
+        try:
+            author.form(schema)
+        except UserError as problem:
+            progress.note(f"{problem.message} Answers are free words.")
+            return ""
+    return schema

@@ -56,7 +56,8 @@ class TuneConfig:
     model: str = option("", "Base model: a card of `seedbed models`, a model folder, or a run; each task has its own "
                             "when none is named.")
     method: str = option("lora", "lora: adapters, merged afterwards; qlora: the same on weights at 4 bits, in less "
-                                 "memory; full: the weights themselves.", choices=("lora", "qlora", "full"))
+                                 "memory; full: the weights themselves; qat: the weights, rounded in every pass to "
+                                 "what an int4 export can hold.", choices=("lora", "qlora", "full", "qat"))
     prefer: str | None = option(None, "How it learns what is preferred; dpo for pairs, kto where answers are judged "
                                       "alone, when not said.", choices=("dpo", "orpo", "kto"))
     teacher: str | None = option(None, "Learn from this model: a card, a run folder, a model folder, or the URL of "
@@ -171,7 +172,7 @@ def _tune(run: TuneConfig, training: LoopConfig) -> None:
     if run.prefer and run.task != "prefer":
         raise UserError(f"--prefer was given together with --task {run.task}.",
                         "Leave one of them out: what is preferred is a task of its own.")
-    if run.method == "qlora" and run.task in USUAL:
+    if run.method in ("qlora", "qat") and run.task in USUAL:
         raise UserError(f"--task {run.task} is not trained on weights at 4 bits.", "Take --method lora or full.")
     for name, tasks in ELSEWHERE.items():
         if getattr(run, name) is not None and run.task in tasks:

@@ -190,7 +190,8 @@ def foretold(job: TuneJob, tokens: int, longest: int, *, labels: int | None = No
     if base.architecture is None:
         return None
     step = memory.Step(tokens, longest, config.train_layers, config.rank, config.checkpointing)
-    return memory.to_train(base, cast(memory.Method, job.config.method),
+    method = "full" if job.config.method == "qat" else job.config.method  # its weights are rounded in passing
+    return memory.to_train(base, cast(memory.Method, method),
                            "fp32" if str(runtime().dtype) == "torch.float32" else "bf16", step, labels=labels,
                            logit_tokens=logit_tokens)
 

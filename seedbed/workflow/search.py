@@ -240,7 +240,7 @@ def _space(job: TuneJob, course: Course[Any], lesson: Any) -> dict[str, list[flo
     rate = training.learning_rate or course.rate(job, lesson)
     space: dict[str, list[float]] = {"learning_rate": [rate, rate / REACH, rate * REACH]}
     offered: dict[str, Sequence[int]] = dict(course.tried)
-    if job.config.method != "full":
+    if job.config.method in ("lora", "qlora"):
         offered["rank"] = RANKS
     if shape is not None:
         training = replace(training, train_layers=min(training.train_layers, shape.layers))

@@ -9,8 +9,9 @@ import torch
 from transformers import AutoModelForCausalLM, AutoModelForSeq2SeqLM
 
 from seedbed.data.turns import Conversation
+from seedbed.engines.drawing import draw
 from seedbed.engines.sampling import Sampling
-from seedbed.engines.writer import Writer, draw
+from seedbed.engines.writer import Writer
 from seedbed.errors import UserError
 
 

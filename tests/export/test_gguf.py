@@ -14,9 +14,8 @@ import torch
 from sample_writer import FACTS, TEMPLATE, made, pieces, prove, tuned, uneven, write
 
 from seedbed.errors import CorruptFile, UserError
-from seedbed.export import gguf_words
+from seedbed.export import gguf_family, gguf_words
 from seedbed.export.certificate import Certificate
-from seedbed.export.targets import gguf
 from seedbed.export.targets.gguf import FILE, MODELFILE, GgufTarget
 from seedbed.export.writer_certificate import certify
 from seedbed.export.writer_reference import SAID, Reference
@@ -157,7 +156,7 @@ def test_the_base_in_place_of_the_tuned_model_is_found_out(llama: Path, tmp_path
 
 
 def test_rows_in_the_wrong_order_are_found_out(llama: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(gguf.TURNED, "llama", False)
+    monkeypatch.setattr(gguf_family, "neighbours", lambda values, heads: values)
     found = failed(exported(llama, tmp_path / "out"), llama)
     assert {"divergence, medium text", "divergence, long text"} <= set(found)
     assert "divergence of single steps" not in found  # it is consistent, and wrong
@@ -193,7 +192,10 @@ def test_a_cut_file_is_not_opened(llama: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("family", "more", "told"), [
-    ("mistral", {}, "looks back 8 tokens"), ("gemma3", {}, "family gemma3_text that write are not exported to GGUF"),
+    ("mistral", {}, "looks back 8 tokens"), ("phi3", {}, "family phi3 that write are not exported to GGUF"),
+    ("qwen2", {"rope_parameters": {"rope_type": "llama3", "rope_theta": 1e4, "factor": 8.0, "low_freq_factor": 1.0,
+                                   "high_freq_factor": 4.0, "original_max_position_embeddings": 32}},
+     "the kind llama3"),
     ("llama", {"hidden_act": "gelu"}, "The activation gelu"),
     ("llama", {"rope_parameters": {"rope_type": "dynamic", "rope_theta": 1e4, "factor": 2.0}}, "the kind dynamic")])
 def test_what_would_come_out_wrong_is_refused(tmp_path: Path, family: str, more: dict[str, Any], told: str) -> None:

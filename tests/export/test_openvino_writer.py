@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 import tiny
-from sample_writer import FACTS, made, prove, tuned, uneven, write, writes_the_likeliest
+from sample_writer import FACTS, at_4_bits, made, prove, tuned, uneven, write, writes_the_likeliest
 
 from seedbed.errors import CorruptFile, UserError
 from seedbed.export.certificate import Certificate
@@ -140,6 +140,18 @@ def test_other_families_and_other_positions(tmp_path: Path, family: str, more: d
     model = made(tmp_path / "model", family, **more)
     found = proven(exported(model, tmp_path / "out"), model)
     assert not found.failed, [one.told for one in found.failed]
+
+
+def test_weights_that_4_bits_hold_stay_as_they_are(tmp_path: Path) -> None:
+    model = made(tmp_path / "model", change=at_4_bits)
+    ids = np.random.default_rng(0).integers(3, 200, 60).tolist()
+    reference, folder = Reference.open(model, learned=[Row(ids, [True] * 60)]), tmp_path / "out"
+    folder.mkdir()
+    OpenVinoWriterTarget().write(model, folder, "int4", FACTS, reference)  # and no scale is fitted to rows
+    found = proven(folder, model, "int4")
+    assert not found.failed, [one.told for one in found.failed]
+    eight = proven(exported(model, tmp_path / "eight"), model)  # which rounds the words' table alike
+    assert (found.figure("divergence, long text") or 1) < 1.5 * (eight.figure("divergence, long text") or 0)
 
 
 @pytest.mark.slow

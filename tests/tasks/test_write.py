@@ -12,7 +12,7 @@ from seedbed.data.notes import Notes
 from seedbed.data.turns import pair
 from seedbed.errors import DataError, UserError
 from seedbed.tasks.metrics.words import rouge_l
-from seedbed.tasks.schema import brief, broken, checked, derive
+from seedbed.tasks.schema import arranged, brief, broken, checked, derive
 from seedbed.tasks.summarize import sentences
 from seedbed.tasks.translate import Translate
 from seedbed.tasks.write import WRITING, of_dict, question_and_answer
@@ -117,6 +117,30 @@ def test_a_schema_is_derived_and_told_in_few_words() -> None:
     assert brief(odd) == '{"a": null|number, "b"?: [{"c": string}]}'
     assert brief({"$ref": "#/x"}) == '{"$ref":"#/x"}'
     assert brief({"anyOf": [{"const": 1}, {"type": "array"}]}) == "1|[any]"
+
+
+def test_a_schema_takes_the_order_of_the_answers() -> None:
+    given = {"type": "object", "required": ["a"], "properties": {
+        "a": {"type": "integer"}, "never": {}, "b": {"type": "array", "items": {"properties": {"x": {}, "y": {}}}}}}
+    values = [{"b": [{"y": 1}, {"x": 2, "y": 3}], "a": 1}, {"a": 2}, "no object"]
+    made = json.loads(arranged(json.dumps(given), values))
+    assert made == given
+    assert list(made["properties"]) == ["b", "a", "never"]
+    assert list(made["properties"]["b"]["items"]["properties"]) == ["y", "x"]
+    task = WRITING.get("extract").of(["x"], ['{"b": [], "a": 3}'], schema=json.dumps(given))
+    assert brief(json.loads(task.to_dict()["schema"])).startswith('{"b"?: ')
+
+
+@pytest.mark.parametrize(("answers", "layout"), [
+    (['{"a": 1, "b": "é"}', ' {"a": 2}\n', "no JSON"], "spaced"), (['{"a": "\\u00e9", "b": 2}'], "spaced"),
+    (['{"a":1,"b":[1,2]}'], "compact"), (['{"a": 1}', '{"a":1}'], ""), (['{\n "a": 1\n}'], "")])
+def test_the_layout_of_all_answers_is_held_to(answers: list[str], layout: str) -> None:
+    task = WRITING.get("extract").of(["x"] * len(answers), answers)
+    assert task.to_dict()["layout"] == layout and of_dict(task.to_dict()) == task
+    options = json.loads(task.form).get("x-guidance", {})
+    assert (options.get("item_separator"), options.get("key_separator")) == {
+        "spaced": (", ", ": "), "compact": (",", ":"), "": (None, None)}[layout]
+    assert {**json.loads(task.form), "x-guidance": 0} == {**json.loads(task.to_dict()["schema"]), "x-guidance": 0}
 
 
 @pytest.mark.parametrize("given, said", [

@@ -16,6 +16,7 @@ from torch.nn import functional as F
 from seedbed.engines.sampling import Sampling
 from seedbed.engines.writer import Writer
 from seedbed.errors import UserError
+from seedbed.models import grid
 from seedbed.models.backbone import Backbone
 from seedbed.models.paired import Paired
 from seedbed.models.template import Row
@@ -166,6 +167,18 @@ def test_whole_layers_are_tuned_and_the_vocabulary_is_not(family: str, tmp_path:
     assert not any(name.startswith(("layers.1.", "encoder.block.1.")) for name in changed)
     tuned.backbone.save(tmp_path / "model")
     assert np.allclose(tuned.after.nats, straight(tmp_path / "model", one.judged), rtol=1e-3)
+
+
+@pytest.mark.parametrize("family", ["llama", "bloom"])
+def test_weights_that_are_rounded_in_every_pass_are_saved_as_such(family: str, tmp_path: Path) -> None:
+    one = lesson(family, dataclasses.replace(QUICK, learning_rate=3e-3), method="qat")
+    tuned = write(one)
+    assert tuned.after.mean < tuned.before.mean - 0.3
+    assert grid.lies_on(tuned.backbone.root)  # all layers, not only those that were trained
+    tuned.backbone.save(tmp_path / "model")
+    assert np.allclose(tuned.after.nats, straight(tmp_path / "model", one.judged), rtol=1e-3)
+    whole = write(dataclasses.replace(one, method="full"))
+    assert not grid.lies_on(whole.backbone.root) and whole.before.mean != tuned.before.mean
 
 
 @pytest.mark.parametrize("family", ["llama", "t5"])  # T5 drops activations in training

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from jsonschema import validate
 from tiny import OTHER
 
 from seedbed.cli import main
@@ -15,7 +16,7 @@ from seedbed.data.freeze import open_splits
 from seedbed.errors import DataError, NotFound, UserError
 from seedbed.train.config import TextConfig
 from seedbed.workflow import TuneConfig, finetune
-from seedbed.workflow.answering import prompt
+from seedbed.workflow.answering import form, prompt
 from seedbed.workflow.tune import resume
 
 QUICK = TextConfig(epochs=8, train_layers=4, batch_texts=16, learning_rate=5e-3, max_tokens=112)
@@ -51,6 +52,37 @@ def test_summaries_from_a_table_to_scored_answers(tiny_ladder: Path, tmp_path: P
     assert main(["generate", str(done.folder.path), "the box came. it was on monday 7", "--max-tokens", "20"]) == 0
     assert capsys.readouterr().out.startswith("the ")
     assert resume(done.folder.path).result.figures == result.figures
+
+
+def test_extracted_answers_keep_to_the_schema_however_little_was_learned(
+        tiny_ladder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rows = table(tmp_path / "rows.jsonl", 80)
+    read = [json.loads(line) for line in rows.read_text().splitlines()]
+    rows.write_text("".join(json.dumps({"doc": row["doc"], "out": json.dumps(
+        {"kind": row["out"].split()[1], "fast": i % 2 == 0})}) + "\n" for i, row in enumerate(read)))
+    config = TuneConfig(task="extract", model="tiny-llama", ask="doc", answer="out", answered=6)
+    done = finetune(rows, config, TextConfig(epochs=1, train_layers=1, rank=2, max_tokens=160), out=tmp_path / "out")
+    schema = json.loads(form(done.folder.model))
+    for one in done.result.samples:
+        for answer in (one.before, one.after):
+            validate(json.loads(answer), schema)
+    assert {one.name: one.after.value for one in done.result.figures}["valid_schema"] == 1
+    asked = ["generate", str(done.folder.path), "the box came", "--max-tokens"]
+    assert main([*asked, "60"]) == 0
+    made = capsys.readouterr().out
+    assert made.startswith('{"kind": "') and set(json.loads(made)) == {"kind", "fast"}  # as all answers were laid out
+    assert main([*asked, "60", "--free"]) == 0
+    assert not capsys.readouterr().out.startswith("{")  # what this model would write
+    assert main([*asked, "3"]) == 0
+    assert "no whole JSON: it ended after 3 tokens" in capsys.readouterr().err
+    own = tmp_path / "own.json"
+    own.write_text('{"enum": ["yes", "no"]}')
+    assert main([*asked, "60", "--schema", str(own)]) == 0
+    assert json.loads(capsys.readouterr().out) in ("yes", "no")
+    for given, why in (([str(own), "--free"], "cannot both be meant"), ([str(rows)], "no JSON schema"),
+                       ([str(tmp_path / "none")], "There is no schema")):
+        assert main([*asked, "60", "--schema", *given]) == 2
+        assert why in capsys.readouterr().err
 
 
 def test_rows_that_ask_themselves_are_left_as_they_are(tiny_ladder: Path, tmp_path: Path) -> None:

@@ -14,8 +14,6 @@ if TYPE_CHECKING:
     from ...engines.base import Classifier
     from ...engines.transformer import TransformerHead
 
-GROUPS = (32, 64, 128)
-"""Weights that share a scale at 4 bits, the first that divides the width: small groups lose less."""
 LARGE = 1024
 """Numbers from which a constant is a weight and is stored in bf16; norms and biases stay."""
 
@@ -56,10 +54,12 @@ def _compressed(model: Any, precision: str, width: int) -> Any:
     """Weights at 8 bits (one scale a row), or at 4 with a scale a group where the width allows groups."""
     import nncf
 
+    from ...models.grid import group_of
+
     if precision == "int8":
         return nncf.compress_weights(model, mode=nncf.CompressWeightsMode.INT8_SYM)
-    size = next((size for size in GROUPS if width % size == 0), -1)
-    return nncf.compress_weights(model, mode=nncf.CompressWeightsMode.INT4_ASYM, group_size=size, ratio=1.0)
+    return nncf.compress_weights(model, mode=nncf.CompressWeightsMode.INT4_ASYM, group_size=group_of(width) or -1,
+                                 ratio=1.0)
 
 
 def _bf16(model: Any) -> None:

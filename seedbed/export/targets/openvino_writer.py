@@ -15,7 +15,6 @@ from ...engines.genai import MODEL, OpenVinoFile
 from ...errors import UserError
 from ...models.doctor import ends_of
 from . import graph
-from .openvino import GROUPS
 from .writers import Opened, refuse
 
 if TYPE_CHECKING:
@@ -56,6 +55,7 @@ class OpenVinoWriterTarget:
         import torch
         from transformers import AutoModelForCausalLM, AutoTokenizer
 
+        from ...models.grid import lies_on
         from .stateful import converted
 
         tokenizer = AutoTokenizer.from_pretrained(model, local_files_only=True)
@@ -64,7 +64,8 @@ class OpenVinoWriterTarget:
 
             root = AutoModelForCausalLM.from_pretrained(model, dtype=torch.float32, local_files_only=True)
             width = root.config.hidden_size
-            made = compressed(converted(root), precision, width, reference.learned if reference else ())
+            held = lies_on(root)  # there is nothing to fit: the weights are such as 4 bits hold
+            made = compressed(converted(root), precision, width, reference.learned if reference and not held else ())
             for name, said in facts.items():
                 made.set_rt_info(said, ["seedbed", name])
             openvino.save_model(made, folder / MODEL, compress_to_fp16=False)
@@ -98,12 +99,14 @@ def compressed(made: Any, precision: str, width: int, rows: Sequence[Row] = ()) 
     """
     import nncf
 
+    from ...models.grid import group_of
+
     if precision == "int8":
         return nncf.compress_weights(made, mode=nncf.CompressWeightsMode.INT8_ASYM)
-    size = next((size for size in GROUPS if width % size == 0), -1)
     seen = {"dataset": nncf.Dataset([_inputs(row.ids[:LONGEST]) for row in rows]), "subset_size": len(rows),
             "awq": True, "scale_estimation": True} if rows else {}
-    return nncf.compress_weights(made, mode=nncf.CompressWeightsMode.INT4_ASYM, group_size=size, ratio=1.0, **seen)
+    return nncf.compress_weights(made, mode=nncf.CompressWeightsMode.INT4_ASYM, group_size=group_of(width) or -1,
+                                 ratio=1.0, **seen)
 
 
 def _inputs(ids: list[int]) -> dict[str, NDArray[Any]]:

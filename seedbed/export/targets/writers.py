@@ -72,7 +72,8 @@ class WriterTarget(Named, Protocol):
         """Open what was written, to answer with it."""
 
 
-def refuse(model: Path, target: str, families: Collection[str], hint: str, otherwise: str = "") -> Any:
+def refuse(model: Path, target: str, families: Collection[str], hint: str, otherwise: str = "",
+           windowed: Collection[str] = ()) -> Any:
     """What every target of models that write refuses; the config of a model that none of it holds for.
 
     Args:
@@ -81,6 +82,7 @@ def refuse(model: Path, target: str, families: Collection[str], hint: str, other
         families: that were tried.
         hint: what to do instead.
         otherwise: what the runtime does with a model that looks back only so far.
+        windowed: families with which it does as the model.
 
     Raises:
         UserError: another family, or a sliding window that is shorter than the context.
@@ -91,7 +93,7 @@ def refuse(model: Path, target: str, families: Collection[str], hint: str, other
     if config.model_type not in families:
         raise UserError(f"Models of the family {config.model_type} that write are not exported to {target} here.",
                         f"Families that are: {', '.join(families)}. {hint}")
-    window = getattr(config, "sliding_window", None)
+    window = None if config.model_type in windowed else getattr(config, "sliding_window", None)
     if window and window < config.max_position_embeddings and getattr(config, "use_sliding_window", True):
         raise UserError(f"This model looks back {window:,} tokens, and {target} "
                         f"{otherwise or 'writes other words than such models do'}.", hint)
