@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ..models.backbone import context_of
 from ..models.doctor import ends_of
-from ..models.paired import Paired, is_paired
+from ..models.paired import Paired, followed, is_paired
 from .author import Author
 
 
@@ -32,10 +32,11 @@ class ExportedAuthor(Author):
         super().__init__(tokenizer, config, ends_of(model, tokenizer), min(most or trained, trained))
 
     def _begin(self, ids: list[int]) -> tuple[Callable[[list[int]], Tensor], list[int]]:
-        whole, start = list[int](), self.template.start
+        start = self.template.start
+        whole, first = ([], list(ids)) if start is None else (Paired(ids, []), [start])
 
         def read(new: list[int]) -> Tensor:
-            whole.extend(new)
-            row = whole if start is None else Paired(ids, whole)
-            return torch.from_numpy(self.runtime.logits(row)[0])
-        return read, list(ids) if start is None else [start]
+            nonlocal whole
+            whole = followed(whole, new)
+            return torch.from_numpy(self.runtime.logits(whole)[0])
+        return read, first
