@@ -22,8 +22,10 @@ CLASSIFY = (*tiny.FAMILIES, "falcon", "lfm2")
 SHAPES: dict[str, dict[str, Any]] = {
     "llama": {"head_dim": 16}, "qwen2": {"num_attention_heads": 2, "num_key_value_heads": 1},
     "mistral": {"head_dim": 16, "sliding_window": None}}
+SHAPES |= {family: {"num_layers": 2, "num_decoder_layers": 2} if "t5" in family else
+           {"encoder_layers": 2, "decoder_layers": 2} for family in tiny.PAIRED}
 FOUR = ("int4", "q4_k_m")
-WRITE = tuple(one for one in tiny.WRITERS if one not in tiny.PAIRED)
+WRITE = tiny.WRITERS
 FORMS = {"classify": "Models that give labels", "write": "Models that write"}
 HEAD = """# What can be exported
 
@@ -38,8 +40,8 @@ certificate, see [export.md](export.md) and [export-writers.md](export-writers.m
 4 bits are not in the table: whether they do is a matter of the weights, and those here are random numbers. Models
 that write have heads 16 wide, and Mistral has no sliding window. What else is not here was not tried. LiteRT and
 ExecuTorch, whose exports take a minute each, have tests of their own (`tests/export/test_litert.py`,
-`test_executorch.py`): BERT, Llama, Qwen2, Mistral and Gemma 3. Encoder-decoders (T5, BART, Marian) are
-refused by all.
+`test_executorch.py`): BERT, Llama, Qwen2, Mistral and Gemma 3. Encoder-decoders (T5, FLAN-T5,
+BART, Marian) run on the plain ONNX Runtime and OpenVINO.
 """
 Cells = dict[str, str]
 found: dict[tuple[str, str], tuple[Cells, set[str]]] = {}
