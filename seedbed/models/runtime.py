@@ -84,8 +84,13 @@ def keep_memory() -> None:
 
 
 def give_back_memory() -> None:
-    """Return freed blocks to the system: between two models, not between two steps."""
+    """Give up what nothing needs any more, and return it to the system: between two models."""
     gc.collect()
+    return_freed()
+
+
+def return_freed() -> None:
+    """Return freed blocks to the system: between two passes, not between two steps."""
     if sys.platform.startswith("linux"):
         with contextlib.suppress(OSError, AttributeError):
             ctypes.CDLL(None).malloc_trim(0)

@@ -18,7 +18,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from ..errors import CorruptFile, NoResources, UserError, lacking
-from ..models.runtime import give_back_memory
+from ..models.runtime import return_freed
 from ..progress import SILENT, Progress
 from . import team
 from .average import Average, copy
@@ -175,7 +175,7 @@ def train(parameters: dict[str, Tensor], loss: Callable[[list[int]], Tensor], ba
                     late = True
                     break
             mode(False)
-            give_back_memory()  # batches of ever other lengths leave holes in the heap
+            return_freed()  # batches of ever other lengths leave holes in the heap
             with average.shown():
                 figure, others = team.told(validate() if team.leads() or team.parted() else (None, {}))
             if figure is not None:

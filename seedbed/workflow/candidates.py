@@ -121,7 +121,8 @@ class Trainer:
         self.progress.note(f"Candidate: {plan.title}")
         self.journal.take(plan.rung.name)
         resumed = (home / "checkpoint").is_dir()
-        give_back_memory()
+        if plan.card:
+            give_back_memory()  # of the model before
         with Meter() as meter:
             fitted = plan.rung.fit(replace(self._lesson(self.data.train, base, home), progress=self.journal))
             chosen = self._out_of_fold(plan, base, self.data.train, self.data.clusters) if self.data.small else None

@@ -63,6 +63,7 @@ def broken(write: Write, bits: str) -> Write:
     return instead
 
 
+@pytest.mark.slow
 def test_the_smallest_proven_form_of_all_joins_the_bundle(
         run: Path, tiny_ladder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     """One passes in each runtime, one is broken and one loses too much."""

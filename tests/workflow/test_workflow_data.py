@@ -36,6 +36,7 @@ def write(path: Path, columns: str, rows: Rows) -> Path:
     return path
 
 
+@pytest.mark.slow
 def test_twenty_four_rows_are_cross_validated(tiny_ladder: Path, make_table: Table, tmp_path: Path) -> None:
     done = go(make_table(24, noise=0), tmp_path / "out", candidates=(), learning_curve=True)
     result = done.result

@@ -160,6 +160,7 @@ def test_a_finished_run_is_not_run_again(whole: Finished, at_home: None) -> None
     assert after == before
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_result(whole: Finished, at_home: None, tmp_path: Path) -> None:
     again = run(whole.folder.path.parent / "tickets.csv", RunConfig(text="text", label="label", seed=3), QUICK,
                 out=tmp_path / "again")

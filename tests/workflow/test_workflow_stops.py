@@ -66,6 +66,7 @@ def kill_and_go_on(children: Children, name: str, *moments: Callable[[], bool]) 
     same(children, name)
 
 
+@pytest.mark.slow
 def test_killed_again_and_again_it_ends_as_if_nothing_had_happened(children: Children) -> None:
     kill_and_go_on(children, "killed", (children.folder / "killed" / "data.json").exists,
                    children.past("killed/candidates/lora/checkpoint", 30))

@@ -43,6 +43,13 @@ def write(result: Result | TuneResult, folder: Path) -> Path:
 
 def html(result: Result | TuneResult) -> str:
     """The page."""
+    from altair.utils.schemapi import debug_mode
+
+    with debug_mode(False):  # every part of a chart would be held against Vega-Lite's schema: half of the time
+        return _html(result)
+
+
+def _html(result: Result | TuneResult) -> str:
     import jinja2
     from markupsafe import Markup
 

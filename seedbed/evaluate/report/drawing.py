@@ -78,7 +78,7 @@ def svg(chart: Any) -> str:
     """The chart as an SVG file in light colours. Draws without the network."""
     import vl_convert
 
-    return str(vl_convert.vegalite_to_svg(chart.to_dict()))
+    return str(vl_convert.vegalite_to_svg(chart.to_dict(validate=False)))
 
 
 def png(chart: Any, scale: float = 2) -> bytes:
