@@ -35,6 +35,7 @@ class Opened:
         render: its own rendering of a conversation; None where it has no template.
         write: the likeliest tokens after some others, so many at most, as what people run it with writes them; None
             where that is the runtime itself.
+        windows: how many tokens each layer looks back to, as it runs; None where it takes no model that has such.
         start: of an encoder-decoder, the token that its decoder begins with.
         padded: likewise, its logits where so many tokens of padding stand behind the source.
     """
