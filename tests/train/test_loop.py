@@ -29,7 +29,7 @@ WAYS = {"epochs": 4, "patience": 4, "batch_texts": 5, "checkpoint_seconds": 0.0}
 @pytest.fixture(autouse=True)
 def _keeps_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     """Three numbers leave no holes in the heap; giving it back after each of a thousand epochs takes minutes."""
-    monkeypatch.setattr(loop, "give_back_memory", lambda: None)
+    monkeypatch.setattr(loop, "return_freed", lambda: None)
 
 
 class Toy:
