@@ -190,6 +190,7 @@ def test_what_is_missing_is_named_with_the_whole_install_line(monkeypatch: pytes
     assert line in page
 
 
+@pytest.mark.slow
 def test_models_are_loaded_without_torchao(litert_bundle: Bundle) -> None:
     """It is installed for this target, and transformers and PEFT load it, with its warnings, where they find it."""
     code = """

@@ -97,6 +97,7 @@ def test_a_cut_file_is_not_opened(qwen: Path, small: Path, tmp_path: Path) -> No
         proven(folder, qwen)
 
 
+@pytest.mark.slow
 def test_the_builder_says_what_it_cannot_express(qwen: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     broken = Path(shutil.copytree(qwen, tmp_path / "broken"))
     (broken / "model.safetensors").unlink()

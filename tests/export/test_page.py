@@ -241,6 +241,7 @@ def test_another_script_is_not_run(page: Path, tmp_path: Path, chromium: Browser
         True, "proof"]
 
 
+@pytest.mark.slow
 def test_as_a_user_types_it_any_number_of_labels_and_byte_level_words(
         home: Path, tmp_path: Path, web_parts: WebParts, chromium: Browser, capsys: pytest.CaptureFixture[str],
         monkeypatch: pytest.MonkeyPatch) -> None:

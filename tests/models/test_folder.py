@@ -105,6 +105,7 @@ def test_the_tokenizer_cuts_texts_as_the_gguf_file_says(tmp_path: Path) -> None:
     assert not (tmp_path / "converted").exists()
 
 
+@pytest.mark.slow
 def test_two_processes_that_convert_at_once(gguf_file: Path, tmp_path: Path) -> None:
     shutil.copy(gguf_file, tmp_path)
     (tmp_path / (CONVERTED + ".part")).mkdir()  # a process that was killed left it

@@ -72,7 +72,8 @@ def curve(history: list[dict[str, float]]) -> list[float]:
     return [value for one in history for name, value in one.items() if name != "seconds"]
 
 
-@pytest.mark.parametrize("how", [pytest.param("whole", marks=pytest.mark.slow), "shard"])
+@pytest.mark.slow
+@pytest.mark.parametrize("how", ["whole", "shard"])
 def test_two_processes_give_the_curve_of_one_also_after_a_stop(tmp_path: Path, how: str) -> None:
     """The base is stored in bf16. Shared out, it is left in its file until a layer is shared out in fp32."""
     base = AutoModelForCausalLM.from_pretrained(tiny.model("llama"), dtype=torch.bfloat16)

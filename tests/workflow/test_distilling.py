@@ -108,6 +108,7 @@ def test_true_answers_of_the_test_rows_judge(teacher: Path, tiny_ladder: Path, t
     assert done.result.figures[0].after.n == done.result.rows["test"] == 12
 
 
+@pytest.mark.slow
 def test_a_model_on_this_machine_answers(teacher: Path, tiny_ladder: Path, tmp_path: Path,
                                          capsys: pytest.CaptureFixture[str]) -> None:
     words = ["train", str(asks(tmp_path / "asked.jsonl", 200)), "--teacher", str(teacher), "--distill", "text",

@@ -45,6 +45,7 @@ def run(tuned: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(tuned, tmp_path / "out"))
 
 
+@pytest.mark.slow
 def test_a_run_is_exported_proven_and_answers(run: Path, tiny_ladder: Path, capsys: pytest.CaptureFixture[str],
                                               monkeypatch: pytest.MonkeyPatch) -> None:
     assert main(["export", str(run), "--quiet"]) == 0
@@ -82,6 +83,7 @@ def test_a_run_is_exported_proven_and_answers(run: Path, tiny_ladder: Path, caps
     assert isinstance(open_author(str(run), "auto", SILENT)[0], Writer)
 
 
+@pytest.mark.slow
 def test_the_fastest_proven_form_joins_the_bundle(run: Path, tiny_ladder: Path,
                                                   capsys: pytest.CaptureFixture[str]) -> None:
     words = ["compress", str(run), "--floor", "0.05", "--to", "gguf:q8_0,openvino:int8", "--prefer", "speed",

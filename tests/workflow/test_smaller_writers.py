@@ -109,6 +109,7 @@ def test_the_smallest_proven_form_of_all_joins_the_bundle(
     assert main(["verify", str(run / "bundle"), "--quiet"]) == 0
 
 
+@pytest.mark.slow
 def test_where_nothing_meets_the_floor_the_bundle_stays_as_it_was(run: Path, tiny_ladder: Path,
                                                                   capsys: pytest.CaptureFixture[str]) -> None:
     before = content(run / "bundle")
