@@ -30,7 +30,6 @@ class Drawing:
     def __init__(self, sampling: Sampling, course: Course | None = None, row: int = 0) -> None:
         self._sampling, self._course = sampling, course
         self._generator = torch.Generator().manual_seed(sampling.seed + 1_000_003 * row)
-
         self._forced, self._scores = list[int](), torch.empty(0)
 
     @property

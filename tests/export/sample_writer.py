@@ -6,10 +6,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
 import tiny
 import torch
 
 from seedbed.engines.sampling import Sampling
+from seedbed.errors import UserError
 from seedbed.export.certificate import Certificate
 from seedbed.export.targets.writers import WriterTarget
 from seedbed.export.writer_certificate import certify
@@ -71,6 +73,13 @@ def prove(target: WriterTarget, folder: Path, model: Path, precision: str) -> Ce
     """What was exported against a model."""
     with target.opened(folder, model) as form:
         return certify(form, Reference.open(model), precision)
+
+
+def refuses(target: WriterTarget, model: Path, precision: str, told: str) -> None:
+    """The target says beforehand what would come out wrong, and what to do instead."""
+    with pytest.raises(UserError, match=told) as found:
+        target.refuse(model, precision)
+    assert "seedbed generate" in found.value.hint
 
 
 def writes_the_likeliest(target: WriterTarget, folder: Path, model: Path) -> None:

@@ -7,9 +7,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from sample_writer import Change, made, prove, write
+from sample_writer import Change, made, prove, refuses, write
 
-from seedbed.errors import UserError
 from seedbed.export import gguf_fused, gguf_words
 from seedbed.export.gguf_fused import apart
 from seedbed.export.gguf_pack import type_of
@@ -92,9 +91,7 @@ def test_its_cut_of_texts_is_llama_cpps(family: str, tmp_path: Path, monkeypatch
     ("bloom", {"apply_residual_connection_post_layernorm": True}, "add to what their norms give")])
 def test_what_its_graph_has_otherwise_is_refused(family: str, more: dict[str, Any], told: str,
                                                  tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=told) as found:
-        GgufTarget().refuse(made(tmp_path / "model", family, **more), "f16")
-    assert "seedbed generate" in found.value.hint
+    refuses(GgufTarget(), made(tmp_path / "model", family, **more), "f16", told)
 
 
 def test_the_recipe_of_k_quants_is_llama_cpps() -> None:
