@@ -11,7 +11,8 @@ import torch
 from numpy.typing import NDArray
 
 from ..data.turns import Conversation
-from ..models.backbone import TOKENS_PER_BATCH, Backbone, by_length
+from ..models.backbone import Backbone
+from ..models.batch import TOKENS_PER_BATCH, by_length
 from ..models.template import Row, Template
 from ..models.texts import Texts
 from ..models.vocabulary import Vocabulary

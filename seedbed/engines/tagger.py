@@ -14,7 +14,8 @@ from torch import Tensor
 
 from ..data.marks import Span
 from ..errors import CorruptFile, NotFound, UserError, lacking
-from ..models.backbone import DESCRIPTION, TOKENS_PER_BATCH, Backbone, by_length
+from ..models.backbone import DESCRIPTION, Backbone
+from ..models.batch import TOKENS_PER_BATCH, by_length
 from ..models.folder import quietly
 from ..models.windows import windows
 from ..progress import SILENT, Progress

@@ -1,11 +1,10 @@
-"""A transformer body of any family, texts in, activations out (over 400 lines: every method trains through it)."""
+"""A transformer body of any family, texts in, activations out."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
@@ -15,6 +14,7 @@ from torch.utils.hooks import RemovableHandle
 
 from ..errors import UserError
 from . import kernels
+from .batch import TOKENS_PER_BATCH, Batch, by_length
 from .folder import open_folder, pooling_of, quietly
 from .four_bit import pack_rest, packing
 from .paired import Paired, is_paired
@@ -22,34 +22,9 @@ from .reach import context_of
 from .runtime import runtime
 
 DESCRIPTION = "backbone.json"
-TOKENS_PER_BATCH = 2048
-"""Tokens in one forward pass when nothing is trained: large enough for full matrix speed, small enough for the
-processor's cache (docs/LOG.md)."""
-
 FEW_LENGTHS = 16
 """In bf16, batches are padded to a multiple of this: oneDNN builds and keeps a kernel for every shape of a product,
 some 7 MB for each new number of tokens (docs/LOG.md). fp32 products are not its work and are not padded further."""
-
-
-@dataclass(frozen=True)
-class Batch:
-    """Token ids [rows, tokens], padded on the right, and the number of real tokens of each row.
-
-    Of an encoder-decoder these are the decoder's, and `source` holds the encoder's.
-    """
-
-    ids: Tensor
-    lengths: Tensor
-    source: Batch | None = None
-    positions: Tensor | None = None
-    """[rows, tokens] where several texts stand in a row, one after the other: each token's place in its own text."""
-
-    @property
-    def mask(self) -> Tensor | None:
-        """[rows, tokens] of 0 and 1; None when nothing is padded."""
-        if bool((self.lengths == self.ids.shape[1]).all()):
-            return None
-        return (torch.arange(self.ids.shape[1], device=self.ids.device) < self.lengths[:, None]).long()
 
 
 class _Replay(nn.Module):
@@ -410,18 +385,3 @@ def _stack(body: Any) -> tuple[nn.Module, str, nn.ModuleList]:
             if isinstance(child, nn.ModuleList) and len(child) == count:
                 return owner, name, child
     raise AssertionError(f"{type(body).__name__} has no list of {count} layers")
-
-
-def by_length(lengths: Sequence[int], tokens: int) -> list[list[int]]:
-    """Positions in batches of similar length, the longest first, at most `tokens` padded tokens each.
-
-    The longest first: if memory does not suffice, it shows at once.
-    """
-    order = sorted(range(len(lengths)), key=lambda i: -lengths[i])
-    out: list[list[int]] = []
-    for i in order:
-        if out and lengths[out[-1][0]] * (len(out[-1]) + 1) <= tokens:
-            out[-1].append(i)
-        else:
-            out.append([i])
-    return out

@@ -10,7 +10,8 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from ..errors import UserError
-from .backbone import Backbone, Batch
+from .backbone import Backbone
+from .batch import Batch
 from .teacher import Soft
 
 TOKENS, ON_GPU = 64, 1024

@@ -13,7 +13,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from ..models.backbone import TOKENS_PER_BATCH, Backbone, Batch, by_length
+from ..models.backbone import Backbone
+from ..models.batch import TOKENS_PER_BATCH, Batch, by_length
 from ..progress import SILENT, Progress
 from .batches import bins
 

@@ -11,7 +11,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from ..engines.transformer import TransformerHead
-from ..models.backbone import TOKENS_PER_BATCH, Backbone, by_length
+from ..models.backbone import Backbone
+from ..models.batch import TOKENS_PER_BATCH, by_length
 from .batches import batches_of
 from .forecast import forecast
 from .lesson import Fitted, Lesson

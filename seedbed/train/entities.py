@@ -14,7 +14,8 @@ from torch.nn import functional as F
 from ..data.marks import Span
 from ..data.personal import excerpt
 from ..engines.tagger import Tagger, head_of
-from ..models.backbone import TOKENS_PER_BATCH, Backbone, by_length
+from ..models.backbone import Backbone
+from ..models.batch import TOKENS_PER_BATCH, by_length
 from ..models.windows import windows
 from ..tasks.entities import IGNORED, Entities
 from .batches import Buckets

@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 
 from ..catalog.sources import sha256
 from ..errors import NoResources, lacking
-from ..models.backbone import TOKENS_PER_BATCH, Backbone, by_length
+from ..models.backbone import Backbone
+from ..models.batch import TOKENS_PER_BATCH, by_length
 from ..models.folder import open_folder
 from ..models.teacher import Soft
 from ..models.template import Row

@@ -15,7 +15,8 @@ from torch import Tensor
 
 from ..errors import UserError
 from ..models.adapters import save_adapter
-from ..models.backbone import TOKENS_PER_BATCH, Backbone, by_length
+from ..models.backbone import Backbone
+from ..models.batch import TOKENS_PER_BATCH, by_length
 from ..models.teacher import Soft
 from ..models.template import Row
 from ..models.vocabulary import Vocabulary

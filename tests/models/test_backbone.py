@@ -16,7 +16,8 @@ from torch import Tensor
 from transformers import AutoModel, AutoTokenizer
 
 from seedbed.models import backbone as backbone_module
-from seedbed.models.backbone import DESCRIPTION, Backbone, by_length, is_causal, is_encoder
+from seedbed.models.backbone import DESCRIPTION, Backbone, is_causal, is_encoder
+from seedbed.models.batch import by_length
 
 
 def opened(family: str, **options: object) -> Backbone:
