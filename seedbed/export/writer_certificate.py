@@ -201,6 +201,5 @@ def risen(runtime: Runtime, reference: Reference, floor: float) -> Rise:
     """How much more a learned token of the held-out rows costs."""
     rows, tokens, unit = reference.told
     runtime.forget()
-    before = np.array([float(reference.nats(row).sum()) for row in rows])
     after = np.array([float(nats(runtime, row, reference.context).sum()) for row in rows])
-    return Rise.of(before, after, tokens, unit, SURE, floor)
+    return Rise.of(reference.before, after, tokens, unit, SURE, floor)
