@@ -122,7 +122,7 @@ def certify(form: Opened, reference: Reference, precision: str, *, floor: float 
         check("divergence after another source", said_in(texts["medium"]), limits.step,
               lambda: changed(runtime, texts["medium"], lambda ids, last: _after(runtime, texts["short"], ids, last)))
     if form.write is not None:
-        check("likelier words than those written, nats", WRITTEN, NEAR, lambda: missed(form, reference.walked))
+        check("likelier words than those written, nats", WRITTEN, NEAR, lambda: missed(form, reference.spoken))
     config = reference.root.config
     if (windows := form.windows) is not None and window_of(config):
         check("layers with another window", len(windows_of(config)), 0, lambda: float(sum(

@@ -192,6 +192,14 @@ class Reference:
         texts, window = self.texts(), window_of(self.root.config) or 0
         return next((ids for ids in (texts["medium"], texts["long"]) if len(ids) > window), [*texts.values()][-1])
 
+    @property
+    def spoken(self) -> list[int]:
+        """As much of `walked` as is read with the same tokens where it is given as a text: the last word may be cut,
+        and some runtimes take nothing but texts."""
+        words, ids = self.template.tokenizer, self.walked
+        return next((ids[:end] for end in range(len(ids), len(ids) // 2, -1) if words(
+            words.decode(ids[:end]), add_special_tokens=False, verbose=False)["input_ids"] == ids[:end]), ids)
+
 
 def paced(root: Any, ids: Sequence[int]) -> Pace:
     """How fast a model of transformers reads these tokens and writes the last of them, with a cache."""
