@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..errors import UserError, lacking
 from ..evaluate.costs import Pace
@@ -167,6 +168,8 @@ class Held:
         floor: the largest loss of accuracy that is allowed.
         confidence: with which it must be excluded that more is lost.
         logits: the reference's answers. [rows, labels]
+        original: those of the model that parts were taken from to make the reference, where they were: what is lost
+            counts from there. [rows, labels]
     """
 
     texts: Sequence[str]
@@ -174,6 +177,7 @@ class Held:
     floor: float
     confidence: float
     logits: Floats | None = None
+    original: Floats | None = None
 
 
 def examine(artefact: Exported, probes: Probes, task: Classify, temperature: float,
@@ -255,11 +259,11 @@ def compare(mine: Floats, task: Classify, temperature: float, precision: str,
     from ..evaluate.scores import score
 
     assert held.logits is not None
-    other = held.logits
+    other = held.logits if held.original is None else held.original
     limits, y = LIMITS[precision], task.encode(held.targets)
-    probabilities, truth = (task.probabilities(one, temperature) for one in (mine, other))
+    probabilities, truth = (task.probabilities(one, temperature) for one in (mine, held.logits))
     decided, before = (task.decide(one).reshape(len(y), -1) for one in (probabilities, truth))
-    right = [(one == y.reshape(len(y), -1)).all(axis=1).astype(np.float64) for one in (before, decided)]
+    right = [right_of(task, y, one, temperature) for one in (other, mine)]
     bound = upper_bound(right[0] - right[1], held.confidence)
     scores = [score(task, y, one, "test", temperature=temperature) for one in (other, mine)]
     n = len(y)
@@ -273,6 +277,12 @@ def compare(mine: Floats, task: Classify, temperature: float, precision: str,
             Check(name="same answer, held-out rows", n=n, found=float((decided == before).all(axis=1).mean()),
                   limit=limits.agreement, least=True),
             loss.check], loss
+
+
+def right_of(task: Classify, y: Any, logits: Floats, temperature: float) -> NDArray[np.float64]:
+    """Which rows are answered right, in every label. [rows] of 0 and 1"""
+    decided = task.decide(task.probabilities(logits, temperature)).reshape(len(y), -1)
+    return np.asarray((decided == y.reshape(len(y), -1)).all(axis=1), np.float64)
 
 
 def divergence(task: Classify, truth: Floats, said: Floats) -> float:

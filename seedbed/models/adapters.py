@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +45,19 @@ def add_lora(backbone: Backbone, *, rank: int, alpha: float, layers: int | None 
     return model
 
 
+def load_lora(backbone: Backbone, folder: Path) -> Any:
+    """Put saved adapters on a model, for `merge`; returns the PEFT model.
+
+    Args:
+        folder: as `save_adapter` wrote it.
+    """
+    with absent("torchao"):
+        from peft import PeftModel
+        from peft.import_utils import is_torchao_available
+        is_torchao_available()
+    return PeftModel.from_pretrained(backbone.root, folder)
+
+
 def _linear_names(root: nn.Module, layer: nn.Module) -> list[str]:
     """Linear layers inside a layer (GPT-2 calls them Conv1D), by their names in the whole model.
 
@@ -58,15 +73,16 @@ def merge(backbone: Backbone, model: Any) -> None:
     """Fold the adapters into the weights of `backbone`; the adapters are gone afterwards, and weights at 4 bits are
     plain ones again, with the values that the adapters were trained on.
 
-    The sum is made in fp32 and rounded once, a layer at a time: the whole model in fp32 may not fit.
+    The sum is made in fp32 and rounded once, a layer at a time: the whole model in fp32 may not fit, nor may all that
+    is added, which is as large as the model.
     """
     kernels.plain(backbone.root)
-    added = {}
+    added = dict[str, Callable[[], torch.Tensor]]()
     for name, module in model.named_modules():
         if not hasattr(module, "lora_A"):
             continue
         if is_packed(module.base_layer):
-            added[name.removeprefix("base_model.model.")] = module.get_delta_weight("default")
+            added[name.removeprefix("base_model.model.")] = partial(module.get_delta_weight, "default")
         else:
             dtype = module.base_layer.weight.dtype
             module.base_layer.to(torch.float32)

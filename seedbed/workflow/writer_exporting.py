@@ -86,13 +86,15 @@ class RunRows:
     asked: Sequence[str] = ()
 
 
-def run_rows(folder: Path, manifest: Manifest, most: int, seed: int, *, whole: bool = False) -> RunRows:
+def run_rows(folder: Path, manifest: Manifest, most: int, seed: int, *, whole: bool = False,
+             model: Path | None = None) -> RunRows:
     """Rows to prove a form with, and rows that show which weights matter.
 
     Args:
         most: rows of the test split.
         seed: draws them where there are more.
         whole: as much of each row as the training read, and not `TOKENS` alone.
+        model: whose tokenizer reads them; the bundle's when None.
 
     Raises:
         CorruptFile: the run's rows were changed.
@@ -118,7 +120,7 @@ def run_rows(folder: Path, manifest: Manifest, most: int, seed: int, *, whole: b
     course = course_of(replace(told, teacher=None))
     if dataset.hash != manifest.data_hash or type(course) is not WritingCourse:
         return RunRows(f"The rows in {run} are not answers that the model learned from as they stand, {only}")
-    template = open_template(folder / manifest.reference.folder,
+    template = open_template(model or folder / manifest.reference.folder,
                              min(training.max_tokens, READ) if whole else TOKENS)
 
     def read(part: Dataset) -> list[Row]:
