@@ -57,11 +57,11 @@ def derive(source: str | Path, *, progress: Progress = SILENT) -> list[Link]:
 def _chain(folder: Path, manifest: Manifest) -> Iterator[Link]:
     run = RunFolder(folder.parent)
     yield _data(run, manifest)
-    card = _card(run, manifest)
-    base = _base(card, manifest)
+    card = card_of(run, manifest)
+    base = base_link(card, manifest)
     yield base
     if manifest.adapter_hash:
-        adapter = _adapter(run, manifest)
+        adapter = adapter_link(run, manifest)
         yield adapter
         can = card is not None and base.made == adapter.made == "same"
         yield _merged(run, folder, manifest, card) if can and card else Link(
@@ -85,7 +85,7 @@ def _data(run: RunFolder, manifest: Manifest) -> Link:
     return _equal("data", found, manifest.data_hash, "the frozen rows")
 
 
-def _card(run: RunFolder, manifest: Manifest) -> Card | None:
+def card_of(run: RunFolder, manifest: Manifest) -> Card | None:
     """The model that the run began from; None where none is known here any more."""
     from ..catalog.cards import card
     from ..train.config import TextConfig
@@ -98,7 +98,7 @@ def _card(run: RunFolder, manifest: Manifest) -> Card | None:
     return None
 
 
-def _base(card: Card | None, manifest: Manifest) -> Link:
+def base_link(card: Card | None, manifest: Manifest) -> Link:
     from ..catalog.fetch import base_hash, verify
 
     if not manifest.base_hash:
@@ -114,7 +114,7 @@ def _base(card: Card | None, manifest: Manifest) -> Link:
     return _equal("base", found, manifest.base_hash, f"the files of {manifest.base_model}")
 
 
-def _adapter(run: RunFolder, manifest: Manifest) -> Link:
+def adapter_link(run: RunFolder, manifest: Manifest) -> Link:
     weights = run.adapter / "adapter_model.safetensors"
     if not weights.is_file():
         return Link(name="adapter", made="not made", said=f"{weights} is not there")
@@ -187,13 +187,15 @@ def _write(folder: Path, manifest: Manifest, entry: EngineEntry, part: Path) -> 
         from ..export.targets.writers import WRITERS, suited
         from ..export.writer_artefact import facts, make
         from ..export.writer_reference import Reference
+        from .apart import parts_for
         from .writer_exporting import ROWS, run_rows
 
         model = folder / manifest.reference.folder
         target = suited(WRITERS.get(entry.kind), model)
         versions, rows = need(target), run_rows(folder, manifest, ROWS, 0)
-        make(part, model, Reference.open(model, rows.held, rows.learned, rows.unit), target, precision,
-             facts(manifest))
+        with parts_for([target], folder, manifest) as parts:
+            reference = Reference.open(model, rows.held, rows.learned, rows.unit, apart=parts)
+            make(part, model, reference, target, precision, facts(manifest))
         return versions
     from ..export.artefact import Source
     from ..export.artefact import make as make_form

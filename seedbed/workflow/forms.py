@@ -29,7 +29,7 @@ LEARNED = 500
 ORIGINAL = "original"
 RISK = ("fp32", "f16", "bf16", "q8_0", "int8", "q4_k_m", "int4")
 """Precisions in the order in which they are tested: each is a larger risk than the one before."""
-SLOW = ("litert", "executorch")
+SLOW = ("litert", "executorch", "gguf_lora")
 """Targets that export for minutes, and whose runtimes share the error rate for little: tried when they are named."""
 
 

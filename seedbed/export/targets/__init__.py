@@ -30,6 +30,8 @@ T = TypeVar("T", bound=Named)
 APART = {"litert": ("litert-torch==0.9.4", "litert-converter==0.4.0")}
 """What a target needs beside its extra, installed without its dependencies: they declare xdsl 0.28, which they do not
 import here and which wants an older typing-extensions than pydantic does."""
+EXTRAS = {"gguf_lora": "gguf"}
+"""Targets that come with an extra of another name."""
 
 
 class Target(Named, Protocol):
@@ -99,6 +101,6 @@ def need(target: Named) -> dict[str, str]:
     for name in target.packages:
         if find_spec(name) is None:
             apart = " ".join(APART.get(target.name, ()))
-            raise MissingExtra(f"Export to {target.name}", target.name,
+            raise MissingExtra(f"Export to {target.name}", EXTRAS.get(target.name, target.name),
                                f" && pip install --no-deps {apart}" if apart else "")
     return {name: version(name) for name in ("torch", "transformers", *target.packages)}
