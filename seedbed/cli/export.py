@@ -14,6 +14,10 @@ from .options import Json, flags
 if TYPE_CHECKING:
     from ..export.manifest import EngineEntry
 
+LABELS = ("probability off by", "same answer", "accuracy lost, at most")
+VECTORS = ("cosine to it, at least", "same nearest document", "nDCG@10 lost, at most")
+"""What the table says of artefacts that give labels, and vectors."""
+
 
 @flags(ExportConfig)
 def export(
@@ -39,7 +43,7 @@ def export(
         show.line(f'Added to {done.folder}. `seedbed generate {done.folder} "..." --engine NAME` uses one; without '
                   "--engine the fastest that is proven on the machine writes.")
         return
-    show.table(("engine", "MB", "speed", "probability off by", "same answer", "accuracy lost, at most"),
+    show.table(("engine", "MB", "speed", *(VECTORS if done.reference.kind == "embedder" else LABELS)),
                [row(one) for one in done.added])
     if done.edge:
         show.line(f"{done.edge.folder}: {done.edge.engine} with a runner, {done.edge.size / 1e6:.1f} MB; answering "
@@ -65,7 +69,8 @@ def row(entry: EngineEntry) -> list[str | None]:
     """An artefact's certificate, for people."""
     made = entry.certificate
     assert made is not None
-    off, same = made.figure("probability"), made.figure("same answer")
-    return [entry.name, f"{entry.size / 1e6:.1f}", f"{made.faster:.1f}x", f"{off or 0:.2g}",
-            None if same is None else f"{same:.1%}",
-            None if made.loss is None else f"{made.loss.bound:.1%} (of {made.loss.n:,} rows)"]
+    off, cosine = made.figure("probability"), made.figure("cosine, texts")
+    same = made.figure("same ")
+    return [entry.name, f"{entry.size / 1e6:.1f}", f"{made.faster:.1f}x",
+            f"{off or 0:.2g}" if cosine is None else f"{cosine:.5f}", None if same is None else f"{same:.1%}",
+            None if made.loss is None else f"{made.loss.bound:.1%} (of {made.loss.n:,} {made.loss.of})"]

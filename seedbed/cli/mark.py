@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..catalog.fetch import model_places
 from . import show
+from .given import given, put
 
 if TYPE_CHECKING:
     from ..engines.tagger import Tagged
@@ -28,25 +28,12 @@ def mark(folder: Path, texts: Sequence[str] | None, file: Path | None, out: Path
     """
     from ..engines.tagger import Tagger
 
-    tagger, listener = Tagger.open(folder), show.bar()
-    if file:
-        from ..data.read import read
-        reading = read(file, text=text, labelled=False, progress=listener)
-        texts = reading.dataset.texts
-        for finding in reading.findings:
-            listener.note(f"{finding.message} {finding.fix}")
-        listener.note(f"{reading.read:,} rows read, {reading.kept:,} marked.")
-    elif not texts:
-        texts = [line for line in sys.stdin.read().splitlines() if line.strip()]
-    found = tagger.tag(texts, listener)
+    tagger, texts = Tagger.open(folder), given(texts, file, text)
+    found = tagger.tag(texts, show.bar())
     show.close()
     if file or as_json:
-        lines = "".join(_line(one, marks) for one, marks in zip(texts, found, strict=True))
-        if out:
-            out.write_text(lines, encoding="utf-8")
-            show.line(f"Written to {out}: {len(texts):,} texts, {sum(map(len, found)):,} entities.")
-        else:
-            sys.stdout.write(lines)
+        put((_line(one, marks) for one, marks in zip(texts, found, strict=True)), out,
+            f"{len(texts):,} texts, {sum(map(len, found)):,} entities")
         return
     several = len(texts) > 1
     show.table(((*(["text"] if several else []), "label", "entity", "start", "end", "confidence")), [

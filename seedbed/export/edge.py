@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from ..engines.base import LABELS, VECTOR
 from ..engines.exported import Exported
 from ..errors import QualityFloor, UserError
 from ..records import Record
@@ -27,7 +28,8 @@ from .probes import KINDS, Probes
 if TYPE_CHECKING:
     from ..catalog.web import WebParts
 
-RUNNER = "classify.py"
+RUNNERS = {LABELS: "classify.py", VECTOR: "embed.py"}
+"""What the runner is called, by what the model gives."""
 MEASURED = """
 import runpy, sys
 sys.argv = sys.argv[1:]
@@ -76,16 +78,17 @@ def write(bundle: Bundle, entry: EngineEntry, folder: Path, parts: WebParts | No
     free(folder)
     artefact = load_classifier(bundle.folder / entry.folder)
     assert isinstance(artefact, Exported)
-    packages = [f"{name}=={version(name)}" for name in (artefact.package, "tokenizers", "numpy")]
+    packages = [f"{one}=={version(one)}" for one in (artefact.package, "tokenizers", "numpy")]
+    name = RUNNERS[bundle.yard.gives]
     folder.absolute().parent.mkdir(parents=True, exist_ok=True)
     with beside(folder.absolute()) as part:
         artefact.save(part)
-        (part / RUNNER).write_text(runner(entry.kind), encoding="utf-8")
+        (part / name).write_text(runner(entry.kind, name), encoding="utf-8")
         (part / "requirements.txt").write_text("".join(f"{line}\n" for line in packages))
-        task = {**bundle.task.to_dict(), "temperature": bundle.manifest.temperature}
+        task = {**bundle.manifest.task, "temperature": bundle.manifest.temperature}
         (part / "task.json").write_text(json.dumps(task, ensure_ascii=False, indent=1), encoding="utf-8")
         page = write_page(bundle, entry, artefact, part / PAGE, parts) if parts else None
-        peak = _try(bundle, entry, part)
+        peak = _try(bundle, entry, part / name)
         size = sum(path.stat().st_size for path in part.iterdir() if path.name != PAGE)
         made = Edge(folder=str(folder), engine=entry.name, size=size, peak_memory=peak, packages=packages,
                     page=page)
@@ -96,8 +99,9 @@ def write(bundle: Bundle, entry: EngineEntry, folder: Path, parts: WebParts | No
     return made
 
 
-def runner(kind: str) -> str:
-    """What answers in the folder: `runner.py`, of its functions that open a model only the one for this kind.
+def runner(kind: str, name: str) -> str:
+    """What answers in the folder: `runner.py`, of its functions that open a model only the one for this kind, and of
+    those that answer only the one that the file is called by.
 
     Raises:
         UserError: there is none.
@@ -106,7 +110,10 @@ def runner(kind: str) -> str:
     if f"def open_{kind}(" not in whole:
         raise UserError(f"There is no runner for {kind}.", "Name another target first: --to onnx --edge FOLDER")
     parts = re.split(r"(?m)^(?=def |if )", whole)
-    return "".join(part for part in parts if not part.startswith("def open_") or part.startswith(f"def open_{kind}("))
+    others = tuple(f"def {Path(one).stem}(" for one in RUNNERS.values() if one != name)
+    kept = [part for part in parts if not part.startswith(others) and (
+        not part.startswith("def open_") or part.startswith(f"def open_{kind}("))]
+    return "".join(kept).replace("NAME.py", name)
 
 
 def free(folder: Path) -> None:
@@ -115,21 +122,24 @@ def free(folder: Path) -> None:
         raise UserError(f"{folder} is there already.", "Name another folder, or remove it first.")
 
 
-def _try(bundle: Bundle, entry: EngineEntry, part: Path) -> int:
+def _try(bundle: Bundle, entry: EngineEntry, file: Path) -> int:
     """Hold the runner against the bundle's stored answers; the peak memory of its process."""
     assert bundle.manifest.probes is not None and entry.certificate is not None
     probes = Probes.open(bundle.folder / bundle.manifest.probes.path)
     places = [i for kind in KINDS for i in probes.of(kind)[:2] if probes.texts[i].strip()]
-    command = [sys.executable, "-c", MEASURED, str(part / RUNNER), *(probes.texts[i] for i in places)]
+    command = [sys.executable, "-c", MEASURED, str(file), *(probes.texts[i] for i in places)]
     done = subprocess.run(command, capture_output=True, encoding="utf-8", errors="replace")
     told = done.stderr.strip().splitlines() or ["it said nothing"]
     if done.returncode:
         raise QualityFloor(f"The runner of {entry.name} fails in a process of its own: {told[-1]}.",
                            "This is a defect of the runner: use the bundle itself.")
-    said = np.array([list(json.loads(line).values()) for line in done.stdout.splitlines()])
-    truth = bundle.task.probabilities(probes.scores[places], bundle.manifest.temperature)
-    off, limit = float(np.abs(said - truth).max()), LIMITS[entry.certificate.precision].probability
-    if not off <= limit:
-        raise QualityFloor(f"The runner of {entry.name} answers otherwise: a probability is off by {off:.3g}.",
+    lines = [json.loads(line) for line in done.stdout.splitlines()]
+    said = [np.array(list(one.values()) if isinstance(one, dict) else one) for one in lines]
+    yard = bundle.yard
+    found = yard.worst([yard.apart(mine, yard.values(probes.answers[i]))
+                        for mine, i in zip(said, places, strict=True)])
+    limit = yard.limit(LIMITS[entry.certificate.precision])
+    if not yard.fits(found, limit):
+        raise QualityFloor(f"The runner of {entry.name} answers otherwise: {yard.told(found, limit)}.",
                            "This is a defect of the runner: use the bundle itself.")
     return int(told[-1])

@@ -186,9 +186,9 @@ class LabelSubject(Subject):
 
         bundle, answered = self.source.bundle, self.source.answered
         entry, task = bundle.manifest.reference, bundle.task
-        assert answered is not None and answered.logits is not None
+        assert answered is not None
         costs = measure(bundle.folder / entry.folder, self.source.texts)
-        scores = score(task, task.encode(answered.targets), answered.logits, "test")
+        scores = score(task, task.encode(answered.targets), answered.answers, "test")
         return Point(name=ORIGINAL, sequence=ORIGINAL, status="measured", size=entry.size, memory=costs.memory,
                      speed=costs.speed, load=costs.load, score=scores.score, accuracy=scores.accuracy)
 
