@@ -15,8 +15,9 @@ if TYPE_CHECKING:
     from ..export.manifest import EngineEntry
 
 LABELS = ("probability off by", "same answer", "accuracy lost, at most")
-VECTORS = ("cosine to it, at least", "same nearest document", "nDCG@10 lost, at most")
-"""What the table says of artefacts that give labels, and vectors."""
+TOLD = {"embedder": ("cosine to it, at least", "same nearest document", "nDCG@10 lost, at most"),
+        "tagger": ("probability off by", "same entities", "F1 of a row lost, at most")}
+"""What the table says of artefacts: of those that give labels, and, by kind of the reference, of others."""
 
 
 @flags(ExportConfig)
@@ -43,7 +44,7 @@ def export(
         show.line(f'Added to {done.folder}. `seedbed generate {done.folder} "..." --engine NAME` uses one; without '
                   "--engine the fastest that is proven on the machine writes.")
         return
-    show.table(("engine", "MB", "speed", *(VECTORS if done.reference.kind == "embedder" else LABELS)),
+    show.table(("engine", "MB", "speed", *TOLD.get(done.reference.kind, LABELS)),
                [row(one) for one in done.added])
     if done.edge:
         show.line(f"{done.edge.folder}: {done.edge.engine} with a runner, {done.edge.size / 1e6:.1f} MB; answering "

@@ -51,7 +51,7 @@ def predict(
         if threshold is not None:
             raise UserError("--threshold is for labels of whole texts; a tagger gives each entity a confidence.",
                             "Leave it out, and choose by confidence.")
-        mark(folder, texts, file, out, text, json)
+        mark(folder, texts, file, out, text, json, engine)
         return
     if folder := embeds(bundle):
         if threshold is not None:

@@ -14,7 +14,8 @@ from typing import Any
 import numpy as np
 
 from .. import __version__
-from ..engines.base import LABELS, VECTOR, Classifier, load_classifier
+from ..engines.base import LABELS, TAGS, VECTOR, Classifier, load_classifier
+from ..engines.marks import Tagged
 from ..errors import Busy, CorruptFile, DataError, QualityFloor, UserError
 from ..evaluate.result import Abstention
 from ..progress import SILENT, Progress
@@ -24,10 +25,11 @@ from .beside import beside
 from .engine import AUTO, choose
 from .labels import PARITY_LIMIT, Labels
 from .manifest import AGAIN, CARD, FORMAT, MANIFEST, REFERENCE, EngineEntry, Manifest, Parity, files_of, used
+from .tags import Tags
 from .yardstick import READS, yardstick
 
 MODEL = "model"
-WORDS = {LABELS: "labels of texts", VECTOR: "vectors of texts"}
+WORDS = {LABELS: "labels of texts", VECTOR: "vectors of texts", TAGS: "entities"}
 
 
 class Prediction(Record):
@@ -59,7 +61,7 @@ class Bundle:
     def __init__(self, folder: Path, manifest: Manifest, engine: str = AUTO, progress: Progress = SILENT) -> None:
         self.folder, self.manifest = folder, manifest
         self.kind = str(manifest.task.get("task", Classify.name))
-        """Of task: `classify` or `embed`."""
+        """Of task: one of `yardstick.READS`."""
         if self.kind not in READS:
             raise self._other(LABELS)
         self._engine, self._progress = engine, progress
@@ -124,7 +126,10 @@ class Bundle:
 
     def warm(self) -> None:
         """Load the model and answer once, so that the first real answer is not slow."""
-        (self.predict if self.yard.gives == LABELS else self.embed)(["warm"])
+        if self.yard.gives == LABELS:
+            self.predict(["warm"])
+        else:
+            self.yard.ask(self.model, ["warm"])
 
     def predict(self, texts: Sequence[str], *, threshold: float | None = None) -> list[Prediction]:
         """Answers in the order of `texts`.
@@ -161,6 +166,17 @@ class Bundle:
         if not np.isfinite(found).all():
             raise CorruptFile(f"The model in {self.folder} gives vectors that are not numbers.", AGAIN)
         return found
+
+    def tag(self, texts: Sequence[str], progress: Progress = SILENT) -> list[list[Tagged]]:
+        """The entities of each text, in their order.
+
+        Raises:
+            UserError: the model gives none.
+            DataError: something among the texts is not a text.
+        """
+        self.must_give(TAGS)
+        assert isinstance(self.yard, Tags)
+        return self.yard.marks(self.model).tag(_list_of(texts, "tag"), progress)
 
     def _limit(self, threshold: float | None) -> float:
         if threshold is None:

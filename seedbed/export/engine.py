@@ -30,7 +30,12 @@ def _embedder() -> Any:
     return Embedder
 
 
-REFERENCES: dict[str, Callable[[], Any]] = {"transformer": _transformer, "embedder": _embedder}
+def _tagger() -> Any:
+    from ..engines.tagger import Tagger
+    return Tagger
+
+
+REFERENCES: dict[str, Callable[[], Any]] = {"transformer": _transformer, "embedder": _embedder, "tagger": _tagger}
 """Kinds of references that are transformers, and so can be exported."""
 
 

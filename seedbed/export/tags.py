@@ -11,7 +11,7 @@ import numpy as np
 from ..data.marks import Span
 from ..engines.base import TAGS
 from ..engines.exported import Exported
-from ..engines.marks import ExportedMarks, Logs
+from ..engines.marks import ExportedMarks, Logs, Marks
 from ..evaluate.floor import upper_bound
 from ..tasks.classify import Floats
 from ..tasks.entities import Entities
@@ -70,8 +70,11 @@ class Tags(Yardstick):
 
     def ask(self, model: Any, texts: Sequence[str]) -> list[Logs]:
         """Of each text."""
-        marks = ExportedMarks(model, self.task) if isinstance(model, Exported) else model
-        found: list[Logs] = marks.logs(texts)
+        return self.marks(model).logs(texts)
+
+    def marks(self, model: Any) -> Marks:
+        """Any form of the model, as one that marks."""
+        found: Marks = ExportedMarks(model, self.task) if isinstance(model, Exported) else model
         return found
 
     def compare(self, mine: Any, held: Held, precision: str) -> tuple[list[Check], Loss]:

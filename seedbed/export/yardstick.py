@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from .certificate import Check, Held, Limits, Loss
     from .manifest import Manifest
 
-READS = ("classify", "embed")
+READS = ("classify", "embed", "entities")
 """Kinds of task whose models read texts and do not write."""
 Whole = tuple[str, float, Callable[[], float]]
 """Name of a figure of all probe texts together, the most that it may be, and what measures it."""
@@ -87,5 +87,9 @@ def yardstick(manifest: Manifest) -> Yardstick:
     if kind == "embed":
         from .vectors import Vectors
         return Vectors()
+    if kind == "entities":
+        from ..tasks.entities import Entities
+        from .tags import Tags
+        return Tags(Entities.from_dict(manifest.task))
     from .labels import Labels
     return Labels(Classify.from_dict(manifest.task), manifest.temperature)

@@ -34,10 +34,11 @@ class ExportConfig:
     """Exporting. Flags, Python and docs come from these fields."""
 
     to: tuple[str, ...] = option((), "Targets, each with its precision if you mean another than the default, as in "
-                                    "openvino:int4 or gguf:q8_0. When not said: openvino and onnx for labels and "
-                                    "vectors, gguf for a model that writes, onnx for an encoder-decoder.")
+                                    "openvino:int4 or gguf:q8_0. When not said: openvino and onnx for labels, "
+                                    "entities and vectors, gguf for a model that writes, onnx for an "
+                                    "encoder-decoder.")
     floor: float = option(0.05, "The largest loss that is allowed: of accuracy, as a share of the rows; of nDCG@10, "
-                                "where texts are embedded.",
+                                "where texts are embedded; of a row's F1, where entities are marked.",
                           minimum=0.001, maximum=1)
     confidence: float = option(0.95, "How sure it must be that no more is lost.", minimum=0.5, maximum=0.999)
     rows: int = option(1000, "Most held-out rows of the run that both models answer.", minimum=1)
@@ -80,7 +81,7 @@ def export(source: str | Path, config: ExportConfig | None = None, *, progress: 
     kind = "write" if manifest.reference.kind == "writer" else str(manifest.task.get("task"))
     if kind not in KINDS:
         raise UserError(f"{folder} is a bundle for the task {kind!r}, which is not exported.",
-                        "Models that give labels, that embed texts or that write are.")
+                        "Models that give labels, mark entities, embed texts or write are.")
     if config.edge:
         if kind == "write":
             raise UserError("--edge is for models that read.", "A model that writes is one GGUF file already.")
@@ -140,6 +141,9 @@ def _read(folder: Path, config: ExportConfig, progress: Progress) -> Exported:
         at = kinds.index(IN_BROWSERS) if IN_BROWSERS in kinds else at
         refuse(kinds[at])
     if config.edge:
+        if bundle.yard.gives not in RUNNERS:
+            raise UserError("--edge has no runner of models that mark entities.", "Leave it out: the bundle itself, "
+                            "with tokenizers, NumPy and the runtime, answers without torch.")
         runner(wanted[at][0].name, RUNNERS[bundle.yard.gives])
     parts = pull_web(progress) if config.page else None
     held, note = HELD[bundle.kind](folder, bundle.manifest, config)
@@ -198,6 +202,20 @@ def _held_pairs(folder: Path, manifest: Manifest, config: ExportConfig) -> tuple
                  "documents with both."
 
 
+def _held_spans(folder: Path, manifest: Manifest, config: ExportConfig) -> tuple[Held | None, str]:
+    """Rows with labelled spans that the model has not learned from; what to tell of them. See `held_rows`."""
+    from ..data.spans import spans_of
+    from ..data.split import units_of
+    from ..export.certificate import Held
+    from ..export.tags import Marked
+
+    rows, note = held_rows(folder, manifest, config.rows, config.seed)
+    if rows is None:
+        return None, note
+    marked = Marked(spans_of(rows), units_of(rows, None).tolist())
+    return Held(rows.texts, marked, config.floor, config.confidence), note
+
+
 def held_rows(folder: Path, manifest: Manifest, most: int, seed: int) -> tuple[Dataset | None, str]:
     """At most so many rows of the bundle's run that its model has not learned from; what to tell of them.
 
@@ -238,5 +256,5 @@ def _rows(folder: Path, manifest: Manifest) -> tuple[Dataset | None, str]:
 KINDS: dict[str, Callable[[Path, ExportConfig, Progress], Exported]] = {
     **dict.fromkeys(READS, _read), "write": export_writer}
 """How a bundle is exported, by its kind of task."""
-HELD = {"classify": _held_labels, "embed": _held_pairs}
+HELD = {"classify": _held_labels, "embed": _held_pairs, "entities": _held_spans}
 """By kind of task, the rows that tell what an artefact loses."""
