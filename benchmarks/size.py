@@ -39,7 +39,9 @@ def config_of(card: Any) -> Any:
     """transformers' configuration of a card's shape."""
     import transformers
     a = card.architecture
+    windows = {"sliding_window": a.sliding_window} if a.family == "mistral" else {}  # the class's default is v0.1's
     return getattr(transformers, KINDS[a.family])(
+        **windows,
         num_hidden_layers=a.layers, hidden_size=a.hidden, intermediate_size=a.intermediate,
         num_attention_heads=a.heads, num_key_value_heads=a.kv_heads, head_dim=a.head_dim, vocab_size=a.vocabulary,
         max_position_embeddings=card.context, tie_word_embeddings=a.tied_embeddings, architectures=[a.model_class],

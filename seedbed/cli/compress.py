@@ -15,13 +15,14 @@ from .options import Json, flags
 
 if TYPE_CHECKING:
     from ..compress.result import Compressed
+    from ..evaluate.frontier import Frontier
 
 
-@flags(FloorConfig, into="search", only=("confidence", "prefer", "to", "rows"))
+@flags(FloorConfig, into="proof", only=("confidence", "prefer", "to", "rows"))
 @flags(CompressConfig)
 def compress(
     config: CompressConfig,
-    search: FloorConfig,
+    proof: FloorConfig,
     model: Annotated[str, typer.Argument(metavar="MODEL", help="A run folder, a bundle, a model folder, or a card of "
                                                                "`seedbed models`.")],
     out: Annotated[Path | None, typer.Option(help="With --how the folder to write: a model folder, or a bundle where "
@@ -36,32 +37,45 @@ def compress(
     Without --how: every form of a run's model, be it a classifier or one that writes, is tried, and the smallest
     that is proven to lose no more than the floor (1 % of the answers; 0.02 nats a token) is added to its bundle;
     where none is, the exit code is 3. With --how that is taken away, and a new model is written; most of your texts
-    decide what stays, the others judge it before and after.
+    decide what stays, the others judge it before and after. With --how and --search both: several plans of what is
+    taken away, each in every form.
     """
-    if not config.how:
-        _search(model, replace(search, seed=config.seed, floor=config.floor), json)
-        return
     from ..errors import UserError
-    from ..workflow.compressing import shrink
 
-    if out is None:
+    floor = replace(proof, seed=config.seed, floor=config.floor)
+    if not config.how and config.search:
+        raise UserError("--search tries plans of what is taken away, and --how names nothing.",
+                        "Add --how vocabulary,layers,mlp, or leave --search out to try forms alone.")
+    if not config.how:
+        from ..workflow.smaller import smaller
+
+        _found(model, smaller(model, floor, progress=show.bar()), json)
+    elif out is None:
         raise UserError("--how writes a new model, and no folder is named.", "Name one with --out FOLDER.")
-    done = shrink(model, config, out=out, texts=texts, progress=show.bar())
-    show.close()
-    if json:
-        show.json(done)
+    elif config.search and texts is not None:
+        raise UserError("--search proves its choice on a run's own rows, and --texts names others.",
+                        "Leave --texts out, or --search.")
+    elif config.search:
+        from ..workflow.plan_search import search as search_plans
+
+        _found(model, search_plans(model, config, floor, out=out, progress=show.bar()), json)
     else:
-        tell(done, out)
+        from ..workflow.compressing import shrink
+
+        done = shrink(model, config, out=out, texts=texts, progress=show.bar())
+        show.close()
+        if json:
+            show.json(done)
+        else:
+            tell(done, out)
 
 
-def _search(model: str, config: FloorConfig, json: bool) -> None:
-    """The smallest form that is proven."""
+def _found(model: str, found: Frontier, json: bool) -> None:
+    """Print the forms that were tried, and which is proven."""
     from ..errors import QualityFloor
     from ..evaluate.report import forms
     from ..evaluate.report import smaller as said
-    from ..workflow.smaller import smaller
 
-    found = smaller(model, config, progress=show.bar())
     show.close()
     if json:
         show.json(found)
@@ -75,7 +89,8 @@ def _search(model: str, config: FloorConfig, json: bool) -> None:
         for line in (said.headline(found), *said.fallen(found)):
             show.line(line)
         verb = "generate" if found.writes else "predict"
-        show.line(f'try it: seedbed {verb} {model} --engine {found.chosen} "..."')
+        form = found.chosen.rsplit(", ", 1)[-1]
+        show.line(f'try it: seedbed {verb} {found.folder or model} --engine {form} "..."')
 
 
 def tell(done: Compressed, out: Path) -> None:

@@ -13,6 +13,7 @@ from .options import Json, flags
 
 if TYPE_CHECKING:
     from ..export.manifest import EngineEntry
+    from ..workflow.exporting import Exported
 
 LABELS = ("probability off by", "same answer", "accuracy lost, at most")
 TOLD = {"embedder": ("cosine to it, at least", "same nearest document", "nDCG@10 lost, at most"),
@@ -41,19 +42,26 @@ def export(
     if done.reference.kind == "writer":
         show.table(("engine", "MB", "reads", "writes", "divergence, nats", "same next word", "loss rises, at most"),
                    [written(one) for one in done.added])
+        tell(done)
         show.line(f'Added to {done.folder}. `seedbed generate {done.folder} "..." --engine NAME` uses one; without '
                   "--engine the fastest that is proven on the machine writes.")
         return
     show.table(("engine", "MB", "speed", *TOLD.get(done.reference.kind, LABELS)),
                [row(one) for one in done.added])
-    if done.edge:
-        show.line(f"{done.edge.folder}: {done.edge.engine} with a runner, {done.edge.size / 1e6:.1f} MB; answering "
-                  f"took {done.edge.peak_memory / 1e6:.0f} MB of memory at the peak, Python included.")
-        if done.edge.page:
-            show.line(f"classify.html in it ({done.edge.page / 1e6:.1f} MB) answers in a browser, without a server "
-                      "and without a connection. It proves itself each time it is opened, before it answers.")
+    tell(done)
     show.line(f"Added to {done.folder}. `seedbed predict {done.folder} --engine NAME` uses one; without --engine the "
               "fastest that is proven on the machine answers.")
+
+
+def tell(done: Exported) -> None:
+    """What the folder of --edge takes, where there is one."""
+    if not done.edge:
+        return
+    show.line(f"{done.edge.folder}: {done.edge.engine} with a runner, {done.edge.size / 1e6:.1f} MB; answering "
+              f"took {done.edge.peak_memory / 1e6:.0f} MB of memory at the peak, Python included.")
+    if done.edge.page:
+        show.line(f"classify.html in it ({done.edge.page / 1e6:.1f} MB) answers in a browser, without a server "
+                  "and without a connection. It proves itself each time it is opened, before it answers.")
 
 
 def written(entry: EngineEntry) -> list[str | None]:

@@ -17,8 +17,10 @@ class CompressConfig:
     """Making a model smaller."""
 
     how: tuple[str, ...] = option((), "What is taken away, always in this order.", choices=HOW)
-    keep: float = option(0.8, "Share of the layers, heads and MLP width that stays, of each that --how names.",
-                         minimum=0.05, maximum=1)
+    keep: float = option(0.8, "Share of the layers, heads and MLP width that stays, of each that --how names; with "
+                              "--search the least that is tried.", minimum=0.05, maximum=1)
+    search: bool = option(False, "Try plans of --how from little to much, each in every form of a run's model, and "
+                                 "write the smallest that is proven to keep the floor.")
     layers: str = option("influence", "Which layers go. influence: those that change least; block: neighbours that "
                                       "change least together; greedy: each is tried, again and again (slow).",
                          choices=WAYS)

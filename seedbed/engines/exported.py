@@ -158,16 +158,26 @@ def describe(folder: Path, kind: str, tokenizer: Any, *, gives: str, labels: int
 
 
 @contextlib.contextmanager
-def muted() -> Iterator[None]:
+def muted(*streams: int) -> Iterator[None]:
     """Within it nothing reaches standard error, not even from C++: for what tells something and has no switch. Short
-    steps only, since the progress of others is not shown meanwhile."""
-    if sys.stderr is not None:
-        sys.stderr.flush()
-    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    steps only, since the progress of others is not shown meanwhile.
+
+    Args:
+        streams: 1 for standard output, 2 for standard error; the latter alone where none is named.
+    """
+    streams = streams or (2,)
+    for stream in (sys.stdout, sys.stderr):
+        if stream is not None:
+            stream.flush()
+    kept, nowhere = [os.dup(one) for one in streams], os.open(os.devnull, os.O_WRONLY)
     try:
-        os.dup2(nowhere, 2)
+        for one in streams:
+            os.dup2(nowhere, one)
         yield
     finally:
-        os.dup2(kept, 2)
-        os.close(kept)
+        if 1 in streams and sys.stdout is not None:
+            sys.stdout.flush()
+        for one, before in zip(streams, kept, strict=True):
+            os.dup2(before, one)
+            os.close(before)
         os.close(nowhere)

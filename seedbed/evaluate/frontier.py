@@ -29,9 +29,12 @@ class Point(Record):
     """One form of the model."""
 
     name: str
-    """`openvino-int8`, or `vocabulary+openvino-int8` where the vocabulary was trimmed first; `original`."""
+    """`openvino-int8`, or `vocabulary, mlp 0.9, openvino-int8` where parts were taken away first; `original`."""
     sequence: str
     """Forms of one sequence are tried one after the other, the dearest first."""
+    apart: float | None = None
+    """How far it is from the original on rows that the original has learned from: where plans are searched, they are
+    tested in this order."""
     status: Literal["measured", "refused"]
     reason: str = ""
     """Why it was refused, or not asked."""
@@ -78,6 +81,8 @@ class Frontier(Record):
     points: list[Point]
     """The original first."""
     chosen: str | None = None
+    folder: str | None = None
+    """The bundle that the chosen one lies in, where parts of the model were taken away for it."""
 
     @model_validator(mode="after")
     def _chooses_what_passed(self) -> Frontier:
@@ -134,14 +139,61 @@ def judged(points: Sequence[Point], bounds: Mapping[str, Callable[[float], float
     return out
 
 
+def in_turn(points: Sequence[Point], bounds: Mapping[str, Callable[[float], float]], floor: float,
+            confidence: float, prefer: Prefer) -> list[Point]:
+    """Mark the forms that are proven to lose at most the floor, of many plans.
+
+    There are too many to share the error rate. So rows that had no part in the proof say which are worth a test, and
+    in which order: of those that are `apart` from the original by less than any cheaper one, the nearest first. They
+    are tested at full level until one fails (Pareto testing: Laufer-Goldshtein, Fisch, Barzilay and Jaakkola 2023,
+    "Efficiently controlling multiple risks with Pareto testing"). The chance that any form passes whose true loss is
+    above the floor is then at most 1 - confidence, whatever the order: it costs power where it is a bad one.
+
+    Args:
+        points: the original first; those measured have `apart`.
+        bounds, floor, confidence: as `judged` takes them.
+        prefer: what is to be least.
+    """
+    cost, front, least = COSTS[prefer], list[str](), float("inf")
+    for one in sorted((one for one in points if one.name in bounds), key=lambda one: (one.apart, cost(one))):
+        if cost(one) < least:
+            front.append(one.name)
+            least = cost(one)
+    proven = set[str]()
+    for name in front:
+        if not bounds[name](confidence) <= floor:
+            break
+        proven.add(name)
+
+    def why(one: Point, bound: float) -> str:
+        if one.name in proven:
+            return ""
+        if bound > floor:
+            return "may lose more than the floor"
+        return "another that costs less is nearer to the original" if one.name not in front else \
+            "one that is nearer to the original failed before it"
+    out = list[Point]()
+    for one in points:
+        if one.name in bounds:
+            bound = bounds[one.name](confidence)
+            one = one.model_copy(update={"bound": bound, "level": confidence, "passed": one.name in proven,
+                                         "reason": why(one, bound)})
+        out.append(one)
+    return out
+
+
+COSTS: dict[Prefer, Callable[[Point], float]] = {
+    "size": lambda one: one.size, "memory": lambda one: one.memory,
+    "speed": lambda one: float("inf") if one.wait is None else one.wait}
+"""What a form costs."""
+
+
 def chosen(points: Sequence[Point], prefer: Prefer) -> str | None:
     """The smallest, fastest or leanest form among those that passed; None where none is better than the original.
 
     Args:
         points: the original first.
     """
-    cost: dict[Prefer, Callable[[Point], float]] = {
-        "size": lambda one: one.size, "memory": lambda one: one.memory,
-        "speed": lambda one: float("inf") if one.wait is None else one.wait}
-    better = [one for one in points[1:] if one.passed and cost[prefer](one) < cost[prefer](points[0])]
-    return min(better, key=lambda one: (cost[prefer](one), one.size)).name if better else None
+    cost = COSTS[prefer]
+    better = [one for one in points[1:] if one.passed and cost(one) < cost(points[0])]
+    return min(better, key=lambda one: (cost(one), one.size)).name if better else None

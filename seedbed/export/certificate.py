@@ -187,6 +187,8 @@ class Held:
         floor: the largest loss that is allowed.
         confidence: with which it must be excluded that more is lost.
         answers: the reference's.
+        original: those of the model that parts were taken from to make the reference, where they were: what is lost
+            counts from there.
     """
 
     texts: Sequence[str]
@@ -194,6 +196,7 @@ class Held:
     floor: float
     confidence: float
     answers: Any = None
+    original: Any = None
 
 
 def examine(artefact: Exported, probes: Probes, yard: Yardstick, precision: str) -> list[Check]:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..engines.base import LABELS
 from ..evaluate.floor import upper_bound
@@ -52,11 +53,11 @@ class Labels(Yardstick):
     def compare(self, mine: Any, held: Held, precision: str) -> tuple[list[Check], Loss]:
         from ..evaluate.scores import score
 
-        task, other = self.task, held.answers
+        task, other = self.task, held.answers if held.original is None else held.original
         limits, y = LIMITS[precision], task.encode(held.targets)
-        probabilities, truth = (task.probabilities(one, self.temperature) for one in (mine, other))
+        probabilities, truth = (task.probabilities(one, self.temperature) for one in (mine, held.answers))
         decided, before = (task.decide(one).reshape(len(y), -1) for one in (probabilities, truth))
-        right = [(one == y.reshape(len(y), -1)).all(axis=1).astype(np.float64) for one in (before, decided)]
+        right = [right_of(task, y, one, self.temperature) for one in (other, mine)]
         bound = upper_bound(right[0] - right[1], held.confidence)
         scores = [score(task, y, one, "test", temperature=self.temperature) for one in (other, mine)]
         n = len(y)
@@ -70,6 +71,12 @@ class Labels(Yardstick):
                 Check(name="same answer, held-out rows", n=n, found=float((decided == before).all(axis=1).mean()),
                       limit=limits.agreement, least=True),
                 loss.check], loss
+
+
+def right_of(task: Classify, y: Any, logits: Floats, temperature: float) -> NDArray[np.float64]:
+    """Which rows are answered right, in every label. [rows] of 0 and 1"""
+    decided = task.decide(task.probabilities(logits, temperature)).reshape(len(y), -1)
+    return np.asarray((decided == y.reshape(len(y), -1)).all(axis=1), np.float64)
 
 
 def divergence(task: Classify, truth: Floats, said: Floats) -> float:

@@ -122,7 +122,7 @@ def certify(form: Opened, reference: Reference, precision: str, *, floor: float 
         check("divergence after another source", said_in(texts["medium"]), limits.step,
               lambda: changed(runtime, texts["medium"], lambda ids, last: _after(runtime, texts["short"], ids, last)))
     if form.write is not None:
-        check("likelier words than those written, nats", WRITTEN, NEAR, lambda: missed(form, reference.walked))
+        check("likelier words than those written, nats", WRITTEN, NEAR, lambda: missed(form, reference.spoken))
     config = reference.root.config
     if (windows := form.windows) is not None and window_of(config):
         check("layers with another window", len(windows_of(config)), 0, lambda: float(sum(
@@ -201,6 +201,5 @@ def risen(runtime: Runtime, reference: Reference, floor: float) -> Rise:
     """How much more a learned token of the held-out rows costs."""
     rows, tokens, unit = reference.told
     runtime.forget()
-    before = np.array([float(reference.nats(row).sum()) for row in rows])
     after = np.array([float(nats(runtime, row, reference.context).sum()) for row in rows])
-    return Rise.of(before, after, tokens, unit, SURE, floor)
+    return Rise.of(reference.before, after, tokens, unit, SURE, floor)

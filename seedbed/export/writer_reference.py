@@ -54,6 +54,8 @@ class Reference:
         unit: number of each row's unit: rows of one unit are alike. None where each stands alone.
         learned: rows that it has learned from; they show which weights matter.
         known: what each of them costs, once it was asked.
+        original: the model that parts were taken from to make this one, with the same rows as it reads them; what is
+            lost counts from there. None where nothing was taken.
     """
 
     root: Any
@@ -64,10 +66,11 @@ class Reference:
     learned: Sequence[Row] = ()
     unit: Sequence[int] | None = None
     known: dict[int, Floats] = field(default_factory=dict)
+    original: Reference | None = None
 
     @classmethod
     def open(cls, model: Path, rows: Sequence[Row] = (), learned: Sequence[Row] = (),
-             unit: Sequence[int] | None = None) -> Reference:
+             unit: Sequence[int] | None = None, original: Reference | None = None) -> Reference:
         """Of a model folder."""
         import torch
 
@@ -75,7 +78,8 @@ class Reference:
         from ..models.backbone import Backbone
 
         writer = Writer(Backbone.open(model, dtype=torch.float32, vocabulary=True, max_tokens=1 << 30))
-        return cls(writer.backbone.root, writer.template, writer.ends, writer.max_tokens, rows, learned, unit)
+        return cls(writer.backbone.root, writer.template, writer.ends, writer.max_tokens, rows, learned, unit,
+                   original=original)
 
     def logits(self, ids: Sequence[int], last: int = 1) -> Floats:
         """Logits of every word after each of the last tokens. [last, words]"""
@@ -91,12 +95,39 @@ class Reference:
         return found
 
     @cached_property
+    def places(self) -> list[int]:
+        """Which of `rows` are compared: those of which a token is learned within the context. Where parts were taken
+        away a row must fit both models whole, since its tokens are others where the vocabulary was trimmed."""
+        before = self.original or self
+        return [at for at, (row, first) in enumerate(zip(self.rows, before.rows, strict=True))
+                if first.within(before.context).count
+                and (before is self or (self.holds(row) and before.holds(first)))]
+
+    def holds(self, row: Row) -> bool:
+        """Whether the model reads a row whole."""
+        return not row.cut and len(row.within(self.context).ids) == len(row.ids)
+
+    @cached_property
     def told(self) -> tuple[list[Row], NDArray[np.int64], list[int] | None]:
-        """Those of `rows` of which a token is learned within the context; how many are, and the rows' units."""
-        counts = [row.within(self.context).count for row in self.rows]
-        places = [at for at, count in enumerate(counts) if count]
-        return [self.rows[at] for at in places], np.array([counts[at] for at in places]), (
-            None if self.unit is None else [self.unit[at] for at in places])
+        """Those of `rows` that are compared; the learned tokens of each, as the original counts them; their units."""
+        before = self.original or self
+        return [self.rows[at] for at in self.places], np.array([
+            before.rows[at].within(before.context).count for at in self.places]), (
+            None if self.unit is None else [self.unit[at] for at in self.places])
+
+    @cached_property
+    def before(self) -> NDArray[np.float64]:
+        """What each of these rows costs the original. [rows] nats"""
+        before = self.original or self
+        return np.array([float(before.nats(before.rows[at]).sum()) for at in self.places])
+
+    def rise(self, model: Scores) -> float:
+        """How much more a learned token of `learned` costs a form than the original, in nats."""
+        before = self.original or self
+        pairs = [(row, first) for row, first in zip(self.learned, before.learned, strict=True)
+                 if first.within(before.context).count and self.holds(row) and before.holds(first)]
+        more = sum(float(nats(model, row, self.context).sum() - before.nats(first).sum()) for row, first in pairs)
+        return more / max(1, sum(first.count for _, first in pairs))
 
     def nats(self, row: Row) -> Floats:
         """What each learned token of one of `rows` costs, asked once. [learned tokens]"""
@@ -160,6 +191,14 @@ class Reference:
         """The text that is read token by token, and written on: it reaches past the window, where there is one."""
         texts, window = self.texts(), window_of(self.root.config) or 0
         return next((ids for ids in (texts["medium"], texts["long"]) if len(ids) > window), [*texts.values()][-1])
+
+    @property
+    def spoken(self) -> list[int]:
+        """As much of `walked` as is read with the same tokens where it is given as a text: the last word may be cut,
+        and some runtimes take nothing but texts."""
+        words, ids = self.template.tokenizer, self.walked
+        return next((ids[:end] for end in range(len(ids), len(ids) // 2, -1) if words(
+            words.decode(ids[:end]), add_special_tokens=False, verbose=False)["input_ids"] == ids[:end]), ids)
 
 
 def paced(root: Any, ids: Sequence[int]) -> Pace:

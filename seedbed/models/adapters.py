@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -58,15 +60,16 @@ def merge(backbone: Backbone, model: Any) -> None:
     """Fold the adapters into the weights of `backbone`; the adapters are gone afterwards, and weights at 4 bits are
     plain ones again, with the values that the adapters were trained on.
 
-    The sum is made in fp32 and rounded once, a layer at a time: the whole model in fp32 may not fit.
+    The sum is made in fp32 and rounded once, a layer at a time: the whole model in fp32 may not fit, nor may all that
+    is added, which is as large as the model.
     """
     kernels.plain(backbone.root)
-    added = {}
+    added = dict[str, Callable[[], torch.Tensor]]()
     for name, module in model.named_modules():
         if not hasattr(module, "lora_A"):
             continue
         if is_packed(module.base_layer):
-            added[name.removeprefix("base_model.model.")] = module.get_delta_weight("default")
+            added[name.removeprefix("base_model.model.")] = partial(module.get_delta_weight, "default")
         else:
             dtype = module.base_layer.weight.dtype
             module.base_layer.to(torch.float32)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable
 from importlib.util import find_spec
 from typing import Any
 
@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import MissingExtra
+from .runtime import give_back_memory, return_freed
 
 KIND = "Linear4bit"
 
@@ -63,21 +64,28 @@ def weight_of(layer: Any) -> Tensor:
     return out
 
 
-def unpack(root: Any, added: Mapping[str, Tensor]) -> None:
-    """Turn every packed layer of a model into a plain one, in place.
+def unpack(root: Any, added: dict[str, Callable[[], Tensor]]) -> None:
+    """Turn every packed layer of a model into a plain one, in place, one after the other: each is let go before the
+    next is unpacked.
 
     Args:
-        added: what is added to some weights, by the name of their layer; the sum is rounded once.
+        added: what gives the values that are added to some weights, by the name of their layer; the sum is rounded
+            once. Empty afterwards.
     """
-    for name, layer in [(name, layer) for name, layer in root.named_modules() if is_packed(layer)]:
+    give_back_memory()  # of the training
+    for name in [name for name, layer in root.named_modules() if is_packed(layer)]:
+        layer = root.get_submodule(name)
         weight = weight_of(layer)
         plain = nn.Linear(weight.shape[1], weight.shape[0], layer.bias is not None, device="meta")
-        summed = weight if name not in added else (weight.float() + added[name].float()).to(weight.dtype)
+        more = added.pop(name, None)
+        summed = weight if more is None else (weight.float() + more().float()).to(weight.dtype)
         plain.weight = nn.Parameter(summed, requires_grad=False)
         if layer.bias is not None:
             plain.bias = nn.Parameter(layer.bias.data, requires_grad=False)
         owner, _, own = name.rpartition(".")
         setattr(root.get_submodule(owner), own, plain)
+        del layer, weight
+        return_freed()  # else its place stays a hole, and all of them are a seventh of the model
     for holder, name in ((root.config, "quantization_config"), (root, "hf_quantizer"), (root, "quantization_method")):
         if hasattr(holder, name):
             delattr(holder, name)

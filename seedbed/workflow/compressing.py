@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from dataclasses import asdict
+from collections.abc import Sequence
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..compress.config import HOW, CompressConfig
 from ..errors import QualityFloor, UserError
 from ..progress import SILENT, Progress
+from .parts import PARTS
 
 if TYPE_CHECKING:
-    from ..compress.calibration import Calibration
     from ..compress.result import Compressed, Step
     from ..compress.whole import Whole
     from ..evaluate.figures import Figure
@@ -36,47 +37,85 @@ def shrink(model: str | Path, config: CompressConfig | None = None, *, out: str 
         UserError: it cannot be made smaller in this way. QualityFloor: it loses more than `config.floor`, or does
             not read texts as before. Nothing is written then.
     """
-    from ..compress.result import RESULT, Compressed
-    from ..compress.whole import Whole, size_of
-    from ..export.beside import beside
-    from ..models.runtime import runtime
-    from ..options import check
-    from .subjects import corpus, subject
+    config, out = config or CompressConfig(), Path(out).absolute()
+    work = Shrinking(model, config, out, texts, progress)
+    return work.take([(how, config.keep) for how in config.how], out, config.floor)
 
-    config, begun, out = config or CompressConfig(), time.monotonic(), Path(out).absolute()
-    check(config)
-    if not config.how:
-        raise UserError("--how names nothing to take away.", f"Name one or more of: {', '.join(HOW)}.")
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise UserError(f"{out} is there already.", "Name another folder, or remove it first.")
-    one = subject(str(model), progress)
-    some = corpus(one, None if texts is None else str(texts), config, progress)
-    progress.note(f"{len(some.calibration):,} texts decide what stays, {len(some.held):,} others judge.")
-    progress.note(runtime().line)
-    _refuse(one, config)  # before the long work
-    before = one.judge(one.body, some, progress)
-    whole = Whole.open(one.body)
-    first, steps, notes = whole.parameters, list["Step"](), list[str]()
-    out.parent.mkdir(parents=True, exist_ok=True)
-    with beside(out) as part:
-        for how in (name for name in HOW if name in config.how):
-            steps.append(_STEPS[how](whole, one, some, config, progress))
-            progress.note(steps[-1].said)
-        part.mkdir()
-        _save(whole, part, steps, one, some, notes)
-        last, size = whole.parameters, {"before": size_of(one.body), "after": size_of(part)}
-        del whole  # memory for the model that is judged
-        figures, more = one.figures(before, one.judge(part, some, progress), some, config.seed)
-        _hold(figures[0], config.floor)
-        one.finish(part, out, figures, some)
-    done = Compressed(
-        created=datetime.now(UTC).isoformat(timespec="seconds"), model=str(model), kind=one.kind, texts=some.name,
-        config={**asdict(config), "how": list(config.how)}, steps=steps, size=size,
-        parameters={"before": first, "after": last},
-        rows={"calibration": len(some.calibration), "judged": len(some.held)}, figures=figures,
-        notes=[*notes, *more], seconds=time.monotonic() - begun)
-    (out / RESULT).write_text(done.model_dump_json(indent=1), encoding="utf-8")
-    return done
+
+class Shrinking:
+    """A model that is to be made smaller, with the texts that decide what stays and those that judge.
+
+    Args:
+        model, texts, progress: as `shrink` takes them.
+        out: the folder to be.
+
+    Raises:
+        UserError: nothing is to be taken away, the folder is taken, or the model cannot be made smaller so.
+    """
+
+    def __init__(self, model: str | Path, config: CompressConfig, out: Path, texts: str | Path | None = None,
+                 progress: Progress = SILENT) -> None:
+        from ..models.runtime import runtime
+        from ..options import check
+        from .subjects import corpus, subject
+
+        check(config)
+        if not config.how:
+            raise UserError("--how names nothing to take away.", f"Name one or more of: {', '.join(HOW)}.")
+        if out.exists() and (not out.is_dir() or any(out.iterdir())):
+            raise UserError(f"{out} is there already.", "Name another folder, or remove it first.")
+        self.model, self.config, self.progress = str(model), config, progress
+        self.one = subject(self.model, progress)
+        self.some = corpus(self.one, None if texts is None else str(texts), config, progress)
+        learned, held = len(self.some.calibration), len(self.some.held)
+        progress.note(f"{learned:,} texts decide what stays, {held:,} others judge.")
+        progress.note(runtime().line)
+        _refuse(self.one, config)  # before the long work
+
+    @cached_property
+    def _before(self) -> Any:
+        """What the model makes of the texts that judge."""
+        return self.one.judge(self.one.body, self.some, self.progress)
+
+    def take(self, parts: Sequence[tuple[str, float]], out: Path, floor: float | None = None) -> Compressed:
+        """Take parts away, judge, and write the smaller model.
+
+        Args:
+            parts: words of `--how`, each with the share of it that stays.
+            out: the folder to be.
+            floor: the most that the leading figure may lose, where that is to be proven.
+
+        Raises:
+            As `shrink`.
+        """
+        from ..compress.result import RESULT, Compressed
+        from ..compress.whole import Whole, size_of
+        from ..export.beside import beside
+
+        one, some, config, progress = self.one, self.some, self.config, self.progress
+        before, begun = self._before, time.monotonic()
+        whole = Whole.open(one.body)
+        first, steps, notes = whole.parameters, list["Step"](), list[str]()
+        out.parent.mkdir(parents=True, exist_ok=True)
+        with beside(out) as part:
+            for how, keep in sorted(parts, key=lambda each: HOW.index(each[0])):
+                steps.append(PARTS[how](whole, one, some, replace(config, keep=keep), progress))
+                progress.note(steps[-1].said)
+            part.mkdir()
+            _save(whole, part, steps, one, some, notes)
+            last, size = whole.parameters, {"before": size_of(one.body), "after": size_of(part)}
+            del whole  # memory for the model that is judged
+            figures, more = one.figures(before, one.judge(part, some, progress), some, config.seed)
+            _hold(figures[0], floor)
+            one.finish(part, out, figures, some)
+        done = Compressed(
+            created=datetime.now(UTC).isoformat(timespec="seconds"), model=self.model, kind=one.kind, texts=some.name,
+            config={**asdict(config), "how": [how for how, _ in parts], "keep": dict(parts)}, steps=steps, size=size,
+            parameters={"before": first, "after": last},
+            rows={"calibration": len(some.calibration), "judged": len(some.held)}, figures=figures,
+            notes=[*notes, *more], seconds=time.monotonic() - begun)
+        (out / RESULT).write_text(done.model_dump_json(indent=1), encoding="utf-8")
+        return done
 
 
 def _refuse(one: Subject, config: CompressConfig) -> None:
@@ -121,62 +160,3 @@ def _hold(lead: Figure, floor: float | None) -> None:
             f"The smaller model loses {-lead.gain.value:.3f} ({-lead.gain.high:.3f} to {-lead.gain.low:.3f}) in "
             f"{lead.title}: that it is no more than {floor:g} is not proven. Nothing was written.",
             "Raise --keep or --floor, or heal it afterwards: seedbed train FILE --model FOLDER --teacher ORIGINAL")
-
-
-def _vocabulary(whole: Whole, one: Subject, some: Corpus, config: CompressConfig, progress: Progress) -> Step:
-    from ..compress.result import Step
-    from ..compress.vocabulary import trim
-
-    had = int(whole.model.config.vocab_size)
-    kept = trim(whole, [row.ids for row in one.rows(whole.tokenizer, some.calibration)], config.words)
-    return Step(how="vocabulary", said=f"{len(kept):,} of {had:,} words of the vocabulary stay.", before=had,
-                after=len(kept), parameters=whole.parameters, kept=kept)
-
-
-def _layers(whole: Whole, one: Subject, some: Corpus, config: CompressConfig, progress: Progress) -> Step:
-    from ..compress.layers import drop
-    from ..compress.result import Step
-
-    had = int(whole.model.config.num_hidden_layers)
-    kept = drop(whole, _calibration(whole, one, some, config, progress), config.keep, config.layers)
-    gone = ", ".join(str(at + 1) for at in range(had) if at not in kept)
-    return Step(how="layers", said=f"{len(kept)} of {had} layers stay" + (f"; those that go are {gone}." if gone else
-                                                                          "."),
-                before=had, after=len(kept), parameters=whole.parameters, kept=kept)
-
-
-def _heads(whole: Whole, one: Subject, some: Corpus, config: CompressConfig, progress: Progress) -> Step:
-    from ..compress.heads import behead
-    from ..compress.result import Step
-
-    had = int(whole.model.config.num_attention_heads)
-    kept = behead(whole, _calibration(whole, one, some, config, progress), config.keep)
-    now = int(whole.model.config.num_attention_heads)
-    return Step(how="heads", said=f"{now} of {had} attention heads of each layer stay.", before=had, after=now,
-                parameters=whole.parameters, kept=kept)
-
-
-def _mlp(whole: Whole, one: Subject, some: Corpus, config: CompressConfig, progress: Progress) -> Step:
-    from ..compress.mlp import narrow
-    from ..compress.result import Step
-
-    had = int(whole.model.config.intermediate_size)
-    kept = narrow(whole, _calibration(whole, one, some, config, progress), config.keep)
-    now = int(whole.model.config.intermediate_size)
-    return Step(how="mlp", said=f"{now:,} of {had:,} units of each layer's MLP stay.", before=had, after=now,
-                parameters=whole.parameters, kept=kept)
-
-
-def _calibration(whole: Whole, one: Subject, some: Corpus, config: CompressConfig, progress: Progress) -> Calibration:
-    """Some of the texts that decide."""
-    import numpy as np
-
-    from ..compress.calibration import Calibration
-    count = len(some.calibration)
-    drawn = np.random.default_rng(config.seed).permutation(count)[:config.calibrated]
-    rows = one.rows(whole.tokenizer, [some.calibration[at] for at in sorted(drawn.tolist())])
-    return Calibration(whole, rows, one.writes, progress)
-
-
-_STEPS: dict[str, Callable[[Whole, Subject, Corpus, CompressConfig, Progress], Step]] = {
-    "layers": _layers, "heads": _heads, "mlp": _mlp, "vocabulary": _vocabulary}

@@ -43,7 +43,7 @@ class ExportConfig:
     confidence: float = option(0.95, "How sure it must be that no more is lost.", minimum=0.5, maximum=0.999)
     rows: int = option(1000, "Most held-out rows of the run that both models answer.", minimum=1)
     edge: Path | None = option(None, "Also copy the first artefact into this new folder, with a runner that needs "
-                                     "its runtime, tokenizers and NumPy only.")
+                                     "its runtime only (for labels: tokenizers and NumPy too).")
     page: bool = option(False, "Also write classify.html into the folder of --edge: the first ONNX artefact as one "
                                "page that answers in a browser, without a server. npm fetches its runtime, once.")
     seed: int = option(0, "Fixes everything random.", minimum=0)
@@ -83,11 +83,9 @@ def export(source: str | Path, config: ExportConfig | None = None, *, progress: 
         raise UserError(f"{folder} is a bundle for the task {kind!r}, which is not exported.",
                         "Models that give labels, mark entities, embed texts or write are.")
     if config.edge:
-        if kind == "write":
-            raise UserError("--edge is for models that read.", "A model that writes is one GGUF file already.")
         free(config.edge)
     if config.page and kind != "classify":
-        raise UserError("--page is for models that give labels.", "Leave it out: --edge has a runner.")
+        raise UserError("--page is for models that give labels.", "Leave it out: --edge DIR writes a runner.")
     if config.page and not config.edge:
         raise UserError("--page writes into the folder of --edge, which is not named.",
                         "Add it: seedbed export RUN --to onnx --edge DIR --page")

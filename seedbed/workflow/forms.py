@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
@@ -12,6 +13,7 @@ from ..errors import DataError, MissingExtra, QualityFloor, UserError
 from ..evaluate.frontier import Point
 from ..export.targets import Named
 from ..progress import Progress
+from ..tasks.classify import Floats
 
 if TYPE_CHECKING:
     from ..data.dataset import Dataset
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
     from ..plugins import Registry
 
 T = TypeVar("T", bound=Named)
+LEARNED = 500
+"""Rows that a classifier has learned from, of which each form says how far it is from the original, at most."""
 ORIGINAL = "original"
 RISK = ("fp32", "f16", "bf16", "q8_0", "int8", "q4_k_m", "int4")
 """Precisions in the order in which they are tested: each is a larger risk than the one before."""
@@ -103,6 +107,19 @@ def refused(some: Sequence[Form[T]], ask: Callable[[Form[T]], None]) -> dict[str
     return found
 
 
+@dataclass(frozen=True)
+class Apart:
+    """What a form makes of rows that the original has learned from: no proof, and no row is spent that could be one.
+
+    Args:
+        lost: more than the original, in the unit of the floor.
+        apart: how far it is from the original; no two forms are alike in this.
+    """
+
+    lost: float
+    apart: float
+
+
 class Subject(ABC):
     """A run's model, and the rows that tell what a form of it loses.
 
@@ -136,6 +153,30 @@ class Subject(ABC):
             QualityFloor, UserError, CorruptFile: it cannot be had, or answers otherwise.
         """
 
+    @abstractmethod
+    def smaller(self, bundle: Path) -> Subject:
+        """The same rows and forms for a model that parts were taken from: what is lost still counts from this one.
+
+        Args:
+            bundle: of the smaller model.
+
+        Raises:
+            UserError, DataError: no target can write it, or it does not read the rows.
+        """
+
+    @abstractmethod
+    def apart(self, form: Form[Any] | None, part: Path) -> Apart:
+        """What a form that was written makes of the learned rows; the model itself where there is no form."""
+
+
+@dataclass(frozen=True)
+class Learned:
+    """Rows that a classifier has learned from, and what it says of them. [rows, labels] logits"""
+
+    texts: Sequence[str]
+    targets: Sequence[Any]
+    logits: Floats
+
 
 class LabelSubject(Subject):
     """A classifier.
@@ -143,13 +184,14 @@ class LabelSubject(Subject):
     Args:
         source: its bundle, with the held-out rows.
         rows: the same as a table.
+        first: the model that parts were taken from to make this one, if they were.
     """
 
     floor = 0.01
 
     def __init__(self, source: Source, rows: Dataset, some: Sequence[Form[Target]],
-                 refused: dict[str, UserError]) -> None:
-        self.source, self.rows, self.forms, self.refused = source, rows, some, refused
+                 refused: dict[str, UserError], first: LabelSubject | None = None) -> None:
+        self.source, self.rows, self.forms, self.refused, self.first = source, rows, some, refused, first or self
         self.metric, self.n = source.bundle.task.metric, len(rows)
 
     @classmethod
@@ -191,6 +233,45 @@ class LabelSubject(Subject):
         scores = score(task, task.encode(answered.targets), answered.answers, "test")
         return Point(name=ORIGINAL, sequence=ORIGINAL, status="measured", size=entry.size, memory=costs.memory,
                      speed=costs.speed, load=costs.load, score=scores.score, accuracy=scores.accuracy)
+
+    @cached_property
+    def learned(self) -> Learned:
+        """Rows that the model has learned from, with its answers."""
+        from ..data.freeze import open_splits
+        from .writer_exporting import drawn
+
+        rows = drawn(open_splits(self.source.bundle.folder.parent).part("train"), LEARNED, self.source.seed)
+        return Learned(rows.texts, rows.targets, self._logits(self.source.reference, rows.texts))
+
+    def _logits(self, model: Any, texts: Sequence[str]) -> Floats:
+        found: Floats = self.source.bundle.yard.ask(model, texts)
+        return found
+
+    def smaller(self, bundle: Path) -> LabelSubject:
+        from ..export.artefact import Source
+        from ..export.bundle import open_bundle
+        from ..export.manifest import REFERENCE
+
+        opened, mine = open_bundle(bundle, engine=REFERENCE), self.source
+        assert mine.held is not None and mine.answered is not None
+        wrong = refused(self.forms, lambda form: form.target.refuse(opened.classifier, form.precision))
+        return LabelSubject(Source(opened, replace(mine.held, original=mine.answered.answers), mine.seed), self.rows,
+                            self.forms, wrong, self)
+
+    def apart(self, form: Form[Target] | None, part: Path) -> Apart:
+        """Lost is the share of right answers, apart the mean total variation of the probabilities."""
+        import numpy as np
+
+        from ..engines.base import load_classifier
+        from ..export.labels import right_of
+
+        bundle, rows = self.source.bundle, self.first.learned
+        task, temperature = bundle.task, bundle.manifest.temperature
+        model = load_classifier(part) if form else self.source.reference
+        said, y = self._logits(model, rows.texts), task.encode(rows.targets)
+        right = [right_of(task, y, one, temperature).mean() for one in (rows.logits, said)]
+        both = [task.probabilities(one, temperature) for one in (rows.logits, said)]
+        return Apart(float(right[0] - right[1]), float(np.abs(both[0] - both[1]).sum(axis=1).mean() / 2))
 
     def attempt(self, form: Form[Target], part: Path) -> tuple[Point, Certificate]:
         import numpy as np

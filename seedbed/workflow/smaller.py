@@ -60,7 +60,7 @@ def smaller(source: str | Path, config: FloorConfig | None = None, *, progress: 
     config = config or FloorConfig()
     check(config)
     folder = bundle_of(Path(source))
-    subject = _subject(source, folder, config, progress)
+    subject = subject_of(source, folder, config, progress)
     floor = subject.floor if config.floor is None else config.floor
     proofs: dict[str, Certificate] = {}
     work = "try smaller forms"
@@ -70,7 +70,7 @@ def smaller(source: str | Path, config: FloorConfig | None = None, *, progress: 
         tried = [subject.original()]
         progress.advance(work)
         for form in subject.forms:
-            point, proof = _try(subject, form, place / form.name)
+            point, proof = attempt(subject, form, place / form.name)
             tried.append(point)
             if proof is not None and proof.bound is not None:
                 proofs[form.name] = proof
@@ -88,11 +88,12 @@ def smaller(source: str | Path, config: FloorConfig | None = None, *, progress: 
             commit(folder, place / best, best, form.target.name, proof, form.tools, subject.probes)
             remember(folder)
     progress.done(work)
-    _tell(folder.parent, found)
+    tell(folder.parent, found)
     return found
 
 
-def _subject(source: str | Path, folder: Path, config: FloorConfig, progress: Progress) -> Subject:
+def subject_of(source: str | Path, folder: Path, config: FloorConfig, progress: Progress) -> Subject:
+    """The model of a bundle, with the rows that tell what a form of it loses; raises as `smaller`."""
     from ..export.manifest import Manifest
     from ..tasks.classify import Classify
     from .writer_forms import WriterSubject
@@ -107,8 +108,8 @@ def _subject(source: str | Path, folder: Path, config: FloorConfig, progress: Pr
     return LabelSubject.open(folder, config.to, config.rows or ROWS, config.confidence, config.seed, progress)
 
 
-def _try(subject: Subject, form: Form[Any], part: Path) -> tuple[Point, Certificate | None]:
-    """One form, in a folder of its own; one that is refused is gone."""
+def attempt(subject: Subject, form: Form[Any], part: Path) -> tuple[Point, Certificate | None]:
+    """Make and prove one form, in a folder of its own; one that is refused is gone, and has no certificate."""
     try:
         if form.name in subject.refused:
             raise subject.refused[form.name]
@@ -120,7 +121,7 @@ def _try(subject: Subject, form: Form[Any], part: Path) -> tuple[Point, Certific
         return Point(name=form.name, sequence=form.target.name, status="refused", reason=problem.message), None
 
 
-def _tell(run: Path, found: Frontier) -> None:
+def tell(run: Path, found: Frontier) -> None:
     """Write the frontier into the run's result and report, where the run has them."""
     from ..evaluate import report
     from ..evaluate.figures import TuneResult

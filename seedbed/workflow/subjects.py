@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from ..data.turns import Conversation
     from ..evaluate.figures import Figure
     from ..export.bundle import Bundle
+    from ..export.manifest import Manifest
     from ..models.template import Row
 
 
@@ -114,6 +115,29 @@ class Writing(Subject):
                         after.tokens[fit].astype(float), whole)
         return [lead, tokens] if (before.tokens != after.tokens).any() else [lead], notes
 
+    def finish(self, part: Path, out: Path, figures: list[Figure], corpus: Corpus) -> None:
+        """Of a run or a bundle a bundle again, else a model folder. The saved model is the one that was judged."""
+        from datetime import UTC, datetime
+
+        from ..export.beside import beside
+        from ..export.bundle import MODEL
+        from ..export.manifest import CARD, EngineEntry, Manifest, files_of
+
+        folder = bundle_in(self.place)
+        if folder is None:
+            part.rename(out)
+            return
+        said = Manifest.open(folder)
+        with beside(out) as made:
+            made.mkdir()
+            part.rename(made / MODEL)
+            (made / CARD).write_text(_card(folder, said, figures, corpus), encoding="utf-8")
+            said.model_copy(update={
+                "created": datetime.now(UTC).isoformat(timespec="seconds"), "probes": None, "adapter_hash": None,
+                "scores": {one.name: one.after for one in figures}, "engines": [EngineEntry(
+                    kind=said.reference.kind, folder=MODEL, files=files_of(made, MODEL))]}).write(made)
+            made.rename(out)
+
 
 class Embedding(Subject):
     """An encoder, judged by how alike its vectors are to those that it gave before."""
@@ -191,20 +215,33 @@ class Labelling(Embedding):
     def finish(self, part: Path, out: Path, figures: list[Figure], corpus: Corpus) -> None:
         """Write a bundle, proven to answer like the model that was judged. Its scores are of the judged texts."""
         from ..export import bundle
-        from ..export.manifest import CARD
 
-        said, folder = self.bundle.manifest, self.bundle.folder
-        card = (folder / CARD).read_text(encoding="utf-8") if (folder / CARD).is_file() else f"# {said.name}\n"
-        told = "\n".join(f"- {one.title}: {one.after.value:.3f} ({one.after.low:.3f} to {one.after.high:.3f}, "
-                         f"n {one.after.n}); before {one.before.value:.3f}" for one in figures)
+        said = self.bundle.manifest
         bundle.write(
             out, classifier=self.headed(part), task=self.bundle.task, name=said.name, data_hash=said.data_hash,
             scores={one.name: one.after for one in figures}, sample_texts=[one.plain for one in corpus.held[:50]],
-            card=f"{card}\n## Compressed\n\nThe figures above are of the model before `seedbed compress` made it "
-                 f"smaller. Since then, on {len(corpus.held)} texts:\n\n{told}\n",
+            card=_card(self.bundle.folder, said, figures, corpus),
             temperature=said.temperature, abstention=None, text_column=said.text_column, base_model=said.base_model,
             base_hash=said.base_hash, licences=said.licences)
         shutil.rmtree(part)
+
+
+def bundle_in(place: Path) -> Path | None:
+    """The bundle of a run folder, or the folder itself where it is one; None where there is none."""
+    from ..export.manifest import MANIFEST
+
+    return next((folder for folder in (place / "bundle", place) if (folder / MANIFEST).is_file()), None)
+
+
+def _card(folder: Path, said: Manifest, figures: list[Figure], corpus: Corpus) -> str:
+    """A bundle's card, and what became of its figures."""
+    from ..export.manifest import CARD
+
+    card = (folder / CARD).read_text(encoding="utf-8") if (folder / CARD).is_file() else f"# {said.name}\n"
+    told = "\n".join(f"- {one.title}: {one.after.value:.3f} ({one.after.low:.3f} to {one.after.high:.3f}, "
+                     f"n {one.after.n}); before {one.before.value:.3f}" for one in figures)
+    return (f"{card}\n## Compressed\n\nThe figures above are of the model before `seedbed compress` made it "
+            f"smaller. Since then, on {len(corpus.held)} texts:\n\n{told}\n")
 
 
 def subject(name: str, progress: Progress) -> Subject:
@@ -216,18 +253,18 @@ def subject(name: str, progress: Progress) -> Subject:
     from ..catalog.cards import card
     from ..catalog.fetch import model_places, pull
     from ..export.bundle import open_bundle
-    from ..export.manifest import MANIFEST, Manifest
+    from ..export.manifest import Manifest
     from ..models.folder import open_folder
     from ..tasks.classify import Classify
 
     place = Path(name)
-    for folder in (place / "bundle", place):
-        if (folder / MANIFEST).is_file() and Manifest.open(folder).task.get("task") == Classify.name:
-            opened = open_bundle(folder)
-            if opened.manifest.engines[0].kind != "transformer":
-                raise UserError(f"{folder} holds a model of the kind {opened.manifest.engines[0].kind}, which has no "
-                                "layers.", "It is small already. Name a run whose winner is a transformer.")
-            return Labelling(name, place, opened)
+    folder = bundle_in(place)
+    if folder is not None and Manifest.open(folder).task.get("task") == Classify.name:
+        opened = open_bundle(folder)
+        if opened.manifest.engines[0].kind != "transformer":
+            raise UserError(f"{folder} holds a model of the kind {opened.manifest.engines[0].kind}, which has no "
+                            "layers.", "It is small already. Name a run whose winner is a transformer.")
+        return Labelling(name, place, opened)
     if not place.is_dir():
         body = open_folder(pull(card(name), progress))
         place = body

@@ -23,6 +23,8 @@ ROWS, TOKENS = 48, 512
 """Held-out rows whose loss is compared, at most, and tokens of each: both models read every one."""
 LEARNED = 32
 """Rows of the training split that show which weights matter, at most: 16 served as well as 64 (docs/LOG.md)."""
+ASKED = 3
+"""Questions among them that the runner of `--edge` answers, at most."""
 USUAL, USUAL_PAIRED = ("gguf",), ("onnx",)
 """Targets where none is named, the latter of encoder-decoders."""
 
@@ -32,6 +34,8 @@ def export_writer(folder: Path, config: ExportConfig, progress: Progress) -> Exp
     from ..export.targets import asked, need
     from ..export.targets.writers import WRITERS, suited
     from ..export.writer_artefact import add
+    from ..export.writer_edge import runner
+    from ..export.writer_edge import write as write_edge
     from ..export.writer_reference import Reference
     from ..models.paired import holds_paired
     from .exporting import ExportConfig, Exported, each
@@ -49,12 +53,18 @@ def export_writer(folder: Path, config: ExportConfig, progress: Progress) -> Exp
         file.check(folder, whole=True)
     for target, precision in wanted:
         target.refuse(model, precision)
+    if config.edge:
+        if holds_paired(model):
+            raise UserError("There is no runner for an encoder-decoder.",
+                            "Leave --edge out: seedbed generate BUNDLE answers with what is exported.")
+        runner(wanted[0][0].name)
     rows = run_rows(folder, manifest, min(ROWS, config.rows), config.seed)
     progress.note(rows.note)
     reference = Reference.open(model, rows.held, rows.learned, rows.unit)
     added = each([partial(add, folder, reference, target, precision, versions)
                   for (target, precision), versions in zip(wanted, tools, strict=True)], progress)
-    return Exported(folder=str(folder), reference=manifest.reference, added=added, note=rows.note)
+    edge = write_edge(folder, added[0], model, config.edge, rows.asked[:ASKED]) if config.edge else None
+    return Exported(folder=str(folder), reference=manifest.reference, added=added, note=rows.note, edge=edge)
 
 
 @dataclass(frozen=True)
@@ -66,29 +76,35 @@ class RunRows:
         held: that it has not learned from.
         learned: that it has.
         unit: number of the unit of each of `held`, whose rows are alike; None where there are none.
+        asked: the questions of `held`, without the task's instruction.
     """
 
     note: str
     held: Sequence[Row] = ()
     learned: Sequence[Row] = ()
     unit: Sequence[int] | None = None
+    asked: Sequence[str] = ()
 
 
-def run_rows(folder: Path, manifest: Manifest, most: int, seed: int, *, whole: bool = False) -> RunRows:
+def run_rows(folder: Path, manifest: Manifest, most: int, seed: int, *, whole: bool = False,
+             model: Path | None = None) -> RunRows:
     """Rows to prove a form with, and rows that show which weights matter.
 
     Args:
         most: rows of the test split.
         seed: draws them where there are more.
         whole: as much of each row as the training read, and not `TOKENS` alone.
+        model: whose tokenizer reads them; the bundle's when None.
 
     Raises:
         CorruptFile: the run's rows were changed.
     """
+    from ..data.conversations import conversations
     from ..data.freeze import open_splits
     from ..data.split import units_of
     from ..export.targets.writers import READ
     from ..models.template import open_template, rows_of
+    from ..tasks.write import question_and_answer
     from .tune import course_of
     from .writing import WritingCourse
 
@@ -104,7 +120,7 @@ def run_rows(folder: Path, manifest: Manifest, most: int, seed: int, *, whole: b
     course = course_of(replace(told, teacher=None))
     if dataset.hash != manifest.data_hash or type(course) is not WritingCourse:
         return RunRows(f"The rows in {run} are not answers that the model learned from as they stand, {only}")
-    template = open_template(folder / manifest.reference.folder,
+    template = open_template(model or folder / manifest.reference.folder,
                              min(training.max_tokens, READ) if whole else TOKENS)
 
     def read(part: Dataset) -> list[Row]:
@@ -117,7 +133,8 @@ def run_rows(folder: Path, manifest: Manifest, most: int, seed: int, *, whole: b
         return RunRows(f"Some rows of the run cannot be read, {only}")
     return RunRows(f"The loss on {len(held):,} rows that the model has not learned from is compared; "
                    f"{len(learned):,} that it has show which weights matter.", held, learned,
-                   units_of(test, None).tolist())
+                   units_of(test, None).tolist(), [asked for one in conversations(test)
+                                                   if (asked := question_and_answer(one)[0]).strip()])
 
 
 def drawn(rows: Dataset, most: int, seed: int) -> Dataset:

@@ -8,7 +8,7 @@ from sample_result import make
 from test_evaluate_slices import data
 
 from seedbed.evaluate.costs import Pace, Speed
-from seedbed.evaluate.frontier import Frontier, Point, chosen, judged
+from seedbed.evaluate.frontier import Frontier, Point, chosen, in_turn, judged
 from seedbed.evaluate.report.forms import columns, rows, table
 from seedbed.evaluate.report.smaller import drawings, headline
 from seedbed.evaluate.report.smaller import fallen as fallen_words
@@ -65,6 +65,44 @@ def test_a_form_above_the_floor_passes_no_more_often_than_promised() -> None:
         bounds = {one.name: (lambda level, at=at: at + NormalDist().inv_cdf(level) * 0.004)
                   for one, at in zip(forms, seen, strict=True)}
         passes += any(one.passed for one in judged(forms, bounds, 0.01, 0.95))
+    assert passes / tries <= 0.06
+
+
+def turned(some: dict[str, tuple[int, float, float]], floor: float = 0.01) -> dict[str, Point]:
+    """Points by name, from size, distance on learned rows, and true loss."""
+    points = [point("original", 100), *(point(name, size).model_copy(update={"apart": apart})
+                                        for name, (size, apart, _) in some.items())]
+    bounds = {name: (lambda level, loss=loss: loss) for name, (_, _, loss) in some.items()}
+    return {one.name: one for one in in_turn(points, bounds, floor, 0.95, "size")}
+
+
+def test_plans_are_tested_from_the_nearest_on_until_one_fails() -> None:
+    found = turned({"a": (80, 0.01, 0.001), "b": (60, 0.02, 0.002), "c": (50, 0.05, 0.03), "d": (40, 0.06, 0.005)})
+    assert [one.name for one in found.values() if one.passed] == ["a", "b"]
+    assert found["c"].reason == "may lose more than the floor" and "failed before it" in found["d"].reason
+    assert all(found[name].level == 0.95 for name in "abcd")  # the whole error rate, not a share
+    assert found["original"].bound is None
+
+
+def test_a_plan_that_costs_more_than_a_nearer_one_spends_no_test() -> None:
+    found = turned({"worse": (70, 0.04, 0.5), "near": (60, 0.02, 0.002), "small": (50, 0.05, 0.003),
+                    "twin": (61, 0.03, 0.9)})
+    assert found["near"].passed and found["small"].passed  # neither `worse` nor `twin` stands in the way
+    assert not found["worse"].passed and not found["twin"].passed
+    cheap = turned({"worse": (70, 0.04, 0.001), "near": (60, 0.02, 0.002)})
+    assert not cheap["worse"].passed and "nearer to the original" in cheap["worse"].reason
+
+
+def test_many_plans_pass_above_the_floor_no_more_often_than_promised() -> None:
+    """Thirty plans, all with a true loss of exactly the floor, in whatever order learned rows put them."""
+    from statistics import NormalDist
+    rng, passes, tries = np.random.default_rng(0), 0, 2000
+    for _ in range(tries):
+        points = [point("original", 100)] + [
+            point(f"p{i}", 90 - i).model_copy(update={"apart": float(rng.uniform())}) for i in range(30)]
+        bounds = {f"p{i}": (lambda level, at=at: at + NormalDist().inv_cdf(level) * 0.004)
+                  for i, at in enumerate(rng.normal(0.01, 0.004, 30))}
+        passes += any(one.passed for one in in_turn(points, bounds, 0.01, 0.95, "size"))
     assert passes / tries <= 0.06
 
 

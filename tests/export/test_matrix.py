@@ -88,9 +88,10 @@ def writer(family: str, folder: Path) -> tuple[Cells, set[str]]:
     from seedbed.export.targets.writers import WRITERS
     from seedbed.export.writer_artefact import prove
     from seedbed.export.writer_reference import Reference
+    from seedbed.workflow.forms import SLOW
 
     model, cells, reasons = made(folder / "model", family, **SHAPES.get(family, {})), Cells(), set[str]()
-    for target in map(WRITERS.get, WRITERS):
+    for target in map(WRITERS.get, (name for name in WRITERS if name not in SLOW)):
         need(target)
         for precision in (one for one in target.precisions if one not in FOUR):
             def make(target=target, precision=precision) -> None:  # type: ignore[no-untyped-def]

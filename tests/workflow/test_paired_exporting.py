@@ -51,6 +51,8 @@ def run(tuned: Path, tmp_path: Path) -> Path:
 @pytest.mark.slow
 def test_a_run_is_exported_proven_and_answers(run: Path, tiny_ladder: Path, capsys: pytest.CaptureFixture[str],
                                               monkeypatch: pytest.MonkeyPatch) -> None:
+    assert main(["export", str(run), "--edge", str(run / "device")]) == 2
+    assert "There is no runner for an encoder-decoder." in capsys.readouterr().err
     assert main(["export", str(run), "--quiet"]) == 0
     assert "onnx-int8" in capsys.readouterr().out
     made = Manifest.open(run / "bundle").engines[1]

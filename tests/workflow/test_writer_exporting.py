@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
+import sysconfig
 from pathlib import Path
 
 import pytest
@@ -127,6 +130,28 @@ def test_what_answers_otherwise_is_not_added(run: Path, monkeypatch: pytest.Monk
     assert "Added: gguf-f16." in told and "Take a higher precision: --to gguf:f16" in told
     assert [one.name for one in Manifest.open(run / "bundle").engines] == ["reference", "gguf-f16"]
     assert not (run / "bundle" / "gguf-q8_0").exists()
+
+
+def test_a_folder_for_a_device_answers_without_seedbed(run: Path, tmp_path: Path,
+                                                       capsys: pytest.CaptureFixture[str]) -> None:
+    device = tmp_path / "device"
+    assert main(["export", str(run), "--to", "gguf:f16", "--edge", str(device), "--quiet"]) == 0
+    told = capsys.readouterr().out
+    made = json.loads((device / "edge.json").read_text())
+    assert f"{device}: gguf-f16 with a runner, {made['size'] / 1e6:.1f} MB; answering took " in told
+    assert f"{made['peak_memory'] / 1e6:.0f} MB of memory at the peak" in told
+    words = [sys.executable, "-S", "generate.py", "the box and the slow came 901", "--max-tokens", "6"]
+    done = subprocess.run(words, capture_output=True, text=True, cwd=device,
+                          env={"PYTHONPATH": sysconfig.get_path("platlib")})
+    assert done.returncode == 0, done.stderr
+    assert main(["generate", str(run), "the box and the slow came 901", "--max-tokens", "6", "--engine", "gguf-f16",
+                 "--quiet"]) == 0
+    assert done.stdout == capsys.readouterr().out != "\n"
+
+    with pytest.raises(UserError, match="device is there already"):
+        export(run, ExportConfig(edge=device))
+    with pytest.raises(UserError, match="--page is for models that give labels"):
+        export(run, ExportConfig(edge=tmp_path / "other", page=True))
 
 
 def test_what_is_wrong_is_told(run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

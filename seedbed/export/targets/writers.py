@@ -161,5 +161,11 @@ def _onnx() -> WriterTarget:
     return Either(OnnxWriterTarget(), OnnxPairedTarget())
 
 
-WRITERS: Registry[WriterTarget] = Registry("writer-targets", {"gguf": _gguf, "openvino": _openvino, "onnx": _onnx})
+def _executorch() -> WriterTarget:
+    from .executorch_writer import ExecuTorchWriterTarget
+    return ExecuTorchWriterTarget()
+
+
+WRITERS: Registry[WriterTarget] = Registry("writer-targets", {
+    "gguf": _gguf, "openvino": _openvino, "onnx": _onnx, "executorch": _executorch})
 """By name; other packages add theirs in the entry-point group `seedbed.writer-targets`."""
