@@ -51,8 +51,8 @@ class Limits:
 
 LIMITS = {"fp32": Limits(0.001, 1e-5, 0.99, 0.99999, 0.002, 0.001, 0.99),
           "bf16": Limits(0.05, 0.005, 0.98, 0.999, 0.05, 0.02, 0.95),
-          "int8": Limits(0.15, 0.02, 0.95, 0.97, 0.3, 0.1, 0.85),
-          "int4": Limits(0.35, 0.1, 0.85, 0.9, 0.5, 0.2, 0.7)}
+          "int8": Limits(0.15, 0.02, 0.95, 0.97, 0.25, 0.1, 0.85),
+          "int4": Limits(0.35, 0.1, 0.85, 0.8, 0.5, 0.2, 0.75)}
 """By the precision of the weights. docs/export.md says how they were chosen."""
 
 
