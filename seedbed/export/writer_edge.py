@@ -80,7 +80,7 @@ def runner(kind: str) -> str:
     Raises:
         UserError: there is none.
     """
-    return runner_of(kind, "writer_runner.py", "gguf")
+    return runner_of(kind, RUNNER, "writer_runner.py", "gguf")
 
 
 def script(part: Path, kind: str, task: Write | None) -> None:

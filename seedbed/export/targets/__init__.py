@@ -12,8 +12,7 @@ from ...errors import MissingExtra, UserError
 from ...plugins import Registry
 
 if TYPE_CHECKING:
-    from ...engines.base import Classifier
-    from ...engines.transformer import TransformerHead
+    from ...engines.base import Classifier, Reader
 
 
 class Named(Protocol):
@@ -35,12 +34,12 @@ EXTRAS = {"gguf_lora": "gguf"}
 
 
 class Target(Named, Protocol):
-    """A runtime of models that score labels."""
+    """A runtime of models that read: that score labels, embed texts, or mark entities."""
 
-    def refuse(self, model: Classifier, precision: str) -> None:
+    def refuse(self, model: Classifier | Reader, precision: str) -> None:
         """Raises UserError for a model that is known to come out wrong, naming what to do."""
 
-    def write(self, model: TransformerHead, folder: Path, precision: str) -> None:
+    def write(self, model: Reader, folder: Path, precision: str) -> None:
         """Write the runtime's file, `tokenizer.json` and `engine.json` into an existing empty folder."""
 
 
@@ -66,7 +65,7 @@ def _executorch() -> Target:
 
 TARGETS: Registry[Target] = Registry("targets", {
     "openvino": _openvino, "onnx": _onnx, "litert": _litert, "executorch": _executorch})
-"""Of models that score labels."""
+"""Of models that read."""
 
 
 def asked(words: Sequence[str], targets: Registry[T]) -> list[tuple[T, str]]:
