@@ -103,13 +103,13 @@ def test_what_was_read_is_not_read_again_and_another_text_begins_anew(llama: Pat
 
 def packed_anew(small: Path, model: Path, folder: Path, change: Callable[[Any], None]) -> Path:
     """The same graphs with something else said beside them."""
+    from litert_lm_builder import litertlm_peek
     from litert_lm_builder.runtime.proto import llm_metadata_pb2
     from transformers import AutoTokenizer
 
     from seedbed.engines.litert_lm import _graphs
 
     folder.mkdir()
-    from litert_lm_builder import litertlm_peek
     (folder / "graphs.tflite").write_bytes(_graphs(small / "model.litertlm", litertlm_peek))
     litert_writer.described(model, AutoTokenizer.from_pretrained(model), 512, folder / "said.pb")
     said = llm_metadata_pb2.LlmMetadata.FromString((folder / "said.pb").read_bytes())
@@ -121,8 +121,8 @@ def packed_anew(small: Path, model: Path, folder: Path, change: Callable[[Any], 
 
 @pytest.mark.slow
 def test_what_is_wrong_is_found_out(llama: Path, small: Path, tmp_path: Path) -> None:
-    """The base in place of the tuned model, a missing end, another template, one that is given parts and no texts, and
-    a beginning that is put before each prompt, as litert-torch's own exporter asks for it."""
+    """The base in place of the tuned model, a missing end, another template, one that is given parts and no texts,
+    and a beginning that is put before each prompt, as litert-torch's own exporter asks for it."""
     names = failed(prove(TARGET, small, made(tmp_path / "tuned", change=tuned, **SMALL), "int8"))
     assert {"divergence, short text", "divergence, long text"} <= set(names)
 
