@@ -26,9 +26,9 @@ class Named(Protocol):
 
 
 T = TypeVar("T", bound=Named)
-APART = {"litert": ("litert-torch==0.9.4", "litert-converter==0.4.0")}
-"""What a target needs beside its extra, installed without its dependencies: they declare xdsl 0.28, which they do not
-import here and which wants an older typing-extensions than pydantic does."""
+APART = {"litert": ("litert-torch==0.9.4", "litert-converter==0.4.0", "xdsl==0.28.0")}
+"""What a target needs beside its extra, installed without its dependencies: the first two declare the last, which
+wants an older typing-extensions than pydantic does, and works with the newer one."""
 EXTRAS = {"gguf_lora": "gguf"}
 """Targets that come with an extra of another name."""
 

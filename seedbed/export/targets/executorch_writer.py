@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import contextlib
 import json
+import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ...engines.executorch import MODEL
-from ...engines.executorch_llm import ENDS, PASS, ROOM, ExecuTorchFile, ExecuTorchWriter
+from ...engines.executorch_llm import ENDS, PASS, ROOM, ExecuTorchFile, ExecuTorchWriter, RunnerWords
 from ...engines.exported import TOKENIZER
 from ...errors import UserError
 from ...models.doctor import ends_of
+from ..artefact import first_line
 from . import graph
 from .writers import Opened, most_read, refuse
 
@@ -22,7 +24,7 @@ if TYPE_CHECKING:
 
 FAMILIES = ("llama", "mistral", "qwen2", "gemma3_text")
 """Families that were tried, with windows and without."""
-BESIDE = ("tokenizer.json", "tokenizer_config.json", "chat_template.jinja", "special_tokens_map.json")
+BESIDE = ("tokenizer_config.json", "chat_template.jinja", "special_tokens_map.json")
 MOST, AT_ONCE = 2048, 128
 """Tokens that a file keeps at most, whose keys and values are in memory whole; and that are read at once: every word
 is scored after each of them."""
@@ -52,6 +54,8 @@ class ExecuTorchWriterTarget:
         if not (model / TOKENIZER).is_file():
             raise UserError("The tokenizer of this model has no tokenizer.json, without which ExecuTorch's runner "
                             "cannot read texts.", HINT)
+        if (said := misread(model)) is not None:
+            raise UserError(f"ExecuTorch's runner reads texts otherwise than this model's tokenizer: {said}.", HINT)
 
     def write(self, model: Path, folder: Path, precision: str, facts: Mapping[str, str],
               reference: Reference | None = None) -> None:
@@ -70,6 +74,7 @@ class ExecuTorchWriterTarget:
                 "enable_dynamic_shape": True} | begins)
             with (folder / MODEL).open("wb") as file:
                 made.write_to_file(file)
+        (folder / TOKENIZER).write_text(words_of(model), encoding="utf-8")
         for name in BESIDE:
             if (model / name).is_file():
                 (folder / name).write_bytes((model / name).read_bytes())
@@ -84,6 +89,34 @@ class ExecuTorchWriterTarget:
     def author(self, folder: Path, model: Path) -> Author:
         """Writes with the file."""
         return ExecuTorchWriter(folder, model)
+
+
+def words_of(model: Path) -> str:
+    """`tokenizer.json` of a model as the runner is to read it. Told to compose characters (NFC), as Qwen's are, it
+    loses what stands above them: nearly all texts are composed, so it is not told."""
+    words = json.loads((model / TOKENIZER).read_text(encoding="utf-8"))
+    if (words.get("normalizer") or {}).get("type") == "NFC":
+        words["normalizer"] = None
+    return json.dumps(words, ensure_ascii=False)
+
+
+def misread(model: Path) -> str | None:
+    """A text that the runner reads with other tokens than a model's tokenizer, or why it reads none; None where it
+    reads all of some odd ones alike."""
+    from transformers import AutoTokenizer
+
+    from ..writer_reference import SAID
+
+    tokenizer = AutoTokenizer.from_pretrained(model, local_files_only=True)
+    with tempfile.TemporaryDirectory() as place:
+        file = Path(place) / TOKENIZER
+        file.write_text(words_of(model), encoding="utf-8")
+        try:
+            words = RunnerWords(file)
+        except RuntimeError as problem:
+            return first_line(problem)
+    return next((repr(text.strip()) for text in SAID if words.tokens(text, special=False) !=
+                 tokenizer(text, split_special_tokens=True)["input_ids"]), None)
 
 
 def quantized(root: Any, precision: str) -> Any:
