@@ -31,6 +31,9 @@ APART = {"litert": ("litert-torch==0.9.4", "litert-converter==0.4.0", "xdsl==0.2
 """What a target needs beside its extra, installed without its dependencies: the first two declare the last, which
 wants an older typing-extensions than pydantic does, and works with the newer one."""
 
+WHEELS = {"litert_lm": "litert-lm-api"}
+"""Packages whose wheel has another name."""
+
 
 class Target(Named, Protocol):
     """A runtime of models that score labels."""
@@ -101,4 +104,4 @@ def need(target: Named) -> dict[str, str]:
             apart = " ".join(APART.get(target.name, ()))
             raise MissingExtra(f"Export to {target.name}", target.name,
                                f" && pip install --no-deps {apart}" if apart else "")
-    return {name: version(name) for name in ("torch", "transformers", *target.packages)}
+    return {name: version(WHEELS.get(name, name)) for name in ("torch", "transformers", *target.packages)}

@@ -42,7 +42,7 @@ class LiteRtWriterTarget:
     name = "litert"
     precisions: tuple[str, ...] = ("int8", "fp32")
     packages: tuple[str, ...] = ("litert_torch", "ai_edge_litert", "ai_edge_quantizer", "litert_lm_builder",
-                                 "litert_lm_api", "jaxtyping", "xdsl")
+                                 "litert_lm", "jaxtyping", "xdsl")
 
     def refuse(self, model: Path, precision: str) -> None:
         """What would come out wrong.
