@@ -32,6 +32,9 @@ wants an older typing-extensions than pydantic does, and works with the newer on
 EXTRAS = {"gguf_lora": "gguf"}
 """Targets that come with an extra of another name."""
 
+WHEELS = {"litert_lm": "litert-lm-api"}
+"""Packages whose wheel has another name."""
+
 
 class Target(Named, Protocol):
     """A runtime of models that read: that score labels, embed texts, or mark entities."""
@@ -102,4 +105,4 @@ def need(target: Named) -> dict[str, str]:
             apart = " ".join(APART.get(target.name, ()))
             raise MissingExtra(f"Export to {target.name}", EXTRAS.get(target.name, target.name),
                                f" && pip install --no-deps {apart}" if apart else "")
-    return {name: version(name) for name in ("torch", "transformers", *target.packages)}
+    return {name: version(WHEELS.get(name, name)) for name in ("torch", "transformers", *target.packages)}

@@ -16,6 +16,7 @@ from ...errors import UserError
 from ...models.doctor import ends_of
 from ..artefact import first_line
 from . import graph
+from .executorch import products, tables
 from .writers import Opened, most_read, refuse
 
 if TYPE_CHECKING:
@@ -128,30 +129,15 @@ def quantized(root: Any, precision: str) -> Any:
     """
     if precision == "fp32":
         return root
-    import torch
     from torch import nn
-    from torchao.quantization.granularity import PerAxis, PerGroup
-    from torchao.quantization.quant_api import (
-        Int8DynamicActivationIntxWeightConfig,
-        IntxWeightOnlyConfig,
-        quantize_,
-    )
 
     head = root.get_output_embeddings()
     head.weight = nn.Parameter(head.weight.detach().clone())  # packed otherwise than the table that it is tied to
-
-    def four(module: nn.Module, name: str) -> bool:
-        return precision == "int4" and isinstance(module, nn.Linear) and module is not head and \
-            module.in_features % GROUP == 0
-
-    rows = PerAxis(0)
-    quantize_(root, IntxWeightOnlyConfig(weight_dtype=torch.int8, granularity=rows),
-              lambda module, name: isinstance(module, nn.Embedding))
-    quantize_(root, Int8DynamicActivationIntxWeightConfig(
-        weight_dtype=torch.int4, weight_granularity=PerGroup(GROUP),  # type: ignore[attr-defined]
-        intx_choose_qparams_algorithm="hqq_scale_only"), four)
-    quantize_(root, Int8DynamicActivationIntxWeightConfig(weight_dtype=torch.int8, weight_granularity=rows),
-              lambda module, name: isinstance(module, nn.Linear) and not four(module, name))
+    few = {one for one in root.modules() if isinstance(one, nn.Linear) and one is not head and
+           one.in_features % GROUP == 0} if precision == "int4" else set()
+    tables(root)
+    products(root, lambda one: one in few, GROUP)
+    products(root, lambda one: one not in few)
     return root
 
 

@@ -25,7 +25,7 @@ FAMILIES = ("llama", "mistral", "qwen2", "gemma3_text")
 """Families that were tried."""
 ROOM, AT_ONCE = 1280, (32, 128)
 """Tokens that a file keeps, each of which costs in every pass; and that a graph reads at once."""
-RECIPES = {"int8": "dynamic_wi8_afp32", "fp32": None}
+RECIPES = {"int8": "dynamic_wi8_afp32", "fp32": ""}
 """What ai-edge-quantizer does: a scale for each number that a product gives, activations a scale a token."""
 HINT = "Export to another target (gguf, executorch), or use the bundle itself: seedbed generate BUNDLE"
 TEXTS = ("{%- set told = namespace(all=[]) -%}{%- for one in messages -%}{%- if one.content is string -%}"
@@ -42,7 +42,7 @@ class LiteRtWriterTarget:
     name = "litert"
     precisions: tuple[str, ...] = ("int8", "fp32")
     packages: tuple[str, ...] = ("litert_torch", "ai_edge_litert", "ai_edge_quantizer", "litert_lm_builder",
-                                 "litert_lm_api", "jaxtyping", "xdsl")
+                                 "litert_lm", "jaxtyping", "xdsl")
 
     def refuse(self, model: Path, precision: str) -> None:
         """What would come out wrong.
@@ -84,12 +84,12 @@ class LiteRtWriterTarget:
         return LiteRtWriter(folder, model)
 
 
-def lowered(model: Path, place: Path, room: int, recipe: str | None) -> Path:
+def lowered(model: Path, place: Path, room: int, recipe: str) -> Path:
     """The graphs of a model folder, as a LiteRT file in a folder.
 
     Args:
         room: tokens that they keep.
-        recipe: of ai-edge-quantizer; None for fp32.
+        recipe: of ai-edge-quantizer; none for fp32. None as such would be 8 bits.
     """
     with muted(1, 2):  # its C++ tells how much it computed
         from litert_torch.generative.export_hf.core.cache import LiteRTLMCache
