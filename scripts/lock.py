@@ -24,8 +24,7 @@ ROOT = Path(__file__).parent.parent
 EXTRAS, EDGE = "dev,serve,postgres,energy,qlora,search,openvino,onnx,gguf", "litert,executorch"
 CUDA = re.compile(r"^(nvidia-(?!ml-py)|cuda-|triton$|pytorch-triton)")
 UNUSED = ("antlr4-python3-runtime", "backports-strenum", "cattrs", "coremltools", "expecttest", "hydra-core",
-          "hypothesis", "kgb", "litert-lm-builder", "omegaconf", "parameterized", "pyaml", "sortedcontainers",
-          "tomli")
+          "hypothesis", "kgb", "omegaconf", "parameterized", "pyaml", "sortedcontainers")
 """What packages of the exporters declare and nothing here imports."""
 HEADER = """\
 # Every package of the development environment, written by `make lock`: do not edit.

@@ -17,10 +17,48 @@ from ..tasks.classify import Floats
 from .executorch import MODEL
 from .exported import TOKENIZER, muted
 from .exported_author import ExportedAuthor
+from .spelled import spelled
 
 ROOM, PASS, ENDS = "get_max_context_len", "get_max_seq_len", "get_eos_ids"
 """What the file says of itself, as ExecuTorch's runners ask it: tokens that it keeps, that it reads at once, and at
 which an answer ends."""
+
+
+class RunnerWords:
+    """A `tokenizer.json` as ExecuTorch's runner reads it.
+
+    Raises:
+        MissingExtra: the package is not installed. RuntimeError: it knows no such tokenizer.
+    """
+
+    def __init__(self, file: Path) -> None:
+        from tokenizers import Tokenizer
+
+        try:
+            with muted(1, 2):
+                from pytorch_tokenizers import CppHFTokenizer
+        except ImportError as problem:
+            raise MissingExtra("Writing with ExecuTorch", "executorch") from problem
+        with muted(1, 2):  # it tells which expressions it does not know
+            self._read = CppHFTokenizer()
+            self._read.load(str(file))
+        self.words = Tokenizer.from_file(str(file))
+        self._begins = len(self.words.encode("").ids)
+
+    def tokens(self, text: str, *, special: bool) -> list[int]:
+        """Tokens of a text: marks in it always count.
+
+        Args:
+            special: it is rendered already, so nothing is put before it.
+        """
+        return [int(token) for token in self._read.encode(text, 0 if special else self._begins, 0)]
+
+    def piece(self, made: list[int], token: int) -> str | None:
+        """How a token looks after some others; None where it is no text."""
+        try:
+            return str(self._read.decode(made[-1] if made else token, token))
+        except UnicodeDecodeError:
+            return None
 
 
 class ExecuTorchFile:
@@ -41,7 +79,6 @@ class ExecuTorchFile:
                 from executorch.extension.llm.custom_ops import custom_ops  # noqa: F401  attention with a cache
                 from executorch.extension.pybindings.portable_lib import _unsafe_reset_threadpool
                 from executorch.runtime import Runtime
-                from pytorch_tokenizers import CppHFTokenizer
         except ImportError as problem:
             raise MissingExtra("Writing with ExecuTorch", "executorch") from problem
         try:
@@ -51,8 +88,9 @@ class ExecuTorchFile:
                 self._forward = program.load_method("forward")
                 [self.room], [self.most], self._ends = (
                     [int(one) for one in program.load_method(name).execute([])] for name in (ROOM, PASS, ENDS))
-                self._tokenizer = CppHFTokenizer()
-                self._tokenizer.load(str(folder / TOKENIZER))
+            self._words = RunnerWords(folder / TOKENIZER)
+        except MissingExtra:
+            raise
         except Exception as problem:  # whatever a parser says of bytes that are no model
             raise CorruptFile(f"ExecuTorch cannot open {folder / MODEL}: {str(problem).strip().splitlines()[-1]}",
                               "Export it again.") from problem
@@ -89,7 +127,7 @@ class ExecuTorchFile:
 
     def tokens(self, text: str, *, special: bool) -> list[int]:
         """Tokens of a text as the runner's own tokenizer reads it: marks in it always count."""
-        return [int(token) for token in self._tokenizer.encode(text, 0, 0)]
+        return self._words.tokens(text, special=special)
 
     def ends(self, token: int) -> bool:
         """Whether the runner stops at a token."""
@@ -109,33 +147,17 @@ class ExecuTorchFile:
         """The runner's own way of writing: so many of the likeliest tokens after these. It reads and writes texts; of
         tokens that look alike the likeliest by this runtime stands for what it wrote."""
         from executorch.extension.llm.runner import GenerationConfig, TextLLMRunner
-        from tokenizers import Tokenizer
-
-        words = Tokenizer.from_file(str(self.folder / TOKENIZER))
 
         def write(ids: Sequence[int], most: int) -> list[int]:
-            text, pieces = words.decode(list(ids), skip_special_tokens=False), list[str]()
+            text, pieces = self._words.words.decode(list(ids), skip_special_tokens=False), list[str]()
             if self.tokens(text, special=True) != list(ids):
                 raise ValueError("its tokenizer reads a text otherwise")
             options = GenerationConfig(echo=False, max_new_tokens=most, temperature=0.0)
             with muted(1, 2), contextlib.suppress(UnicodeDecodeError):  # it prints; half a character is no text
                 runner = TextLLMRunner(str(self.folder / MODEL), str(self.folder / TOKENIZER))
                 runner.generate(text, options, pieces.append)
-            made = list[int]()
-            for piece in pieces:
-                scores = self.logits([*ids, *made])[0]
-                likely = [int(one) for one in np.argsort(-scores) if self._piece(made, int(one)) == piece]
-                if not likely:
-                    raise ValueError(f"it wrote {piece!r}, which is no word of its tokenizer")
-                made.append(likely[0])
-            return made
+            return spelled(self, ids, pieces, self._words.piece)
         return write
-
-    def _piece(self, made: list[int], token: int) -> str | None:
-        try:
-            return str(self._tokenizer.decode(made[-1] if made else token, token))
-        except UnicodeDecodeError:
-            return None
 
 
 class ExecuTorchWriter(ExportedAuthor):

@@ -53,6 +53,8 @@ WRITTEN, NEAR = 6, 0.3
 so may the choice at a near tie."""
 SURE = 0.975
 """How sure it must be that the loss rises by no more."""
+TRIES = 6
+"""Texts that it is let go on from, until it writes something."""
 STEPS = 6
 """Tokens that are read one by one: the second and later ones show a cache that does not grow."""
 PADDING = 7
@@ -134,7 +136,7 @@ def certify(form: Opened, reference: Reference, precision: str, *, floor: float 
         check("divergence after the adapter was off", said_in(texts["medium"]), limits.step,
               lambda: changed(runtime, texts["medium"], lambda ids, last: again(runtime, switch, ids, last)))
     if form.write is not None:
-        check("likelier words than those written, nats", WRITTEN, NEAR, lambda: missed(form, reference.spoken))
+        check("likelier words than those written, nats", WRITTEN, NEAR, lambda: missed(form, reference))
     config = reference.root.config
     if (windows := form.windows) is not None and window_of(config):
         check("layers with another window", len(windows_of(config)), 0, lambda: float(sum(
@@ -206,13 +208,19 @@ def _after(runtime: Runtime, before: list[int], ids: list[int], last: int) -> Fl
     return runtime.logits(ids, last)
 
 
-def missed(form: Opened, ids: list[int]) -> float:
-    """The most by which another word was likelier, by the runtime, than the one that was written as the likeliest."""
+def missed(form: Opened, reference: Reference) -> float:
+    """The most by which another word was likelier, by the runtime, than the one that was written as the likeliest.
+
+    Raises:
+        ValueError: it wrote nothing after any of some texts.
+    """
     assert form.write is not None
-    made = form.write(ids, WRITTEN)
-    form.runtime.forget()
-    said = logs(form.runtime.logits(followed(ids, made[:-1]), len(made)))
-    return float((said.max(-1) - said[np.arange(len(made)), made]).max())
+    for ids in reference.spoken[:TRIES]:  # what begins with half a character cannot be told by its text
+        if made := form.write(ids, WRITTEN):
+            form.runtime.forget()
+            said = logs(form.runtime.logits(followed(ids, made[:-1]), len(made)))
+            return float((said.max(-1) - said[np.arange(len(made)), made]).max())
+    raise ValueError("it wrote no text")
 
 
 def risen(runtime: Runtime, reference: Reference, floor: float) -> Rise:

@@ -211,12 +211,13 @@ class Reference:
         return next((ids for ids in (texts["medium"], texts["long"]) if len(ids) > window), [*texts.values()][-1])
 
     @property
-    def spoken(self) -> list[int]:
-        """As much of `walked` as is read with the same tokens where it is given as a text: the last word may be cut,
-        and some runtimes take nothing but texts."""
+    def spoken(self) -> list[list[int]]:
+        """Beginnings of `walked` that are read with the same tokens where they are given as a text, as some runtimes
+        take nothing else: the longest first. All of it where there are none."""
         words, ids = self.template.tokenizer, self.walked
-        return next((ids[:end] for end in range(len(ids), len(ids) // 2, -1) if words(
-            words.decode(ids[:end]), add_special_tokens=False, verbose=False)["input_ids"] == ids[:end]), ids)
+        found = [ids[:end] for end in range(len(ids), len(ids) // 2, -1) if words(
+            words.decode(ids[:end]), add_special_tokens=False, verbose=False)["input_ids"] == ids[:end]]
+        return found or [ids]
 
 
 def paced(root: Any, ids: Sequence[int]) -> Pace:

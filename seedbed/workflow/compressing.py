@@ -48,13 +48,14 @@ class Shrinking:
     Args:
         model, texts, progress: as `shrink` takes them.
         out: the folder to be.
+        spare: of a run's rows that decide leave out those that `forms.set_apart` keeps.
 
     Raises:
         UserError: nothing is to be taken away, the folder is taken, or the model cannot be made smaller so.
     """
 
     def __init__(self, model: str | Path, config: CompressConfig, out: Path, texts: str | Path | None = None,
-                 progress: Progress = SILENT) -> None:
+                 progress: Progress = SILENT, *, spare: bool = False) -> None:
         from ..models.runtime import runtime
         from ..options import check
         from .subjects import corpus, subject
@@ -66,7 +67,7 @@ class Shrinking:
             raise UserError(f"{out} is there already.", "Name another folder, or remove it first.")
         self.model, self.config, self.progress = str(model), config, progress
         self.one = subject(self.model, progress)
-        self.some = corpus(self.one, None if texts is None else str(texts), config, progress)
+        self.some = corpus(self.one, None if texts is None else str(texts), config, progress, spare=spare)
         learned, held = len(self.some.calibration), len(self.some.held)
         progress.note(f"{learned:,} texts decide what stays, {held:,} others judge.")
         progress.note(runtime().line)

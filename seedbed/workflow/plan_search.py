@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -153,8 +153,9 @@ def search(source: str | Path, config: CompressConfig, floor: FloorConfig | None
            progress: Progress = SILENT) -> Frontier:
     """Try plans of what is taken away, each in every form, and keep the one that is proven and costs the least.
 
-    Rows that the model has learned from say which plans are followed, and in which order they are tested; the rows of
-    the proof have no say in that (`evaluate.frontier.in_turn`).
+    Rows that the model has learned from, but that have no say in what is taken away (`forms.set_apart`), tell which
+    plans are followed, and in which order they are tested; the rows of the proof have no say in that
+    (`evaluate.frontier.in_turn`).
 
     Args:
         source: a run folder of `seedbed run`, or of `seedbed train` whose model writes.
@@ -172,8 +173,8 @@ def search(source: str | Path, config: CompressConfig, floor: FloorConfig | None
     floor, out = floor or FloorConfig(), Path(out).absolute()
     check(floor)
     folder = bundle_of(Path(source))
-    first = subject_of(source, folder, floor, progress)
-    work = Shrinking(folder.parent, config, out, None, progress)
+    first = subject_of(source, folder, replace(floor, seed=config.seed), progress, spare=True)
+    work = Shrinking(folder.parent, config, out, None, progress, spare=True)
     most = first.floor if floor.floor is None else floor.floor
     prefer, task = cast(Prefer, floor.prefer), "try plans"
     out.parent.mkdir(parents=True, exist_ok=True)

@@ -92,8 +92,13 @@ def smaller(source: str | Path, config: FloorConfig | None = None, *, progress: 
     return found
 
 
-def subject_of(source: str | Path, folder: Path, config: FloorConfig, progress: Progress) -> Subject:
-    """The model of a bundle, with the rows that tell what a form of it loses; raises as `smaller`."""
+def subject_of(source: str | Path, folder: Path, config: FloorConfig, progress: Progress, *,
+               spare: bool = False) -> Subject:
+    """The model of a bundle, with the rows that tell what a form of it loses; raises as `smaller`.
+
+    Args:
+        spare: the learned rows are those that `forms.set_apart` keeps.
+    """
     from ..export.manifest import Manifest
     from ..tasks.classify import Classify
     from .writer_forms import WriterSubject
@@ -101,7 +106,7 @@ def subject_of(source: str | Path, folder: Path, config: FloorConfig, progress: 
     manifest = Manifest.open(folder)
     kind = str(manifest.task.get("task"))
     if manifest.reference.kind == "writer":
-        return WriterSubject.open(folder, config.to, config.rows, config.seed, progress)
+        return WriterSubject.open(folder, config.to, config.rows, config.seed, progress, spare=spare)
     if kind != Classify.name:
         raise UserError(f"{source} is for the task {kind}; the smallest proven form is searched for models that give "
                         "labels or that write.", "Take something away with --how.")

@@ -15,6 +15,7 @@ import numpy as np
 from ..compress.config import CompressConfig
 from ..errors import UserError
 from ..progress import Progress
+from .forms import set_apart
 
 if TYPE_CHECKING:
     from ..data.dataset import Dataset
@@ -288,8 +289,12 @@ def kind_of(body: Path) -> Callable[[str, Path, Path], Subject]:
     return Embedding if (plain or is_encoder(config)) and not is_paired(config) else Writing
 
 
-def corpus(one: Subject, texts: str | None, config: CompressConfig, progress: Progress) -> Corpus:
+def corpus(one: Subject, texts: str | None, config: CompressConfig, progress: Progress, *,
+           spare: bool = False) -> Corpus:
     """The texts of a file, or a run's own: its training rows decide, its test rows judge.
+
+    Args:
+        spare: leave out the rows that `forms.set_apart` keeps.
 
     Raises:
         UserError: none were named, and the model is not of a run. DataError: they cannot be read.
@@ -313,6 +318,8 @@ def corpus(one: Subject, texts: str | None, config: CompressConfig, progress: Pr
         free = dataset.with_column("split", [None] * len(dataset))
         dataset = split(free, fractions=(0.8, 0.0, 0.2), seed=config.seed, clusters=near)
     learn, judge = dataset.part("train"), dataset.part("test")
+    if spare:
+        learn, _ = set_apart(learn, config.seed)
     if len(judge) > config.judged:
         drawn = np.random.default_rng(config.seed).choice(len(judge), config.judged, replace=False)
         judge = judge.take(sorted(drawn.tolist()))

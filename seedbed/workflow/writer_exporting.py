@@ -13,6 +13,7 @@ from ..export.manifest import Manifest
 from ..progress import Progress
 from ..train.config import TextConfig
 from .config import RunFolder, TuneConfig, read_config
+from .forms import set_apart
 
 if TYPE_CHECKING:
     from ..data.dataset import Dataset
@@ -86,7 +87,7 @@ class RunRows:
 
 
 def run_rows(folder: Path, manifest: Manifest, most: int, seed: int, *, whole: bool = False,
-             model: Path | None = None) -> RunRows:
+             model: Path | None = None, spare: bool = False) -> RunRows:
     """Rows to prove a form with, and rows that show which weights matter.
 
     Args:
@@ -94,6 +95,7 @@ def run_rows(folder: Path, manifest: Manifest, most: int, seed: int, *, whole: b
         seed: draws them where there are more.
         whole: as much of each row as the training read, and not `TOKENS` alone.
         model: whose tokenizer reads them; the bundle's when None.
+        spare: learned rows are of those that `forms.set_apart` keeps.
 
     Raises:
         CorruptFile: the run's rows were changed.
@@ -125,9 +127,11 @@ def run_rows(folder: Path, manifest: Manifest, most: int, seed: int, *, whole: b
     def read(part: Dataset) -> list[Row]:
         found = course.reader(told, dataset)(part)
         return rows_of(template, [one for _, one in found], [place for place, _ in found])
-    test = drawn(dataset.part("test"), most, seed)
+    test, train = drawn(dataset.part("test"), most, seed), dataset.part("train")
+    if spare:
+        _, train = set_apart(train, seed)
     try:
-        held, learned = read(test), read(drawn(dataset.part("train"), LEARNED, seed))
+        held, learned = read(test), read(drawn(train, LEARNED, seed))
     except UserError:  # a row that is too long, or questions whose answers a teacher wrote
         return RunRows(f"Some rows of the run cannot be read, {only}")
     return RunRows(f"The loss on {len(held):,} rows that the model has not learned from is compared; "

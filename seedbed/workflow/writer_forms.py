@@ -48,8 +48,12 @@ class WriterSubject(Subject):
         self.pace: Pace | None = None
 
     @classmethod
-    def open(cls, folder: Path, to: Sequence[str], most: int | None, seed: int, progress: Progress) -> WriterSubject:
+    def open(cls, folder: Path, to: Sequence[str], most: int | None, seed: int, progress: Progress, *,
+             spare: bool = False) -> WriterSubject:
         """Of a bundle.
+
+        Args:
+            spare: the learned rows are those that `forms.set_apart` keeps.
 
         Raises:
             DataError: there are no rows that the model has not learned from, or too few. UserError: no target can
@@ -70,7 +74,7 @@ class WriterSubject(Subject):
                 for target in (suited(form.target, model),)]
         wrong = refused(some, lambda form: form.target.refuse(model, form.precision))
         assert most is not None
-        read = partial(run_rows, folder, manifest, most, seed, whole=True)
+        read = partial(run_rows, folder, manifest, most, seed, whole=True, spare=spare)
         rows = read(model=model)
         if not rows.held:
             raise unproven(rows.note)

@@ -15,11 +15,13 @@ import pytest
 import tiny
 import torch
 from sample_writer import gemma, made, prove, refuses, tuned, write, writes_the_likeliest
+from transformers import AutoTokenizer
 
+from seedbed.engines.executorch_llm import RunnerWords
 from seedbed.engines.writer import Writer
 from seedbed.errors import CorruptFile, UserError
 from seedbed.export.certificate import Certificate
-from seedbed.export.targets.executorch_writer import ExecuTorchWriterTarget, quantized
+from seedbed.export.targets.executorch_writer import ExecuTorchWriterTarget, quantized, words_of
 from seedbed.export.targets.writers import WRITERS
 
 for name in ("executorch", "torchao", "pytorch_tokenizers"):
@@ -93,6 +95,19 @@ def test_a_model_that_looks_ahead_and_one_without_tokenizer_are_refused(tmp_path
     refuses(TARGET, made(tmp_path / "ahead", "gemma3", use_bidirectional_attention=True), "int8", "looks ahead")
     (made(tmp_path / "bare") / "tokenizer.json").unlink()
     refuses(TARGET, tmp_path / "bare", "int8", "no tokenizer.json")
+
+
+def test_tokenizers_that_the_runner_misreads_are_refused_or_told_otherwise(tmp_path: Path) -> None:
+    """Gemma's runs of spaces are others to it; Qwen's composed characters would lose what stands above them."""
+    refuses(TARGET, made(tmp_path / "gemma", "gemma3", gemma), "int8", "reads texts otherwise .*: 'def area")
+    model = made(tmp_path / "qwen", "qwen2")
+    assert json.loads((model / "tokenizer.json").read_text())["normalizer"] == {"type": "NFC"}
+    TARGET.refuse(model, "int8")
+    (tmp_path / "words.json").write_text((model / "tokenizer.json").read_text())
+    words, read = "läuft", AutoTokenizer.from_pretrained(model)("läuft")["input_ids"]
+    assert RunnerWords(tmp_path / "words.json").tokens(words, special=True) != read
+    (tmp_path / "words.json").write_text(words_of(model))
+    assert RunnerWords(tmp_path / "words.json").tokens(words, special=True) == read
 
 
 @pytest.mark.slow
@@ -189,8 +204,8 @@ def test_a_cache_that_forgets_is_found_out(tmp_path: Path, monkeypatch: pytest.M
     ("qwen2", "fp32", {"layer_types": ["full_attention"] * 2}),
     ("mistral", "fp32", {"sliding_window": None, "head_dim": 16}), ("llama", "fp32", {"tie_word_embeddings": False})])
 def test_other_families(family: str, precision: str, more: dict[str, Any], tmp_path: Path) -> None:
-    """With the tokenizer and the window that Gemma has; fp32 is the model to the last digits."""
-    model = made(tmp_path / "model", family, gemma if family == "gemma3" else None, **SMALL, **more)
+    """With the window that Gemma has, and a beginning; fp32 is the model to the last digits."""
+    model = made(tmp_path / "model", family, **SMALL, **more)
     found = prove(TARGET, write(TARGET, model, tmp_path / "out", precision), model, precision)
     assert not found.failed, [one.told for one in found.failed]
     assert (found.figure("divergence, long text") or 1) < 1e-8

@@ -184,7 +184,8 @@ def test_what_is_missing_is_named_with_the_whole_install_line(monkeypatch: pytes
     monkeypatch.setitem(sys.modules, "litert_torch", None)
     with pytest.raises(MissingExtra) as told:
         need(TARGETS.get("litert"))
-    line = "pip install 'seedbed[litert]' && pip install --no-deps litert-torch==0.9.4 litert-converter==0.4.0"
+    line = ("pip install 'seedbed[litert]' && pip install --no-deps litert-torch==0.9.4 litert-converter==0.4.0 "
+            "xdsl==0.28.0")
     assert told.value.hint == f"Install it with: {line}"
     page = (Path(__file__).parents[2] / "docs" / "export.md").read_text()
     assert line in page

@@ -163,5 +163,6 @@ def state(found: Frontier, one: Point) -> str:
     """What became of a form, in a word or two."""
     if one is found.points[0]:
         return "the original"
-    return "chosen" if one.name == found.chosen else "passed" if one.passed else \
-        one.status if one.status == "refused" else "failed"
+    if one.status == "refused" or one.passed:
+        return "chosen" if one.name == found.chosen else "passed" if one.passed else "refused"
+    return "not tested" if one.bound is not None and one.bound <= found.floor else "failed"

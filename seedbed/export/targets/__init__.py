@@ -26,11 +26,14 @@ class Named(Protocol):
 
 
 T = TypeVar("T", bound=Named)
-APART = {"litert": ("litert-torch==0.9.4", "litert-converter==0.4.0")}
-"""What a target needs beside its extra, installed without its dependencies: they declare xdsl 0.28, which they do not
-import here and which wants an older typing-extensions than pydantic does."""
+APART = {"litert": ("litert-torch==0.9.4", "litert-converter==0.4.0", "xdsl==0.28.0")}
+"""What a target needs beside its extra, installed without its dependencies: the first two declare the last, which
+wants an older typing-extensions than pydantic does, and works with the newer one."""
 EXTRAS = {"gguf_lora": "gguf"}
 """Targets that come with an extra of another name."""
+
+WHEELS = {"litert_lm": "litert-lm-api"}
+"""Packages whose wheel has another name."""
 
 
 class Target(Named, Protocol):
@@ -102,4 +105,4 @@ def need(target: Named) -> dict[str, str]:
             apart = " ".join(APART.get(target.name, ()))
             raise MissingExtra(f"Export to {target.name}", EXTRAS.get(target.name, target.name),
                                f" && pip install --no-deps {apart}" if apart else "")
-    return {name: version(name) for name in ("torch", "transformers", *target.packages)}
+    return {name: version(WHEELS.get(name, name)) for name in ("torch", "transformers", *target.packages)}

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import contextlib
 import json
+import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ...engines.executorch import MODEL
-from ...engines.executorch_llm import ENDS, PASS, ROOM, ExecuTorchFile, ExecuTorchWriter
+from ...engines.executorch_llm import ENDS, PASS, ROOM, ExecuTorchFile, ExecuTorchWriter, RunnerWords
 from ...engines.exported import TOKENIZER
 from ...errors import UserError
 from ...models.doctor import ends_of
+from ..artefact import first_line
 from . import graph
+from .executorch import products, tables
 from .writers import Opened, most_read, refuse
 
 if TYPE_CHECKING:
@@ -22,7 +25,7 @@ if TYPE_CHECKING:
 
 FAMILIES = ("llama", "mistral", "qwen2", "gemma3_text")
 """Families that were tried, with windows and without."""
-BESIDE = ("tokenizer.json", "tokenizer_config.json", "chat_template.jinja", "special_tokens_map.json")
+BESIDE = ("tokenizer_config.json", "chat_template.jinja", "special_tokens_map.json")
 MOST, AT_ONCE = 2048, 128
 """Tokens that a file keeps at most, whose keys and values are in memory whole; and that are read at once: every word
 is scored after each of them."""
@@ -52,6 +55,8 @@ class ExecuTorchWriterTarget:
         if not (model / TOKENIZER).is_file():
             raise UserError("The tokenizer of this model has no tokenizer.json, without which ExecuTorch's runner "
                             "cannot read texts.", HINT)
+        if (said := misread(model)) is not None:
+            raise UserError(f"ExecuTorch's runner reads texts otherwise than this model's tokenizer: {said}.", HINT)
 
     def write(self, model: Path, folder: Path, precision: str, facts: Mapping[str, str],
               reference: Reference | None = None) -> None:
@@ -70,6 +75,7 @@ class ExecuTorchWriterTarget:
                 "enable_dynamic_shape": True} | begins)
             with (folder / MODEL).open("wb") as file:
                 made.write_to_file(file)
+        (folder / TOKENIZER).write_text(words_of(model), encoding="utf-8")
         for name in BESIDE:
             if (model / name).is_file():
                 (folder / name).write_bytes((model / name).read_bytes())
@@ -86,6 +92,34 @@ class ExecuTorchWriterTarget:
         return ExecuTorchWriter(folder, model)
 
 
+def words_of(model: Path) -> str:
+    """`tokenizer.json` of a model as the runner is to read it. Told to compose characters (NFC), as Qwen's are, it
+    loses what stands above them: nearly all texts are composed, so it is not told."""
+    words = json.loads((model / TOKENIZER).read_text(encoding="utf-8"))
+    if (words.get("normalizer") or {}).get("type") == "NFC":
+        words["normalizer"] = None
+    return json.dumps(words, ensure_ascii=False)
+
+
+def misread(model: Path) -> str | None:
+    """A text that the runner reads with other tokens than a model's tokenizer, or why it reads none; None where it
+    reads all of some odd ones alike."""
+    from transformers import AutoTokenizer
+
+    from ..writer_reference import SAID
+
+    tokenizer = AutoTokenizer.from_pretrained(model, local_files_only=True)
+    with tempfile.TemporaryDirectory() as place:
+        file = Path(place) / TOKENIZER
+        file.write_text(words_of(model), encoding="utf-8")
+        try:
+            words = RunnerWords(file)
+        except RuntimeError as problem:
+            return first_line(problem)
+    return next((repr(text.strip()) for text in SAID if words.tokens(text, special=False) !=
+                 tokenizer(text, split_special_tokens=True)["input_ids"]), None)
+
+
 def quantized(root: Any, precision: str) -> Any:
     """Weights at 8 bits, a scale a row, or at 4, a scale a group; products with activations of 8 bits, a scale a
     token. The tables of words stay at 8 bits.
@@ -95,30 +129,15 @@ def quantized(root: Any, precision: str) -> Any:
     """
     if precision == "fp32":
         return root
-    import torch
     from torch import nn
-    from torchao.quantization.granularity import PerAxis, PerGroup
-    from torchao.quantization.quant_api import (
-        Int8DynamicActivationIntxWeightConfig,
-        IntxWeightOnlyConfig,
-        quantize_,
-    )
 
     head = root.get_output_embeddings()
     head.weight = nn.Parameter(head.weight.detach().clone())  # packed otherwise than the table that it is tied to
-
-    def four(module: nn.Module, name: str) -> bool:
-        return precision == "int4" and isinstance(module, nn.Linear) and module is not head and \
-            module.in_features % GROUP == 0
-
-    rows = PerAxis(0)
-    quantize_(root, IntxWeightOnlyConfig(weight_dtype=torch.int8, granularity=rows),
-              lambda module, name: isinstance(module, nn.Embedding))
-    quantize_(root, Int8DynamicActivationIntxWeightConfig(
-        weight_dtype=torch.int4, weight_granularity=PerGroup(GROUP),  # type: ignore[attr-defined]
-        intx_choose_qparams_algorithm="hqq_scale_only"), four)
-    quantize_(root, Int8DynamicActivationIntxWeightConfig(weight_dtype=torch.int8, weight_granularity=rows),
-              lambda module, name: isinstance(module, nn.Linear) and not four(module, name))
+    few = {one for one in root.modules() if isinstance(one, nn.Linear) and one is not head and
+           one.in_features % GROUP == 0} if precision == "int4" else set()
+    tables(root)
+    products(root, lambda one: one in few, GROUP)
+    products(root, lambda one: one not in few)
     return root
 
 

@@ -173,6 +173,12 @@ def _executorch() -> WriterTarget:
     return ExecuTorchWriterTarget()
 
 
+def _litert() -> WriterTarget:
+    from .litert_writer import LiteRtWriterTarget
+    return LiteRtWriterTarget()
+
+
 WRITERS: Registry[WriterTarget] = Registry("writer-targets", {
-    "gguf": _gguf, "gguf_lora": _gguf_lora, "openvino": _openvino, "onnx": _onnx, "executorch": _executorch})
+    "gguf": _gguf, "gguf_lora": _gguf_lora, "openvino": _openvino, "onnx": _onnx, "executorch": _executorch,
+    "litert": _litert})
 """By name; other packages add theirs in the entry-point group `seedbed.writer-targets`."""
