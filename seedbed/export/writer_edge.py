@@ -1,4 +1,4 @@
-"""A folder for a small device that writes: an artefact, a runner of some sixty lines, and what it takes on disk and
+"""A folder for a small device that writes: an artefact, a runner of some seventy lines, and what it takes on disk and
 in memory."""
 
 from __future__ import annotations

@@ -8,7 +8,9 @@ import {createInterface} from "node:readline";
 import {fileURLToPath} from "node:url";
 import {parseArgs} from "node:util";
 import {Template} from "@huggingface/jinja";
-import {getLlama, LlamaGrammarEvaluationState} from "node-llama-cpp";
+
+process.env.OMP_WAIT_POLICY ??= "passive"; // threads that wait leave the processor to others
+const {getLlama, LlamaGrammarEvaluationState} = await import("node-llama-cpp");
 
 const here = name => fileURLToPath(new URL(name, import.meta.url));
 const task = JSON.parse(readFileSync(here("task.json"), "utf8"));

@@ -17,8 +17,9 @@ Say = Callable[[str], Any]
 
 def open_gguf() -> Callable[[list[Any], int, Say], None]:
     """A function that says its answer to some turns, piece by piece, of so many tokens at most."""
+    import os
     import secrets
-
+    os.putenv("OMP_WAIT_POLICY", "passive")  # threads that wait leave the processor to others
     import xllamacpp
     options = xllamacpp.CommonParams()
     model, *adapters = (str(HERE / name) for name in TASK["files"])
