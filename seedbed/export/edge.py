@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 RUNNERS = {LABELS: "classify.py", VECTOR: "embed.py"}
 """What the runner is called, by what the model gives."""
+FUNCTION = re.compile(r"def (\w+)\(")
 MEASURED = """
 import runpy, sys
 sys.argv = sys.argv[1:]
@@ -123,8 +124,8 @@ def finish(part: Path, folder: Path, made: Edge) -> Edge:
 
 
 def runner(kind: str, name: str, file: str = "runner.py", other: str = "onnx") -> str:
-    """What answers in the folder: of the functions of `runner.py` that open a model only the one for this kind, and
-    of those that answer only the one that the runner is called by.
+    """What answers in the folder: of the functions of `runner.py` that open a model only the one for this kind, of
+    those that answer only the one that the runner is called by, and of the others those that are called.
 
     Args:
         name: what the runner is called.
@@ -141,7 +142,9 @@ def runner(kind: str, name: str, file: str = "runner.py", other: str = "onnx") -
     others = tuple(f"def {Path(one).stem}(" for one in RUNNERS.values() if one != name)
     kept = [part for part in parts if not part.startswith(others) and (
         not part.startswith("def open_") or part.startswith(f"def open_{kind}("))]
-    return "".join(kept).replace("NAME.py", name)
+    called = [part for part in kept if part.startswith("def open_") or not (one := FUNCTION.match(part))
+              or one[1] == Path(name).stem or "".join(kept).count(f"{one[1]}(") > 1]
+    return "".join(called).replace("NAME.py", name)
 
 
 def free(folder: Path) -> None:

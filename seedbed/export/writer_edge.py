@@ -14,6 +14,7 @@ import numpy as np
 from ..engines.author import HALF
 from ..engines.form import SPACE
 from ..errors import UserError
+from ..models.paired import Paired, followed
 from ..models.template import MARKS
 from ..tasks.write import Write, of_dict
 from .edge import Edge, begun, defect, fill, finish, ran, size
@@ -28,8 +29,11 @@ if TYPE_CHECKING:
 
 RUNNER = "generate.py"
 PACKAGES = {"gguf": ("xllamacpp",), "openvino": ("openvino-genai", "openvino", "openvino-tokenizers"),
-            "onnx": ("onnxruntime-genai", "onnxruntime")}
+            "onnx": ("onnxruntime-genai", "onnxruntime"), "onnx_paired": ("onnxruntime", "tokenizers", "numpy"),
+            "openvino_paired": ("openvino", "tokenizers", "numpy")}
 """What a runner imports, and what that needs of its own makers'."""
+FILES = {"gguf": ("model.gguf",), "gguf_lora": ("base.gguf", "adapter.gguf")}
+"""Of llama.cpp: the model, and what is put on it."""
 SCRIPT = "generate.mjs"
 NODE = {"node-llama-cpp": "3.22.1", "@huggingface/jinja": "0.5.11"}
 """What the runner in JavaScript needs."""
@@ -65,7 +69,7 @@ def write(bundle: Path, entry: EngineEntry, model: Path, folder: Path, questions
         if not (part / "tokenizer.json").exists() and (model / "tokenizer.json").is_file():
             shutil.copyfile(model / "tokenizer.json", part / "tokenizer.json")
         told = told_of(entry.kind, author, task)
-        packages = fill(part, RUNNER, runner(entry.kind), told, PACKAGES[entry.kind])
+        packages = fill(part, RUNNER, runner(entry.kind, author.paired), told, PACKAGES[told["kind"]])
         laid = FREE if entry.kind == "openvino" else {}
         script(part, entry.kind, task)
         schema = json.dumps(told["schema"] | laid) if told["schema"] else ""
@@ -74,13 +78,22 @@ def write(bundle: Path, entry: EngineEntry, model: Path, folder: Path, questions
                                          packages=packages))
 
 
-def runner(kind: str) -> str:
+def runner(kind: str, paired: bool) -> str:
     """What answers in the folder.
+
+    Args:
+        kind: of the artefact.
+        paired: of an encoder-decoder.
 
     Raises:
         UserError: there is none.
     """
-    return runner_of(kind, RUNNER, "writer_runner.py", "gguf")
+    return runner_of(opened_by(kind, paired), RUNNER, "writer_runner.py", "onnx" if paired else "gguf")
+
+
+def opened_by(kind: str, paired: bool) -> str:
+    """Which function of the runner opens an artefact."""
+    return f"{kind}_paired" if paired else "gguf" if kind in FILES else kind
 
 
 def script(part: Path, kind: str, task: Write | None) -> None:
@@ -112,13 +125,17 @@ def told_of(kind: str, author: Author, task: Write | None) -> dict[str, Any]:
     """What a runner must know of its model, for `task.json`."""
     mark = MARKS[0]
     turns = task.prompt(mark) if task else [{"role": "user", "content": mark}]
-    schema = task.form if task else ""
+    schema = task.form if task and not author.paired else ""  # the plain runtimes hold answers to none
+    if author.paired and author.template.chats:
+        raise UserError("There is no runner for an encoder-decoder with a chat template.",
+                        "Leave --edge out: seedbed generate BUNDLE answers with what is exported.")
     if schema:
         try:
             author.form(schema)
         except UserError:  # as in seedbed generate: answers are free words then
             schema = ""
-    return {"kind": kind, "context": author.max_tokens, "chats": author.template.chats,
+    return {"kind": opened_by(kind, author.paired), "files": FILES.get(kind, ()), "context": author.max_tokens,
+            "chats": author.template.chats,
             "turns": [{"role": turn["role"], "around": turn["content"].split(mark)} for turn in turns],
             "schema": {"x-guidance": {"whitespace_pattern": SPACE}, **json.loads(schema)} if schema else None}
 
@@ -154,6 +171,8 @@ def strayed(author: Author, ids: list[int], said: str, schema: str = "") -> str:
     """
     course, made = author.form(schema).begin() if schema else None, list[int]()
     whole, _, broken = said.lstrip().partition(HALF)
+    start = author.template.start
+    read = ids if start is None else Paired(ids, [start])
 
     def text(*more: int) -> str:
         return str(author.tokenizer.decode([*made, *more], skip_special_tokens=True)).lstrip().rstrip(HALF)
@@ -161,7 +180,7 @@ def strayed(author: Author, ids: list[int], said: str, schema: str = "") -> str:
         ended = text() == whole
         if ended and (broken or (course and course.ended)):
             return ""
-        scores = author.runtime.logits([*ids, *made])[0]
+        scores = author.runtime.logits(followed(read, made))[0]
         if course:
             scores = np.where(course.allowed(len(scores)).numpy(), scores, -np.inf)
         near = [int(one) for one in np.argsort(-scores)[:9] if scores[one] >= scores.max() - NEAR]

@@ -21,7 +21,9 @@ def open_gguf() -> Callable[[list[Any], int, Say], None]:
 
     import xllamacpp
     options = xllamacpp.CommonParams()
-    options.model.path, options.n_ctx, options.cache_ram_mib = str(HERE / "model.gguf"), TASK["context"], 0
+    model, *adapters = (str(HERE / name) for name in TASK["files"])
+    options.model.path, options.n_ctx, options.cache_ram_mib = model, TASK["context"], 0
+    options.lora_adapters = [xllamacpp.CommonAdapterLoraInfo(name, 1.0) for name in adapters]
     options.api_keys = [secrets.token_urlsafe()]  # it opens a port of this machine, which is for nobody
     options.warmup, options.ui, options.verbosity = False, False, -1
     server, how = xllamacpp.Server(options), {"temperature": 0, "stream": True, "reasoning_format": "none"}
@@ -79,6 +81,52 @@ def open_onnx() -> Callable[[list[Any], int, Say], None]:
             generator.generate_next_token()
             if (token := generator.get_next_tokens()[0]) not in tokenizer.eos_token_ids:
                 say(stream.decode(token))
+    return answer
+
+
+def open_onnx_paired() -> Callable[[list[Any], int, Say], None]:
+    """A function that says its answer to some turns, piece by piece, of so many tokens at most."""
+    import onnxruntime
+    graphs = {name: onnxruntime.InferenceSession(HERE / f"{name}.onnx", providers=["CPUExecutionProvider"])
+              for name in ("encoder", "decoder")}
+    inputs = {name: [one.name for one in graph.get_inputs()] for name, graph in graphs.items()}
+    return paired(lambda name, given: graphs[name].run(None, dict(zip(inputs[name], given, strict=True))))
+
+
+def open_openvino_paired() -> Callable[[list[Any], int, Say], None]:
+    """A function that says its answer to some turns, piece by piece, of so many tokens at most."""
+    import openvino
+    graphs = {name: openvino.Core().compile_model(HERE / f"{name}.xml", "CPU") for name in ("encoder", "decoder")}
+    return paired(lambda name, given: [*graphs[name](given).values()])
+
+
+def paired(run: Callable[[str, list[Any]], list[Any]]) -> Callable[[list[Any], int, Say], None]:
+    """An encoder-decoder: one graph reads a text once, the other goes on with what it has said."""
+    import numpy as np
+    from tokenizers import Tokenizer
+    tokenizer = Tokenizer.from_file(str(HERE / "tokenizer.json"))
+    tokenizer.no_padding()
+    tokenizer.no_truncation()
+    tokenizer.encode_special_tokens = True  # marks in a text are letters
+    settings = json.loads((HERE / "generation_config.json").read_text("utf-8"))
+
+    def answer(turns: list[Any], most: int, say: Say) -> None:
+        ids = tokenizer.encode("\n".join(turn["content"] for turn in turns)).ids
+        if len(ids) > TASK["context"]:
+            sys.exit(f"The text has {len(ids)} tokens and the model takes {TASK['context']}.")
+        mask = np.ones((1, len(ids)), np.int64)
+        cross = run("encoder", [np.array([ids], np.int64), mask])
+        past: list[Any] = [np.zeros((1, one.shape[1], 0, one.shape[3]), np.float32) for one in cross]
+        token, made, shown = settings["decoder_start_token_id"], list[int](), 0
+        for _ in range(min(most, TASK["context"])):
+            scores, *past = run("decoder", [np.array([[token]], np.int64), mask, *cross, *past])
+            token = int(scores[0, -1].argmax())
+            if token in settings["eos_token_id"]:
+                break
+            made.append(token)
+            text = tokenizer.decode(made).rstrip("\ufffd")  # half a character
+            say(text[shown:])
+            shown = max(shown, len(text))
     return answer
 
 

@@ -56,10 +56,7 @@ def export_writer(folder: Path, config: ExportConfig, progress: Progress) -> Exp
     for target, precision in wanted:
         target.refuse(model, precision)
     if config.edge:
-        if holds_paired(model):
-            raise UserError("There is no runner for an encoder-decoder.",
-                            "Leave --edge out: seedbed generate BUNDLE answers with what is exported.")
-        runner(wanted[0][0].name)
+        runner(wanted[0][0].name, holds_paired(model))
     rows = run_rows(folder, manifest, min(ROWS, config.rows), config.seed)
     progress.note(rows.note)
     with parts_for((target for target, _ in wanted), folder, manifest, progress) as parts:

@@ -18,7 +18,7 @@ from seedbed.engines.sampling import Sampling
 from seedbed.errors import QualityFloor, UserError
 from seedbed.export import edge, writer_edge
 from seedbed.export.manifest import EngineEntry
-from seedbed.export.targets.writers import WRITERS
+from seedbed.export.targets.writers import WRITERS, suited
 from seedbed.export.writer_edge import strayed
 from seedbed.tasks.extract import Extract
 from seedbed.tasks.summarize import Summarize
@@ -27,8 +27,10 @@ MEMORY = 1 << 30
 CODE = f"""
 import resource, runpy, sys
 resource.setrlimit(resource.RLIMIT_DATA, ({MEMORY}, {MEMORY}))
+needed = open(sys.argv[1].replace('generate.py', 'requirements.txt')).read()
 for name in ('torch', 'transformers', 'tokenizers', 'seedbed', 'onnx', 'nncf', 'sklearn', 'llguidance'):
-    sys.modules[name] = None
+    if name + '==' not in needed:
+        sys.modules[name] = None
 sys.argv = sys.argv[1:]
 runpy.run_path(sys.argv[0], run_name='__main__')
 """
@@ -45,7 +47,7 @@ def readable(model: Any, tokenizer: Any) -> None:
             word = tokenizer.decode([token])
             if token not in model.generation_config.eos_token_id and not (
                     word.isascii() and word.isprintable() and word.strip()):
-                model.lm_head.weight[token] = 0
+                model.get_output_embeddings().weight[token] = 0
 
 
 def exported(place: Path, kind: str, precision: str, task: Any = None, template: bool = True) -> Made:
@@ -59,12 +61,12 @@ def exported(place: Path, kind: str, precision: str, task: Any = None, template:
     return form(place, kind, precision, model, task)
 
 
-def form(place: Path, kind: str, precision: str, model: Path, task: Any = None) -> Made:
+def form(place: Path, kind: str, precision: str, model: Path, task: Any = None, target: Any = None) -> Made:
     """A form of a model, as a bundle has it."""
     asks(model, task)
     name = f"{kind}-{precision}"
     (place / name).mkdir()
-    WRITERS.get(kind).write(model, place / name, precision, FACTS)
+    (target or WRITERS.get(kind)).write(model, place / name, precision, FACTS)
     (place / name / "trial.json").write_text("{}")
     return place, EngineEntry(name=name, kind=kind, folder=name, files=[]), model
 
@@ -126,6 +128,27 @@ def test_answers_keep_to_the_schema(one: Made, tmp_path: Path) -> None:
         validate(json.loads(line), SCHEMA)
 
 
+@pytest.mark.parametrize(("kind", "precision"), [("onnx", "fp32"), ("openvino", "int8")])
+def test_an_encoder_decoder_writes_alone_what_the_bundle_writes(kind: str, precision: str, tmp_path: Path) -> None:
+    for package in ("onnxruntime", "onnxscript") if kind == "onnx" else ("openvino", "nncf"):
+        pytest.importorskip(package, reason=f"{package} is not installed: pip install 'seedbed[{kind}]'")
+    def plain(model: Any, tokenizer: Any) -> None:
+        readable(model, tokenizer)
+        tokenizer.chat_template = None
+    model = made(tmp_path / "model", "t5", plain, num_layers=2, num_decoder_layers=2)
+    target = suited(WRITERS.get(kind), model)
+    bundle, entry, model = form(tmp_path, kind, precision, model, Summarize(words=5), target)
+    done = writer_edge.write(bundle, entry, model, tmp_path / "device")
+    assert [line.partition("==")[0] for line in done.packages] == list(writer_edge.PACKAGES[f"{kind}_paired"])
+    code = (tmp_path / "device" / writer_edge.RUNNER).read_text()
+    assert len(code.splitlines()) < 80 and code.count("def open_") == 1 and "def rendered" not in code
+    author = WRITERS.get(kind).author(bundle / entry.folder, model)
+    lines = alone(tmp_path / "device", "--json", "--max-tokens", "24", "the box came", "naïve 好 <eos> a")
+    for text, line in zip(("the box came", "naïve 好 <eos> a"), lines, strict=True):
+        asked = [{"role": "user", "content": f"Summarize this text in about 5 words.\n\n{text}"}]
+        assert json.loads(line) == "".join(author.answer(asked, Sampling(max_tokens=24))).rstrip("\ufffd") != ""
+
+
 @pytest.mark.parametrize(("kind", "precision", "package"), [
     FORMS[0], *(pytest.param(*one, marks=pytest.mark.slow) for one in FORMS[1:])])
 def test_without_a_template_a_turn_is_a_line(kind: str, precision: str, package: str, tmp_path: Path) -> None:
@@ -140,17 +163,18 @@ def test_a_runner_that_asks_otherwise_is_found_out(tmp_path: Path, monkeypatch: 
     pytest.importorskip("xllamacpp", reason="GGUF needs seedbed[gguf]")
     bundle, entry, model = exported(tmp_path, "gguf", "f16", Summarize(words=5))
     before = sorted(path.name for path in tmp_path.iterdir())
-    code = writer_edge.runner("gguf")
+    code = writer_edge.runner("gguf", False)
+    assert "paired" not in code and "def rendered" in code
     for whole, other in (("text.join(turn[\"around\"])", "text"), ('"temperature": 0,', '"temperature": 4,'),
                          ("server.handle_chat_completions", "sys.exit('no model here') or "
                                                             "server.handle_chat_completions")):
         assert code.count(whole) == 1
-        monkeypatch.setattr(writer_edge, "runner", lambda kind, whole=whole, other=other: code.replace(whole, other))
+        monkeypatch.setattr(writer_edge, "runner", lambda *kind, whole=whole, other=other: code.replace(whole, other))
         with pytest.raises(QualityFloor, match=r"answers otherwise: to|fails in a process of its own: no model"):
             writer_edge.write(bundle, entry, model, tmp_path / "device")
         assert sorted(path.name for path in tmp_path.iterdir()) == before
     with pytest.raises(UserError, match="no runner for executorch"):
-        edge.runner("executorch", "writer_runner.py", "gguf")
+        edge.runner("executorch", "generate.py", "writer_runner.py", "gguf")
 
 
 def test_a_question_that_is_too_long_is_said(tmp_path: Path) -> None:

@@ -173,8 +173,11 @@ def test_base_and_adapter_apart(run: Path, tmp_path: Path, capsys: pytest.Captur
     assert main(["verify", str(run), "--anew", "--quiet"]) == 0  # with the base and its adapter, as it was exported
     told = capsys.readouterr().out
     assert "gguf_lora-f16" in told and "byte by byte" in told
-    with pytest.raises(UserError, match="no runner for gguf_lora"):
-        export(run, ExportConfig(to=("gguf_lora",), edge=tmp_path / "device"))
+    export(run, ExportConfig(to=("gguf_lora:f16",), edge=tmp_path / "device"))
+    code = tmp_path / "device" / "generate.py"
+    alone = [sys.executable, code, "the box and the slow came 901", "--max-tokens", "12"]
+    assert subprocess.run(alone, capture_output=True, text=True).stdout == said["reference"]
+    assert not (tmp_path / "device" / "generate.mjs").exists()
 
     with pytest.raises(UserError, match="The adapter that this model was made of is not here: the trained adapter: "):
         (run / "adapter" / "adapter_model.safetensors").write_bytes(b"another")
