@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -100,6 +101,24 @@ def web_parts() -> WebParts:
         parts = pull_web()
     settings.cache_clear()
     return parts
+
+
+@pytest.fixture(scope="session")
+def node_modules() -> Path:
+    """What the runner in JavaScript needs, from npm's registry."""
+    from seedbed.export.writer_edge import NODE
+
+    folder = CACHE / "node" / "-".join(NODE.values())
+    if shutil.which("npm") is None:
+        pytest.skip("NO NPM: the runner in JavaScript is NOT tested. Install it: apt-get install npm")
+    if not (folder / "node_modules").is_dir():
+        folder.mkdir(parents=True, exist_ok=True)
+        # its parts for graphics cards, 500 MB, are optional, and the one for processors is named
+        words = [f"{name}@{number}" for name, number in NODE.items()]
+        words.append(f"@node-llama-cpp/linux-x64@{NODE['node-llama-cpp']}")
+        subprocess.run(["npm", "install", "--ignore-scripts", "--omit=optional", "--no-audit", "--no-fund", *words],
+                       cwd=folder, check=True, capture_output=True)
+    return folder / "node_modules"
 
 
 @pytest.fixture(scope="session")

@@ -37,6 +37,8 @@ RUNTIME = 420 * MIB
 """Measured: Python, torch and transformers once a model has run (370 MiB after import, about 50 on first use)."""
 TRAINING_RUNTIME = 60 * MIB
 """Measured: peft, the optimizer's code and the batch."""
+AT_ONCE = 512
+"""Tokens that the runtimes of 8 and 4 bits read in one pass: llama.cpp's batch; OpenVINO GenAI takes 256."""
 SLACK = 1.7
 """Measured: peak of the activations in a forward pass over the widest layer's values (MiniLM 64 x 256)."""
 HELD = {("full", "fp32"): 1.35, ("full", "bf16"): 1.5, ("lora", "fp32"): 2.3, ("lora", "bf16"): 1.5}
@@ -137,6 +139,8 @@ def to_run(card: Card, precision: Precision, *, context: int = 2048, batch: int 
     """
     a = shape(card)
     tokens = min(context, card.context or context) * batch
+    if precision in ("int8", "int4"):
+        tokens = min(tokens, AT_ONCE)
     size = 4 if precision == "fp32" else 2
     wide = (3 if a.gated else 2) * a.intermediate + 2 * a.hidden + a.query + 2 * a.key
     logits = batch * a.vocabulary * 4 * 2 if a.generates else 0

@@ -15,6 +15,11 @@ if TYPE_CHECKING:
     from ..export.manifest import EngineEntry
     from ..workflow.exporting import Exported
 
+LABELS = ("probability off by", "same answer", "accuracy lost, at most")
+TOLD = {"embedder": ("cosine to it, at least", "same nearest document", "nDCG@10 lost, at most"),
+        "tagger": ("probability off by", "same entities", "F1 of a row lost, at most")}
+"""What the table says of artefacts: of those that give labels, and, by kind of the reference, of others."""
+
 
 @flags(ExportConfig)
 def export(
@@ -41,7 +46,7 @@ def export(
         show.line(f'Added to {done.folder}. `seedbed generate {done.folder} "..." --engine NAME` uses one; without '
                   "--engine the fastest that is proven on the machine writes.")
         return
-    show.table(("engine", "MB", "speed", "probability off by", "same answer", "accuracy lost, at most"),
+    show.table(("engine", "MB", "speed", *TOLD.get(done.reference.kind, LABELS)),
                [row(one) for one in done.added])
     tell(done)
     show.line(f"Added to {done.folder}. `seedbed predict {done.folder} --engine NAME` uses one; without --engine the "
@@ -73,7 +78,8 @@ def row(entry: EngineEntry) -> list[str | None]:
     """An artefact's certificate, for people."""
     made = entry.certificate
     assert made is not None
-    off, same = made.figure("probability"), made.figure("same answer")
-    return [entry.name, f"{entry.size / 1e6:.1f}", f"{made.faster:.1f}x", f"{off or 0:.2g}",
-            None if same is None else f"{same:.1%}",
-            None if made.loss is None else f"{made.loss.bound:.1%} (of {made.loss.n:,} rows)"]
+    off, cosine = made.figure("probability"), made.figure("cosine, texts")
+    same = made.figure("same ")
+    return [entry.name, f"{entry.size / 1e6:.1f}", f"{made.faster:.1f}x",
+            f"{off or 0:.2g}" if cosine is None else f"{cosine:.5f}", None if same is None else f"{same:.1%}",
+            None if made.loss is None else f"{made.loss.bound:.1%} (of {made.loss.n:,} {made.loss.of})"]

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from . import show
+from .embed import embed, embeds
 from .mark import mark, tagger_in
 
 if TYPE_CHECKING:
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
 def predict(
     bundle: Annotated[Path, typer.Argument(
-        help="Folder of a bundle, or a run of `seedbed train --task entities`.")],
+        help="Folder of a bundle, or a run of `seedbed train --task entities` or `embed`.")],
     texts: Annotated[list[str] | None, typer.Argument(help="Texts to answer.", metavar="TEXT")] = None,
     file: Annotated[Path | None, typer.Option(
         help="Answer each row of a CSV, TSV, JSONL or text file instead.")] = None,
@@ -33,7 +34,7 @@ def predict(
 
     Without texts and --file it reads standard input, a text a line. A table keeps its rows and columns and gets
     label, confidence, sure and reason; rows that cannot be read keep their place, with the reason. A tagger gives
-    each text with its entities, a line of JSON each.
+    each text with its entities, a model that embeds each text with its vector, a line of JSON each.
     """
     from ..errors import UserError
     from ..export.bundle import open_bundle
@@ -50,7 +51,12 @@ def predict(
         if threshold is not None:
             raise UserError("--threshold is for labels of whole texts; a tagger gives each entity a confidence.",
                             "Leave it out, and choose by confidence.")
-        mark(folder, texts, file, out, text, json)
+        mark(folder, texts, file, out, text, json, engine)
+        return
+    if folder := embeds(bundle):
+        if threshold is not None:
+            raise UserError("--threshold is for labels; a model that embeds gives vectors.", "Leave it out.")
+        embed(folder, texts, file, out, text, engine)
         return
     opened = open_bundle(bundle, engine=engine, progress=show.bar())
     if texts:

@@ -28,10 +28,12 @@ def serve(
     It is reached from this machine only, unless --host says otherwise. SIGTERM or Ctrl-C stops it once the requests
     under way are answered.
     """
+    from ..engines.base import LABELS
     from ..errors import MissingExtra
     from ..export.bundle import open_bundle
 
     opened = open_bundle(bundle, engine=engine, progress=show.bar())
+    opened.must_give(LABELS)
     try:
         from ..serve.app import make_app
         from ..serve.run import listen, run

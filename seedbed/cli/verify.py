@@ -18,6 +18,8 @@ DIGITS = 12
 
 def verify(
     source: Annotated[Path, typer.Argument(metavar="RUN_OR_BUNDLE", help="A bundle, or the run folder it is in.")],
+    anew: Annotated[bool, typer.Option("--anew", help="Instead make each step again, and compare: hashes of data, "
+                                                      "base and adapter, both merged, each artefact.")] = False,
     json: Json = False,
 ) -> None:
     """Check a bundle: every file's hash, and every engine's answers.
@@ -25,6 +27,9 @@ def verify(
     Each engine answers the stored probe texts again, on this machine, and is held against the reference and the
     limits of its certificate. The exit code is 3 when something fails.
     """
+    if anew:
+        _anew(source, json)
+        return
     from ..errors import QualityFloor
     from ..export.verify import verify as check
     from ..workflow.exporting import bundle_of
@@ -39,6 +44,23 @@ def verify(
     if found.failed:
         raise QualityFloor(f"{folder} is not as it was certified. {found.failed}.",
                            "Copy it again from where it was made, or export again: seedbed export")
+
+
+def _anew(source: Path, json: bool) -> None:
+    """Print each step that was made again, and how it compares."""
+    from ..errors import QualityFloor
+    from ..workflow.deriving import derive
+
+    links = derive(source, progress=show.bar())
+    show.close()
+    if json:
+        show.json(links)
+    else:
+        show.table(("step", "", ""), [(one.name, one.made, one.said) for one in links])
+    wrong = next((one for one in links if one.made == "differs"), None)
+    if wrong:
+        raise QualityFloor(f"{source} does not come from what it names: {wrong.name}, {wrong.said}.",
+                           "Copy the run again from where it was made, or train and export again.")
 
 
 def _show(found: Verification) -> None:

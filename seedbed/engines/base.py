@@ -5,13 +5,18 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from ..errors import CorruptFile, NotFound
 from ..plugins import Registry
 from ..tasks.classify import Floats
 
+if TYPE_CHECKING:
+    from ..models.backbone import Backbone
+
 KIND_FILE = "engine.json"
+LABELS, VECTOR, TAGS = "labels", "vector", "tags"
+"""What a model that reads gives: scores of labels or a vector for a text, or scores of tags for each token."""
 
 
 @runtime_checkable
@@ -29,6 +34,21 @@ class Classifier(Protocol):
     @property
     def size(self) -> int:
         """Bytes on disk once saved."""
+
+
+class Reader(Protocol):
+    """A transformer that reads texts, run by torch: what export targets write as one graph.
+
+    Args:
+        gives: `LABELS`, `VECTOR` or `TAGS`.
+        backbone: body, tokenizer and pooling.
+        weight, bias: of the linear head, [numbers, width] and [numbers]; None where it gives the body's vector.
+    """
+
+    gives: str
+    backbone: Backbone
+    weight: Any
+    bias: Any
 
 
 def _constant() -> type[Classifier]:

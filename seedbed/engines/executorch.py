@@ -30,7 +30,7 @@ class ExecuTorch(Exported):
             self._forward = Runtime.get().load_program(folder / MODEL).load_method("forward")
 
     def run(self, ids: Ids, mask: Ids) -> Floats:
-        """[rows, tokens], [rows, tokens] -> [rows, labels]"""
+        """[rows, tokens], [rows, tokens] -> [rows, labels], or [rows, tokens, tags]"""
         import torch
 
         if ids.shape[1] > self.max_tokens:

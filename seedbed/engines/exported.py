@@ -1,4 +1,4 @@
-"""A classifier as a file of a runtime: what all such engines share. Neither torch nor transformers is needed.
+"""A model that reads as a file of a runtime: what all such engines share. Neither torch nor transformers is needed.
 
 The file holds body, pooling and head; the tokenizer stands beside it as `tokenizer.json`.
 """
@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from ..errors import CorruptFile, MissingExtra, UserError, lacking
 from ..tasks.classify import Floats
-from .base import read_kind, write_kind
+from .base import LABELS, TAGS, read_kind, write_kind
 
 TOKENIZER = "tokenizer.json"
 TOKENS_PER_BATCH = 512
@@ -29,7 +29,7 @@ Ids = NDArray[np.int64]
 
 
 class Exported(ABC):
-    """Token ids and mask in, logits out, whatever runs it.
+    """Token ids and mask in, what the model gives out, whatever runs it.
 
     Args:
         folder: where the files lie.
@@ -46,6 +46,7 @@ class Exported(ABC):
         from tokenizers import Tokenizer
 
         self.folder = folder
+        self.gives, self.causal = str(values.get("gives", LABELS)), bool(values.get("causal"))
         self.labels, self.max_tokens = int(values["labels"]), int(values["max_tokens"])
         self.pad, self.empty, self.alone = int(values["pad"]), int(values["empty"]), bool(values["alone"])
         self.tokenizer = Tokenizer.from_file(str(folder / TOKENIZER))
@@ -54,7 +55,7 @@ class Exported(ABC):
 
     @abstractmethod
     def run(self, ids: Ids, mask: Ids) -> Floats:
-        """One pass. [rows, tokens], [rows, tokens] -> [rows, labels]"""
+        """One pass. [rows, tokens], [rows, tokens] -> [rows, labels], or [rows, tokens, tags]"""
 
     @classmethod
     def load(cls, folder: Path) -> Self:
@@ -84,7 +85,7 @@ class Exported(ABC):
         return [made.ids or [self.empty] for made in self.tokenizer.encode_batch(list(texts))]
 
     def padded(self, rows: Sequence[Sequence[int]], width: int = 0, masked: bool = True) -> Floats:
-        """One pass over rows of token ids, padded on the right. -> [rows, labels]
+        """One pass over rows of token ids, padded on the right. -> [rows, labels], or [rows, tokens, tags]
 
         Args:
             width: pad to this many tokens, where the longest row has fewer.
@@ -96,19 +97,29 @@ class Exported(ABC):
         for i, row in enumerate(rows):
             ids[i, :len(row)], mask[i, :len(row)] = row, 1
         out = np.asarray(self.run(ids, mask), np.float32)
-        if out.shape != (len(rows), self.labels):
-            raise ValueError(f"the model gives {out.shape} scores where {(len(rows), self.labels)} are due")
+        due = (len(rows), wide, self.labels) if self.gives == TAGS else (len(rows), self.labels)
+        if out.shape != due:
+            raise ValueError(f"the model gives {out.shape} scores where {due} are due")
         return out
+
+    def each(self, rows: Sequence[Sequence[int]], width: int = 0, masked: bool = True) -> list[Floats]:
+        """The same, what is given for each row by itself, without what was padded: [labels], or [tokens, tags]"""
+        out = self.padded(rows, width, masked)
+        return [one[:len(row)] if self.gives == TAGS else one for one, row in zip(out, rows, strict=True)]
 
     def logits(self, texts: Sequence[str]) -> Floats:
         """[texts, labels]"""
         rows = self.tokens(texts) if len(texts) else []
         out = np.zeros((len(rows), self.labels), np.float32)
-        for places in self._batches([len(row) for row in rows]):
+        for places in self.batches([len(row) for row in rows]):
             out[places] = self.padded([rows[i] for i in places])
         return out
 
-    def _batches(self, lengths: Sequence[int]) -> Iterator[list[int]]:
+    def vectors(self, texts: Sequence[str]) -> Floats:
+        """[texts, width], of a model that embeds."""
+        return self.logits(texts)
+
+    def batches(self, lengths: Sequence[int]) -> Iterator[list[int]]:
         """Places of rows that are answered together: of like length, so that little is padded."""
         batch: list[int] = []
         for i in sorted(range(len(lengths)), key=lambda i: -lengths[i]):
@@ -128,19 +139,22 @@ class Exported(ABC):
         return sum(path.stat().st_size for path in self.folder.rglob("*") if path.is_file())
 
 
-def describe(folder: Path, kind: str, tokenizer: Any, *, labels: int, max_tokens: int, pad: int, empty: int,
-             alone: bool, precision: str) -> None:
+def describe(folder: Path, kind: str, tokenizer: Any, *, gives: str, labels: int, max_tokens: int, pad: int,
+             empty: int, alone: bool, causal: bool, precision: str) -> None:
     """Write what stands beside a runtime's file: `engine.json` and `tokenizer.json`.
 
     Args:
         tokenizer: of the package tokenizers.
+        gives: `LABELS`, `VECTOR` or `TAGS`.
+        labels: how many numbers it gives of a text (of a token): labels, the vector's width, or tags.
         max_tokens: longer texts are cut.
         pad, empty: token ids, of padding and of a text without tokens.
         alone: a text's answer would depend on those beside it, so each is answered in a pass of its own.
+        causal: a token sees only those before it.
     """
     (folder / TOKENIZER).write_text(tokenizer.to_str(), encoding="utf-8")
-    write_kind(folder, kind, labels=labels, max_tokens=max_tokens, pad=pad, empty=empty, alone=alone,
-               precision=precision)
+    write_kind(folder, kind, gives=gives, labels=labels, max_tokens=max_tokens, pad=pad, empty=empty, alone=alone,
+               causal=causal, precision=precision)
 
 
 @contextlib.contextmanager

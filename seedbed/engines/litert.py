@@ -12,6 +12,7 @@ import numpy as np
 
 from ..settings import settings
 from ..tasks.classify import Floats
+from .base import TAGS
 from .exported import Exported, Ids, muted
 
 MODEL = "model.tflite"
@@ -49,11 +50,12 @@ class LiteRt(Exported):
             self.run(np.full((1, 1), self.empty, np.int64), np.ones((1, 1), np.int64))
 
     def run(self, ids: Ids, mask: Ids) -> Floats:
-        """[rows, tokens], [rows, tokens] -> [rows, labels]"""
+        """[rows, tokens], [rows, tokens] -> [rows, labels], or [rows, tokens, tags]"""
         return np.concatenate([self._row(*row) for row in zip(ids, mask, strict=True)])
 
     def _row(self, ids: Ids, mask: Ids) -> Floats:
-        """[tokens], [tokens] -> [1, labels]. What the row is padded with goes, and what its graph asks for comes."""
+        """[tokens], [tokens] -> [1, labels], or [1, tokens, tags]. What the row is padded with goes, and what its
+        graph asks for comes."""
         tokens = int(np.flatnonzero(mask)[-1]) + 1
         length = next((one for one in self._graphs if one >= tokens), tokens)
         if length not in self._graphs:
@@ -62,4 +64,8 @@ class LiteRt(Exported):
         wide[1] = 0
         wide[:, 0, :tokens] = ids[:tokens], mask[:tokens]
         [scores] = self._graphs[length](ids=wide[0], mask=wide[1]).values()
+        if self.gives == TAGS:
+            out = np.zeros((1, len(ids), self.labels), np.float32)
+            out[:, :tokens] = scores[:, :tokens]
+            return out
         return np.asarray(scores, np.float32)

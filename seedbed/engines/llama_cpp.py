@@ -6,6 +6,7 @@ from pathlib import Path
 
 from ..settings import settings
 from .exported_author import ExportedAuthor
+from .llama_adapter import LlamaAdapted
 from .llama_library import LlamaFile
 
 MOST = 4096
@@ -18,8 +19,11 @@ class GgufWriter(ExportedAuthor):
     Args:
         file: the GGUF file.
         model: folder of the model that it was made from, for its tokenizer and template.
+        adapter: a GGUF file of its own, that is put on.
     """
 
-    def __init__(self, file: Path, model: Path) -> None:
+    def __init__(self, file: Path, model: Path, adapter: Path | None = None) -> None:
         super().__init__(model, MOST)
-        self.runtime = LlamaFile(file, self.max_tokens, settings().threads)
+        threads = settings().threads
+        self.runtime = LlamaAdapted(file, adapter, self.max_tokens, threads) if adapter else LlamaFile(
+            file, self.max_tokens, threads)

@@ -61,6 +61,8 @@ SIGNATURES: dict[str, tuple[Any, list[Any]]] = {
     "llama_get_memory": (_P, [_P]), "llama_memory_seq_rm": (_B, [_P, _I, _I, _I]),
     "llama_model_get_vocab": (_P, [_P]), "llama_vocab_n_tokens": (_I, [_P]), "llama_vocab_is_eog": (_B, [_P, _I]),
     "llama_vocab_eos": (_I, [_P]),
+    "llama_adapter_lora_init": (_P, [_P, _S]),
+    "llama_set_adapters_lora": (_I, [_P, c.POINTER(_P), c.c_size_t, c.POINTER(c.c_float)]),
     "llama_tokenize": (_I, [_P, _S, _I, c.POINTER(c.c_int32), _I, _B, _B]),
     "llama_model_chat_template": (_S, [_P, _S]),
     "ggml_quantize_chunk": (c.c_size_t, [c.c_int, _P, _P, c.c_int64, c.c_int64, c.c_int64, _P]),

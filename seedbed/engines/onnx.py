@@ -29,5 +29,5 @@ class Onnx(Exported):
         self._session = onnxruntime.InferenceSession(folder / MODEL, options, providers=["CPUExecutionProvider"])
 
     def run(self, ids: Ids, mask: Ids) -> Floats:
-        """[rows, tokens], [rows, tokens] -> [rows, labels]"""
+        """[rows, tokens], [rows, tokens] -> [rows, labels], or [rows, tokens, tags]"""
         return np.asarray(self._session.run(None, {"ids": ids, "mask": mask})[0], np.float32)

@@ -34,6 +34,6 @@ class OpenVino(Exported):
         self._request = compiled.create_infer_request()
 
     def run(self, ids: Ids, mask: Ids) -> Floats:
-        """[rows, tokens], [rows, tokens] -> [rows, labels]"""
+        """[rows, tokens], [rows, tokens] -> [rows, labels], or [rows, tokens, tags]"""
         self._request.infer({"ids": ids, "mask": mask})
         return np.array(self._request.get_output_tensor(0).data, np.float32)

@@ -19,25 +19,15 @@ from ..models.batch import TOKENS_PER_BATCH, by_length
 from ..models.folder import quietly
 from ..models.windows import windows
 from ..progress import SILENT, Progress
-from ..records import Record
-from ..tasks.entities import IGNORED, Entities, Found, Offsets
+from ..tasks.entities import IGNORED, Entities
+from .base import TAGS
+from .marks import Logs, Marks
 
 TAGGER = "tagger.json"
 FORMAT = 1
 
 
-class Tagged(Record):
-    """A span that was found: characters `start` to `end` (not included) of the text, in Unicode code points."""
-
-    label: str
-    start: int
-    end: int
-    text: str
-    confidence: float
-    """Probability of the tag of its least sure token."""
-
-
-class Tagger:
+class Tagger(Marks):
     """`backbone(token) @ weight.T + bias`, and the likeliest legal tags of each text.
 
     Args:
@@ -46,19 +36,10 @@ class Tagger:
         bias: [tags], fp32.
     """
 
+    kind, gives = "tagger", TAGS
+
     def __init__(self, backbone: Backbone, task: Entities, weight: Tensor, bias: Tensor) -> None:
         self.backbone, self.task, self.weight, self.bias = backbone, task, weight, bias
-
-    def tag(self, texts: Sequence[str], progress: Progress = SILENT) -> list[list[Tagged]]:
-        """The entities of each text, in their order."""
-        return [[Tagged(label=one.label, start=one.start, end=one.end, text=text[one.start:one.end],
-                        confidence=one.confidence) for one in found]
-                for text, found in zip(texts, self.spans(texts, progress), strict=True)]
-
-    def spans(self, texts: Sequence[str], progress: Progress = SILENT) -> list[list[Found]]:
-        """The same as spans of the task."""
-        return [self.task.decode(text, log, offsets)
-                for text, (log, offsets) in zip(texts, self.logs(texts, progress), strict=True)]
 
     def losses(self, texts: Sequence[str], spans: Sequence[Sequence[Span]]) -> tuple[
             NDArray[np.float64], NDArray[np.int64]]:
@@ -71,7 +52,7 @@ class Tagger:
         return nats, tokens
 
     @torch.inference_mode()
-    def logs(self, texts: Sequence[str], progress: Progress = SILENT) -> list[tuple[NDArray[np.float32], Offsets]]:
+    def logs(self, texts: Sequence[str], progress: Progress = SILENT) -> list[Logs]:
         """Of each text the log-probabilities of its tokens' tags [tokens, tags], and where the tokens stand."""
         cuts = windows(self.backbone.tokenizer, texts, self.backbone.max_tokens, self.backbone.causal)
         logs = [np.zeros((len(cut.offsets), len(self.task.tags)), np.float32) for cut in cuts]
@@ -114,7 +95,15 @@ class Tagger:
 
     @classmethod
     def open(cls, folder: Path) -> Tagger:
+        """The same as `load`, on this machine as it computes."""
+        return cls.load(folder)
+
+    @classmethod
+    def load(cls, folder: Path, *, exactly: bool = False) -> Tagger:
         """Open what `save` wrote.
+
+        Args:
+            exactly: in fp32, whatever this machine would choose.
 
         Raises:
             NotFound, CorruptFile: it is no such folder, or a file is damaged or of a newer version.
@@ -128,14 +117,15 @@ class Tagger:
             values = json.loads((folder / TAGGER).read_text())
             if values["format"] > FORMAT:
                 raise ValueError(f"format {values['format']} is newer than this version")
-            task, head = Entities(tuple(values["labels"]), values.get("whole", False)), dict[str, Tensor]()
+            task, head = Entities.from_dict(values), dict[str, Tensor]()
             for file in sorted(folder.glob("*.safetensors")):
                 with safe_open(file, "pt") as opened:
                     for name in set(opened.keys()) & {f"{values['head']}.weight", f"{values['head']}.bias"}:
                         head[name.rpartition(".")[2]] = opened.get_tensor(name).float()
             if head["weight"].shape[0] != len(task.tags):
                 raise ValueError(f"the head gives {head['weight'].shape[0]} tags, the labels need {len(task.tags)}")
-            return cls(Backbone.open(folder), task, head["weight"], head["bias"])
+            dtype = torch.float32 if exactly else None
+            return cls(Backbone.open(folder, dtype=dtype), task, head["weight"], head["bias"])
         except (OSError, KeyError, ValueError, RuntimeError) as problem:
             if lacking(problem):
                 raise

@@ -10,7 +10,7 @@ import numpy as np
 
 from ..errors import CorruptFile, lacking
 from ..tasks.classify import Floats
-from .base import read_kind, write_kind
+from .base import LABELS, read_kind, write_kind
 
 if TYPE_CHECKING:
     from ..models.backbone import Backbone
@@ -27,7 +27,7 @@ class TransformerHead:
         bias: [labels], fp32.
     """
 
-    kind = "transformer"
+    kind, gives = "transformer", LABELS
 
     def __init__(self, backbone: Backbone, weight: Any, bias: Any) -> None:
         self.backbone = backbone

@@ -76,6 +76,19 @@ def figures(task: Entities, before: Array, after: Array, baseline: Array, *, uni
               for i, label in enumerate(task.labels))]
 
 
+def estimates(table: Array, unit: Sequence[int] | None = None) -> dict[str, Estimate]:
+    """Exact figures of one tagger alone, by name, with intervals over units."""
+    counts = by_unit(table, unit).sum(axis=1)
+    return {name: estimate(counts[:, parts], _share if len(parts) == 2 else _f1)
+            for name, parts in (("micro_f1", EXACT), ("precision", PRECISION), ("recall", RECALL))}
+
+
+def row_f1(table: Array) -> Array:
+    """F1 of exact spans of each row by itself; 1 where there is none and none was found. [rows]"""
+    sums = table.sum(axis=1)[:, EXACT]
+    return np.where(sums[:, 1:].any(axis=1), _f1(sums), 1.0)
+
+
 def _f1(sums: Array) -> Array:
     """Sums [..., hits, spans found, spans that are true]."""
     return f1(sums[..., 0], sums[..., 1], sums[..., 2])

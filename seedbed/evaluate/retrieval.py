@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .cases import figure, means
+from ..records import Estimate
+from .cases import estimate, figure, means
 from .figures import Figure
 from .intervals import Array
 
@@ -38,6 +39,13 @@ class Found:
     recall: dict[int, Array]
     reciprocal: Array
     ndcg: Array
+
+    @property
+    def kinds(self) -> list[tuple[str, str, Array]]:
+        """Name, title and values of each figure; nDCG@10 leads."""
+        return [("ndcg_at_10", "nDCG@10", self.ndcg),
+                *((f"recall_at_{depth}", f"recall@{depth}", self.recall[depth]) for depth in RECALLS),
+                ("mrr_at_10", "MRR@10", self.reciprocal)]
 
 
 def search(scores: Scores, right: Sequence[Sequence[int]]) -> Found:
@@ -103,13 +111,14 @@ def retrieval(before: Found, after: Found, words: Found, unit: Sequence[int], se
             intervals are over units.
         seed: of the test of the gain.
     """
-    kinds: list[tuple[str, str, Callable[[Found], Array]]] = [
-        ("ndcg_at_10", "nDCG@10", lambda found: found.ndcg),
-        *((f"recall_at_{depth}", f"recall@{depth}", lambda found, depth=depth: found.recall[depth])
-          for depth in RECALLS),
-        ("mrr_at_10", "MRR@10", lambda found: found.reciprocal)]
-    return [figure(name, title, *(means(of(found), unit) for found in (before, after, words)), seed=seed)
-            for name, title, of in kinds]
+    return [figure(name, title, *(means(one, unit) for one in (first, last, least)), seed=seed)
+            for (name, title, first), (_, _, last), (_, _, least) in zip(before.kinds, after.kinds, words.kinds,
+                                                                         strict=True)]
+
+
+def estimates(found: Found, unit: Sequence[int]) -> dict[str, Estimate]:
+    """The figures of one model alone, by name, with intervals over units."""
+    return {name: estimate(means(one, unit)) for name, _, one in found.kinds}
 
 
 def best(scores: Scores, questions: int) -> list[int]:

@@ -1,11 +1,11 @@
-"""An artefact of a classifier: written beside the bundle's model, proven against it, and only then added."""
+"""An artefact of a model that reads: written beside the bundle's model, proven against it, and only then added."""
 
 from __future__ import annotations
 
 import contextlib
 import shutil
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,12 +16,13 @@ from ..evaluate.speed import measure_speed
 from .beside import beside
 from .bundle import Bundle
 from .certificate import Certificate, Held, certify
+from .engine import reference
 from .manifest import BundleFile, EngineEntry, Manifest, files_of
 from .probes import FILE, MEDIUM, Probes
 from .probes import make as make_probes
 
 if TYPE_CHECKING:
-    from ..engines.transformer import TransformerHead
+    from ..engines.base import Reader
     from .targets import Target
 
 SPEED_SECONDS, SPEED_TEXTS = 2.0, 200
@@ -41,13 +42,12 @@ class Source:
     held: Held | None
     seed: int = 0
 
-    def model(self) -> TransformerHead:
+    def model(self) -> Reader:
         """The reference in fp32, opened anew: a target may change it."""
-        from ..engines.transformer import TransformerHead
-        return TransformerHead.load(self.bundle.folder / self.bundle.manifest.reference.folder, exactly=True)
+        return reference(self.bundle.folder, self.bundle.manifest.reference, exactly=True)
 
     @cached_property
-    def reference(self) -> TransformerHead:
+    def reference(self) -> Reader:
         return self.model()
 
     @cached_property
@@ -59,7 +59,8 @@ class Source:
     @cached_property
     def answered(self) -> Held | None:
         """The held-out rows with the reference's answers."""
-        return replace(self.held, logits=self.reference.logits(self.held.texts)) if self.held else None
+        ask = self.bundle.yard.ask
+        return replace(self.held, answers=ask(self.reference, self.held.texts)) if self.held else None
 
     @cached_property
     def texts(self) -> list[str]:
@@ -70,7 +71,7 @@ class Source:
     @cached_property
     def speed(self) -> Speed:
         """Of the reference, as this machine would run it."""
-        return measure_speed(self.bundle.classifier.logits, self.texts, seconds=SPEED_SECONDS)
+        return measure_speed(partial(self.bundle.yard.ask, self.bundle.model), self.texts, seconds=SPEED_SECONDS)
 
 
 def add(source: Source, target: Target, precision: str, tools: dict[str, str]) -> EngineEntry:
@@ -127,12 +128,12 @@ def prove(source: Source, part: Path, precision: str, *, timed: bool = True) -> 
     except CorruptFile as problem:
         raise QualityFloor(f"What was exported cannot be opened. {problem.message}",
                            "This is a defect of the exporter: take another precision or target.") from problem
-    manifest, task = source.bundle.manifest, source.bundle.task
     assert isinstance(artefact, Exported)
-    certificate = certify(artefact, source.probes, task, manifest.temperature, precision, source.answered)
+    yard = source.bundle.yard
+    certificate = certify(artefact, source.probes, yard, precision, source.answered)
     if certificate.failed or not timed:
         return certificate
-    speed = measure_speed(artefact.logits, source.texts, seconds=SPEED_SECONDS)
+    speed = measure_speed(partial(yard.ask, artefact), source.texts, seconds=SPEED_SECONDS)
     return certificate.model_copy(update={"speed": speed, "reference_speed": source.speed})
 
 
@@ -172,8 +173,8 @@ def _hint(certificate: Certificate, precision: str) -> str:
 
         least = provable(loss.n, loss.confidence)
         if least > loss.floor:
-            return (f"{loss.n} held-out rows can prove no less than {least:.3f}, however good it is: give more test "
-                    f"rows, or accept that with --floor {least + 0.0005:.3f}")
+            return (f"{loss.n} held-out {loss.of} can prove no less than {least:.3f}, however good it is: give more "
+                    f"to judge by, or accept that with --floor {least + 0.0005:.3f}")
         return "Take a higher precision, or accept the loss with a larger --floor."
     better = {"int4": "int8", "int8": "fp32", "bf16": "fp32"}.get(precision)
     return f"Take a higher precision: {better}." if better else \

@@ -9,24 +9,27 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from .. import __version__
-from ..engines.base import Classifier, load_classifier
+from ..engines.base import LABELS, TAGS, VECTOR, Classifier, load_classifier
+from ..engines.marks import Tagged
 from ..errors import Busy, CorruptFile, DataError, QualityFloor, UserError
 from ..evaluate.result import Abstention
 from ..progress import SILENT, Progress
 from ..records import Estimate, Record
-from ..tasks.classify import Classify
+from ..tasks.classify import Classify, Floats
 from .beside import beside
 from .engine import AUTO, choose
+from .labels import PARITY_LIMIT, Labels
 from .manifest import AGAIN, CARD, FORMAT, MANIFEST, REFERENCE, EngineEntry, Manifest, Parity, files_of, used
+from .tags import Tags
+from .yardstick import READS, yardstick
 
 MODEL = "model"
-PARITY_LIMIT = 0.02
-"""Largest difference in probability that a saved model may show against the one in memory. Threads and bf16 move
-the last digits; more than this is another model."""
+WORDS = {LABELS: "labels of texts", VECTOR: "vectors of texts", TAGS: "entities"}
 
 
 class Prediction(Record):
@@ -43,7 +46,7 @@ class Prediction(Record):
 
 
 class Bundle:
-    """An open bundle. The model is loaded at the first answer, or by `warm`.
+    """An open bundle of a model that reads. The model is loaded at the first answer, or by `warm`.
 
     Args:
         folder: where it lies.
@@ -52,33 +55,60 @@ class Bundle:
         progress: is told which form answers, and why another does not.
 
     Raises:
-        UserError: the bundle holds no such form.
+        UserError: the bundle holds no such form, or a model that writes.
     """
 
     def __init__(self, folder: Path, manifest: Manifest, engine: str = AUTO, progress: Progress = SILENT) -> None:
         self.folder, self.manifest = folder, manifest
-        kind = str(manifest.task.get("task", Classify.name))
-        if kind != Classify.name:
-            raise UserError(f"{folder} holds a model for the task {kind}, which gives no labels of texts.",
-                            f"Use it with: {used(kind, str(folder))}")
+        self.kind = str(manifest.task.get("task", Classify.name))
+        """Of task: one of `yardstick.READS`."""
+        if self.kind not in READS:
+            raise self._other(LABELS)
         self._engine, self._progress = engine, progress
         names = [one.name for one in manifest.engines]
         if engine not in (AUTO, *names):
             raise UserError(f"The bundle {folder} holds no engine {engine!r}.",
                             f"Known: {', '.join((AUTO, *names))}. Make one with: seedbed export {folder}")
         try:
-            self.task = Classify.from_dict(manifest.task)
+            self.yard = yardstick(manifest)
         except (KeyError, TypeError) as problem:
             raise CorruptFile(f"{folder / MANIFEST} names no labels.", AGAIN) from problem
 
     @cached_property
-    def _chosen(self) -> tuple[str, Classifier]:
-        return choose(self.folder, self.manifest, self.task, self._engine, self._progress)
+    def _chosen(self) -> tuple[str, Any]:
+        return choose(self.folder, self.manifest, self.yard, self._engine, self._progress)
+
+    def must_give(self, gives: str) -> None:
+        """Raises UserError where the model gives something else; `gives` as `engines.base` names it."""
+        if self.yard.gives != gives:
+            raise self._other(gives)
+
+    def _other(self, gives: str) -> UserError:
+        return UserError(f"{self.folder} holds a model for the task {self.kind}, which gives no {WORDS[gives]}.",
+                         f"Use it with: {used(self.kind, str(self.folder))}")
+
+    @property
+    def task(self) -> Classify:
+        """The labels.
+
+        Raises:
+            UserError: the model gives none.
+        """
+        self.must_give(LABELS)
+        assert isinstance(self.yard, Labels)
+        return self.yard.task
+
+    @property
+    def model(self) -> Any:
+        """The form that answers, opened."""
+        return self._chosen[1]
 
     @cached_property
     def classifier(self) -> Classifier:
-        """The model."""
-        return self._chosen[1]
+        """The same of a model that gives labels; UserError of another."""
+        self.must_give(LABELS)
+        model: Classifier = self.model
+        return model
 
     @property
     def engine(self) -> str:
@@ -96,7 +126,10 @@ class Bundle:
 
     def warm(self) -> None:
         """Load the model and answer once, so that the first real answer is not slow."""
-        self.predict(["warm"])
+        if self.yard.gives == LABELS:
+            self.predict(["warm"])
+        else:
+            self.yard.ask(self.model, ["warm"])
 
     def predict(self, texts: Sequence[str], *, threshold: float | None = None) -> list[Prediction]:
         """Answers in the order of `texts`.
@@ -109,15 +142,7 @@ class Bundle:
             UserError: the threshold is no probability.
             DataError: something among the texts is not a text.
         """
-        limit = self._limit(threshold)
-        if isinstance(texts, str):
-            raise DataError("predict was given one text where it takes a list of texts.",
-                            "Put it in brackets: predict([text]).")
-        texts = list(texts)
-        for at, text in enumerate(texts):
-            if not isinstance(text, str):
-                raise DataError(f"Item {at} of the texts is {type(text).__name__}, not a text.",
-                                "Give strings; use \"\" for a missing one.")
+        limit, texts = self._limit(threshold), _list_of(texts, "predict")
         if not texts:
             return []
         probabilities = self.task.probabilities(self.classifier.logits(texts), self.manifest.temperature)
@@ -128,6 +153,30 @@ class Bundle:
         return [Prediction(label=label, confidence=sure, scores=dict(zip(self.task.labels, row, strict=True)),
                            sure=sure >= limit and not (text == "" or text.isspace()))
                 for text, label, sure, row in zip(texts, labels, confidence, probabilities.tolist(), strict=True)]
+
+    def embed(self, texts: Sequence[str]) -> Floats:
+        """Vectors in the order of `texts`, [texts, width], fp32; their products are cosines.
+
+        Raises:
+            UserError: the model gives none.
+            DataError: something among the texts is not a text.
+        """
+        self.must_give(VECTOR)
+        found: Floats = self.model.vectors(_list_of(texts, "embed"))
+        if not np.isfinite(found).all():
+            raise CorruptFile(f"The model in {self.folder} gives vectors that are not numbers.", AGAIN)
+        return found
+
+    def tag(self, texts: Sequence[str], progress: Progress = SILENT) -> list[list[Tagged]]:
+        """The entities of each text, in their order.
+
+        Raises:
+            UserError: the model gives none.
+            DataError: something among the texts is not a text.
+        """
+        self.must_give(TAGS)
+        assert isinstance(self.yard, Tags)
+        return self.yard.marks(self.model).tag(_list_of(texts, "tag"), progress)
 
     def _limit(self, threshold: float | None) -> float:
         if threshold is None:
@@ -217,7 +266,7 @@ def open_bundle(folder: str | Path, *, verify: bool = False, engine: str = AUTO,
     Raises:
         NotFound: it is not there, or not a bundle.
         CorruptFile: a file is missing, cut short or changed; the message names it.
-        UserError: a newer Seedbed wrote it; its model gives no labels; there is no such engine in it.
+        UserError: a newer Seedbed wrote it; its model writes; there is no such engine in it.
     """
     folder = Path(folder)
     manifest = Manifest.open(folder)
@@ -225,6 +274,23 @@ def open_bundle(folder: str | Path, *, verify: bool = False, engine: str = AUTO,
     for file in manifest.files if engine == AUTO else next(e for e in manifest.engines if e.name == engine).files:
         file.check(folder, whole=verify)
     return bundle
+
+
+def _list_of(texts: Sequence[str], verb: str) -> list[str]:
+    """The texts that a verb was given.
+
+    Raises:
+        DataError: something among them is not a text, or they are one text.
+    """
+    if isinstance(texts, str):
+        raise DataError(f"{verb} was given one text where it takes a list of texts.",
+                        f"Put it in brackets: {verb}([text]).")
+    texts = list(texts)
+    for at, text in enumerate(texts):
+        if not isinstance(text, str):
+            raise DataError(f"Item {at} of the texts is {type(text).__name__}, not a text.",
+                            "Give strings; use \"\" for a missing one.")
+    return texts
 
 
 def _parity(classifier: Classifier, saved: Path, task: Classify, temperature: float, texts: Sequence[str]) -> Parity:

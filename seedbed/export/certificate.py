@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ..errors import UserError, lacking
 from ..evaluate.costs import Pace
@@ -15,11 +14,12 @@ from ..evaluate.floor import upper_bound
 from ..evaluate.result import Speed
 from ..evaluate.rise import Rise
 from ..records import Estimate, Record
-from ..tasks.classify import Classify, Floats
+from ..tasks.classify import Floats
 from .probes import KINDS, SHORT, Probes
 
 if TYPE_CHECKING:
     from ..engines.exported import Exported
+    from .yardstick import Yardstick
 
 MORE_PADDING = 7
 """Tokens by which a text is padded further than its neighbours, so that each row of a padded pass has padding."""
@@ -33,15 +33,26 @@ class Limits:
         probability: largest difference of any probability of any probe text.
         divergence: mean Kullback-Leibler divergence, in nats.
         agreement: least share of held-out rows with the same answer.
+        cosine: least cosine of a probe text's vector to the reference's.
+        shift: by how much vectors are off (root mean square), as a share of how far probe texts' vectors are from
+            their mean: where all texts have cosines near 1 to each other, a cosine near 1 tells nothing.
+        between: largest difference of a cosine between two probe texts.
+        nearest: least share of held-out questions with the same nearest document.
     """
 
     probability: float
     divergence: float
     agreement: float
+    cosine: float
+    shift: float
+    between: float
+    nearest: float
 
 
-LIMITS = {"fp32": Limits(0.001, 1e-5, 0.99), "bf16": Limits(0.05, 0.005, 0.98), "int8": Limits(0.15, 0.02, 0.95),
-          "int4": Limits(0.35, 0.1, 0.85)}
+LIMITS = {"fp32": Limits(0.001, 1e-5, 0.99, 0.99999, 0.002, 0.001, 0.99),
+          "bf16": Limits(0.05, 0.005, 0.98, 0.999, 0.05, 0.02, 0.95),
+          "int8": Limits(0.15, 0.02, 0.95, 0.97, 0.25, 0.1, 0.85),
+          "int4": Limits(0.35, 0.1, 0.85, 0.8, 0.5, 0.2, 0.75)}
 """By the precision of the weights. docs/export.md says how they were chosen."""
 
 
@@ -74,30 +85,36 @@ class Loss(Record):
     """What the artefact loses on rows that neither model has learned from."""
 
     n: int
+    of: str = "rows"
+    """What these are."""
+    what: str = "accuracy"
+    """The figure that is lost."""
     before: float
-    """Accuracy of the reference."""
+    """That figure of the reference."""
     after: float
-    """Accuracy of the artefact."""
+    """That figure of the artefact."""
     bound: float
-    """The loss of accuracy is at most this, with the confidence (`evaluate.floor`)."""
+    """The loss is at most this, with the confidence (`evaluate.floor`)."""
     confidence: float
     floor: float
     """The most that was allowed."""
     lost: list[int] = []
     won: list[int] = []
     """Positions among these rows of those that only the reference has right, and only the artefact."""
+    moved: list[float] = []
+    """What each case loses that loses or gains, where it is not just right or wrong."""
     scores: dict[str, tuple[Estimate, Estimate]] = {}
     """Other figures by metric, of reference and artefact."""
 
 
     def at(self, confidence: float) -> float:
         """The bound at another confidence."""
-        return upper_bound(np.repeat([1.0, -1.0, 0.0], [
-            len(self.lost), len(self.won), self.n - len(self.lost) - len(self.won)]), confidence)
+        moved = [*[1.0] * len(self.lost), *[-1.0] * len(self.won), *self.moved]
+        return upper_bound(np.array([*moved, *[0.0] * (self.n - len(moved))]), confidence)
 
     @property
     def check(self) -> Check:
-        return Check(name=f"loss of accuracy, at {self.confidence * 100:.4g}%", n=self.n, found=self.bound,
+        return Check(name=f"loss of {self.what}, at {self.confidence * 100:.4g}%", n=self.n, found=self.bound,
                      limit=self.floor)
 
 
@@ -155,8 +172,9 @@ class Certificate(Record):
         return self.model_copy(update={"loss": loss, "rise": rise, "checks": [*self.checks[:-1], *last]})
 
     def figure(self, name: str) -> float | None:
-        """What a check of that beginning found; the largest of several."""
-        return max((check.found for check in self.checks if check.name.startswith(name)), default=None)
+        """What a check of that beginning found; the worst of several."""
+        found = [check for check in self.checks if check.name.startswith(name)]
+        return None if not found else (min if found[0].least else max)(check.found for check in found)
 
 
 @dataclass(frozen=True)
@@ -164,30 +182,30 @@ class Held:
     """Rows that neither model has learned from.
 
     Args:
-        texts, targets: of the rows.
-        floor: the largest loss of accuracy that is allowed.
+        texts: that both answer.
+        targets: what is right, as the model's `Yardstick` takes it.
+        floor: the largest loss that is allowed.
         confidence: with which it must be excluded that more is lost.
-        logits: the reference's answers. [rows, labels]
+        answers: the reference's.
         original: those of the model that parts were taken from to make the reference, where they were: what is lost
-            counts from there. [rows, labels]
+            counts from there.
     """
 
     texts: Sequence[str]
-    targets: Sequence[Any]
+    targets: Any
     floor: float
     confidence: float
-    logits: Floats | None = None
-    original: Floats | None = None
+    answers: Any = None
+    original: Any = None
 
 
-def examine(artefact: Exported, probes: Probes, task: Classify, temperature: float,
-            precision: str) -> list[Check]:
+def examine(artefact: Exported, probes: Probes, yard: Yardstick, precision: str) -> list[Check]:
     """Hold an opened artefact against the stored answers of the reference. What fails first explains the rest.
 
     1. The tokens are the same. 2. Each text alone, by length. 3. Texts of all lengths in padded passes. 4. The mask
-    is listened to: declared as text, the padding must change the answers. 5. Divergence over all probes.
+    is listened to: declared as text, the padding must change the answers. 5. All probes together.
     """
-    limits, truth = LIMITS[precision], task.probabilities(probes.scores, temperature)
+    limits, truth = LIMITS[precision], [yard.values(one) for one in probes.answers]
     checks: list[Check] = []
 
     def check(name: str, n: int, limit: float, measure: Callable[[], float], least: bool = False) -> None:
@@ -207,90 +225,49 @@ def examine(artefact: Exported, probes: Probes, task: Classify, temperature: flo
         pairs = zip(artefact.tokens(probes.texts), probes.tokens, strict=True)
         return float(sum(list(mine) != list(other) for mine, other in pairs))
 
-    said = np.full_like(truth, np.nan)
+    said = [np.full_like(one, np.nan) for one in truth]
 
     def alone(places: list[int]) -> Callable[[], float]:
         def measure() -> float:
             for i in places:
-                said[i] = task.probabilities(artefact.padded([probes.tokens[i]]), temperature)
-            return float(np.abs(said[places] - truth[places]).max())
+                said[i] = yard.values(artefact.each([probes.tokens[i]])[0])
+            return yard.worst([yard.apart(said[i], truth[i]) for i in places])
         return measure
 
     check("texts with other tokens", len(probes.texts), 0, tokens)
     for kind in KINDS:
         places = probes.of(kind)
-        check(f"probability, texts {kind}", len(places), limits.probability, alone(places))
+        check(f"{yard.figure}, texts {kind}", len(places), yard.limit(limits), alone(places), yard.least)
     if not artefact.alone:
         some = [i for i in range(len(probes.texts)) if len(probes.tokens[i]) < max(map(len, probes.tokens))]
         rows = [probes.tokens[i] for i in some]
         wide = max(map(len, rows)) + MORE_PADDING
 
-        def padded(masked: bool) -> Floats:
-            return task.probabilities(np.concatenate([
-                artefact.padded(rows[at:at + 8], min(wide, artefact.max_tokens), masked)
-                for at in range(0, len(rows), 8)]), temperature)
+        def padded(masked: bool) -> list[Floats]:
+            return [yard.values(one) for at in range(0, len(rows), 8)
+                    for one in artefact.each(rows[at:at + 8], min(wide, artefact.max_tokens), masked)]
 
-        check("probability, padded texts", len(rows), limits.probability,
-              lambda: float(np.abs(padded(True) - truth[some]).max()))
-        short = [at for at, i in enumerate(some) if probes.kinds[i] == SHORT]
-        check("answers that the mask changes", len(short), len(short) / 2,
-              lambda: float((np.abs(padded(True) - padded(False)).max(axis=1)[short] > 0).sum()), least=True)
-    check("divergence", len(probes.texts), limits.divergence, lambda: divergence(task, truth, said))
+        check(f"{yard.figure}, padded texts", len(some), yard.limit(limits), lambda: yard.worst(
+            [yard.apart(mine, truth[i]) for mine, i in zip(padded(True), some, strict=True)]), yard.least)
+        short = [place for place, i in enumerate(some) if probes.kinds[i] == SHORT]
+        if yard.masked(artefact.causal):
+            def changed() -> float:
+                with_mask, without = padded(True), padded(False)
+                return float(sum(bool((with_mask[i] != without[i]).any()) for i in short))
+            check("answers that the mask changes", len(short), len(short) / 2, changed, least=True)
+    for name, limit, measure in yard.together(said, truth, limits):
+        check(name, len(probes.texts), limit, measure)
     return checks
 
 
-def certify(artefact: Exported, probes: Probes, task: Classify, temperature: float, precision: str,
-            held: Held | None) -> Certificate:
+def certify(artefact: Exported, probes: Probes, yard: Yardstick, precision: str, held: Held | None) -> Certificate:
     """All that is compared: `examine`, and then the answers to held-out rows.
 
     Args:
         held: rows with the reference's answers; None when there are none.
     """
-    checks, loss = examine(artefact, probes, task, temperature, precision), None
+    checks, loss = examine(artefact, probes, yard, precision), None
     if held is not None and all(check.passed for check in checks):
-        more, loss = compare(artefact.logits(held.texts), task, temperature, precision, held)
+        more, loss = yard.compare(yard.ask(artefact, held.texts), held, precision)
         checks += more
     return Certificate(precision=precision, checks=checks, loss=loss)
-
-
-def compare(mine: Floats, task: Classify, temperature: float, precision: str,
-            held: Held) -> tuple[list[Check], Loss]:
-    """An artefact's answers to held-out rows [rows, labels] against the reference's."""
-    from ..evaluate.scores import score
-
-    assert held.logits is not None
-    other = held.logits if held.original is None else held.original
-    limits, y = LIMITS[precision], task.encode(held.targets)
-    probabilities, truth = (task.probabilities(one, temperature) for one in (mine, held.logits))
-    decided, before = (task.decide(one).reshape(len(y), -1) for one in (probabilities, truth))
-    right = [right_of(task, y, one, temperature) for one in (other, mine)]
-    bound = upper_bound(right[0] - right[1], held.confidence)
-    scores = [score(task, y, one, "test", temperature=temperature) for one in (other, mine)]
-    n = len(y)
-    loss = Loss(n=n, before=float(right[0].mean()), after=float(right[1].mean()), bound=bound,
-                confidence=held.confidence, floor=held.floor, lost=np.flatnonzero(right[0] > right[1]).tolist(),
-                won=np.flatnonzero(right[1] > right[0]).tolist(), scores={
-                    name: (getattr(scores[0], name), getattr(scores[1], name))
-                    for name in ("macro_f1", "micro_f1", "accuracy")})
-    return [Check(name="divergence, held-out rows", n=n, found=divergence(task, truth, probabilities),
-                  limit=limits.divergence),
-            Check(name="same answer, held-out rows", n=n, found=float((decided == before).all(axis=1).mean()),
-                  limit=limits.agreement, least=True),
-            loss.check], loss
-
-
-def right_of(task: Classify, y: Any, logits: Floats, temperature: float) -> NDArray[np.float64]:
-    """Which rows are answered right, in every label. [rows] of 0 and 1"""
-    decided = task.decide(task.probabilities(logits, temperature)).reshape(len(y), -1)
-    return np.asarray((decided == y.reshape(len(y), -1)).all(axis=1), np.float64)
-
-
-def divergence(task: Classify, truth: Floats, said: Floats) -> float:
-    """Mean Kullback-Leibler divergence from the reference's probabilities, in nats; of multi-label by label."""
-    p, q = (np.clip(np.asarray(one, np.float64), 1e-12, 1) for one in (truth, said))
-    each = p * np.log(p / q)
-    if task.multi_label:
-        p, q = (np.clip(1 - one, 1e-12, 1) for one in (p, q))
-        each = each + p * np.log(p / q)
-        return float(each.mean())
-    return float(each.sum(axis=1).mean())

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..engines.base import LABELS, VECTOR
 from ..engines.exported import Exported
 from ..errors import QualityFloor, UserError
 from ..records import Record
@@ -29,7 +30,8 @@ from .probes import KINDS, Probes
 if TYPE_CHECKING:
     from ..catalog.web import WebParts
 
-RUNNER = "classify.py"
+RUNNERS = {LABELS: "classify.py", VECTOR: "embed.py"}
+"""What the runner is called, by what the model gives."""
 MEASURED = """
 import runpy, sys
 sys.argv = sys.argv[1:]
@@ -78,12 +80,13 @@ def write(bundle: Bundle, entry: EngineEntry, folder: Path, parts: WebParts | No
     free(folder)
     artefact = load_classifier(bundle.folder / entry.folder)
     assert isinstance(artefact, Exported)
-    task = {**bundle.task.to_dict(), "temperature": bundle.manifest.temperature}
+    name, needed = RUNNERS[bundle.yard.gives], (artefact.package, "tokenizers", "numpy")
+    task = {**bundle.manifest.task, "temperature": bundle.manifest.temperature}
     with begun(folder) as part:
         artefact.save(part)
-        packages = fill(part, RUNNER, runner(entry.kind), task, (artefact.package, "tokenizers", "numpy"))
+        packages = fill(part, name, runner(entry.kind, name), task, needed)
         page = write_page(bundle, entry, artefact, part / PAGE, parts) if parts else None
-        peak = _try(bundle, entry, part)
+        peak = _try(bundle, entry, part / name)
         return finish(part, folder, Edge(folder=str(folder), engine=entry.name, size=size(part), peak_memory=peak,
                                          packages=packages, page=page))
 
@@ -119,10 +122,12 @@ def finish(part: Path, folder: Path, made: Edge) -> Edge:
     return made
 
 
-def runner(kind: str, file: str = "runner.py", other: str = "onnx") -> str:
-    """What answers in the folder: of the functions of `runner.py` that open a model only the one for this kind.
+def runner(kind: str, name: str, file: str = "runner.py", other: str = "onnx") -> str:
+    """What answers in the folder: of the functions of `runner.py` that open a model only the one for this kind, and
+    of those that answer only the one that the runner is called by.
 
     Args:
+        name: what the runner is called.
         file: another such file of this room.
         other: a kind that it has.
 
@@ -133,7 +138,10 @@ def runner(kind: str, file: str = "runner.py", other: str = "onnx") -> str:
     if f"def open_{kind}(" not in whole:
         raise UserError(f"There is no runner for {kind}.", f"Name another target first: --to {other} --edge FOLDER")
     parts = re.split(r"(?m)^(?=def |if )", whole)
-    return "".join(part for part in parts if not part.startswith("def open_") or part.startswith(f"def open_{kind}("))
+    others = tuple(f"def {Path(one).stem}(" for one in RUNNERS.values() if one != name)
+    kept = [part for part in parts if not part.startswith(others) and (
+        not part.startswith("def open_") or part.startswith(f"def open_{kind}("))]
+    return "".join(kept).replace("NAME.py", name)
 
 
 def free(folder: Path) -> None:
@@ -142,17 +150,20 @@ def free(folder: Path) -> None:
         raise UserError(f"{folder} is there already.", "Name another folder, or remove it first.")
 
 
-def _try(bundle: Bundle, entry: EngineEntry, part: Path) -> int:
+def _try(bundle: Bundle, entry: EngineEntry, file: Path) -> int:
     """Hold the runner against the bundle's stored answers; the peak memory of its process."""
     assert bundle.manifest.probes is not None and entry.certificate is not None
     probes = Probes.open(bundle.folder / bundle.manifest.probes.path)
     places = [i for kind in KINDS for i in probes.of(kind)[:2] if probes.texts[i].strip()]
-    lines, peak = ran(part / RUNNER, entry.name, [probes.texts[i] for i in places])
-    said = np.array([list(json.loads(line).values()) for line in lines])
-    truth = bundle.task.probabilities(probes.scores[places], bundle.manifest.temperature)
-    off, limit = float(np.abs(said - truth).max()), LIMITS[entry.certificate.precision].probability
-    if not off <= limit:
-        raise defect(entry.name, f"answers otherwise: a probability is off by {off:.3g}")
+    lines, peak = ran(file, entry.name, [probes.texts[i] for i in places])
+    told = [json.loads(line) for line in lines]
+    said = [np.array(list(one.values()) if isinstance(one, dict) else one) for one in told]
+    yard = bundle.yard
+    found = yard.worst([yard.apart(mine, yard.values(probes.answers[i]))
+                        for mine, i in zip(said, places, strict=True)])
+    limit = yard.limit(LIMITS[entry.certificate.precision])
+    if not yard.fits(found, limit):
+        raise defect(entry.name, f"answers otherwise: {yard.told(found, limit)}")
     return peak
 
 

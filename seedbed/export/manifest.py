@@ -192,9 +192,7 @@ class Manifest(Record):
 
 def used(task: str, folder: str) -> str:
     """The line that answers with a model of a task."""
-    if task == "embed":
-        return f'SentenceTransformer("{folder}/model").encode(["..."])'
-    return f'seedbed {"predict" if task in ("classify", "entities") else "generate"} {folder} "..."'
+    return f'seedbed {"predict" if task in ("classify", "entities", "embed") else "generate"} {folder} "..."'
 
 
 def _not_a_bundle(folder: Path) -> NotFound:

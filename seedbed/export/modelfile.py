@@ -100,16 +100,17 @@ def pieces(template: Template) -> Pieces | None:
                                                              for some in TRIED)), None)
 
 
-def modelfile(model: Path, file: str) -> str:
+def modelfile(model: Path, file: str, adapter: str = "") -> str:
     """The text of a Modelfile.
 
     Args:
         model: folder of the reference, with its tokenizer and perhaps `task.json`.
         file: the GGUF file beside it.
+        adapter: the file of an adapter beside it, where there is one.
     """
     template = open_template(model, 1 << 30)
     found = pieces(template)
-    lines = [f"FROM ./{file}"]
+    lines = [f"FROM ./{file}", *([f"ADAPTER ./{adapter}"] if adapter else [])]
     if found:
         if template.tokenizer("a")["input_ids"][:1] == [template.tokenizer.bos_token_id]:
             # llama.cpp puts it before each text itself

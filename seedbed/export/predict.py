@@ -12,6 +12,7 @@ from typing import BinaryIO
 from ..data.formats.source import Options, Source, locate
 from ..data.health import Finding
 from ..data.tally import Tally
+from ..engines.base import LABELS
 from ..errors import Interrupted, NotFound, UserError
 from ..progress import SILENT, Progress
 from ..records import Record
@@ -67,6 +68,7 @@ def predict_file(bundle: Bundle, source: Path | BinaryIO, out: Path | BinaryIO, 
         UserError: the output would overwrite the source or has a form that cannot be written; no such column.
         NoResources: the disk is full. Interrupted: Ctrl-C. In both cases no file is written.
     """
+    bundle.must_give(LABELS)
     began, tally = time.monotonic(), Tally()
     place = Piped(source) if not isinstance(source, Path) else locate(
         source, Options(encoding, delimiter, tuple(name for name in (text, bundle.manifest.text_column) if name)))

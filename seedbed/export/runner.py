@@ -1,4 +1,4 @@
-"""Label texts with the model in this folder: python classify.py "A text" ["Another" ...], or a text a line on stdin.
+"""Answer texts with the model in this folder: python NAME.py "A text" ["Another" ...], or a text a line on stdin.
 
 It needs the packages in requirements.txt, and nothing else.
 """
@@ -19,14 +19,14 @@ TOKENIZER.enable_truncation(ENGINE["max_tokens"])
 
 
 def open_onnx() -> Any:
-    """A function from token ids [1, tokens] to logits [1, labels]."""
+    """A function from token ids [1, tokens] to logits [1, labels], or to a vector [1, width]."""
     import onnxruntime
     session = onnxruntime.InferenceSession(HERE / "model.onnx", providers=["CPUExecutionProvider"])
     return lambda ids: session.run(None, {"ids": ids, "mask": np.ones_like(ids)})[0]
 
 
 def open_openvino() -> Any:
-    """A function from token ids [1, tokens] to logits [1, labels]."""
+    """A function from token ids [1, tokens] to logits [1, labels], or to a vector [1, width]."""
     import openvino
     options = {"INFERENCE_PRECISION_HINT": "f32"} if ENGINE["precision"] == "fp32" else {}
     compiled = openvino.Core().compile_model(HERE / "model.xml", "CPU", options)
@@ -34,7 +34,7 @@ def open_openvino() -> Any:
 
 
 def open_litert() -> Any:
-    """A function from token ids [1, tokens] to logits [1, labels]. The file has a graph for each of a few lengths."""
+    """A function from token ids [1, tokens] to what the model gives. A graph for each of a few lengths."""
     from ai_edge_litert.interpreter import Interpreter
     file = Interpreter(str(HERE / "model.tflite"))
     graphs = {int(name.split("_")[1]): file.get_signature_runner(name) for name in file.get_signature_list()}
@@ -55,7 +55,14 @@ def classify(model: Any, text: str) -> dict[str, float]:
     return dict(zip(TASK["labels"], (each if TASK["multi_label"] else each / each.sum()).tolist(), strict=True))
 
 
+def embed(model: Any, text: str) -> list[float]:
+    """Its vector."""
+    ids = TOKENIZER.encode(text).ids or [ENGINE["empty"]]
+    return [float(one) for one in model(np.array([ids], np.int64))[0]]
+
+
 if __name__ == "__main__":
     run = globals()[f"open_{ENGINE['kind']}"]()
+    answer = globals()["embed" if ENGINE.get("gives") == "vector" else "classify"]
     for line in sys.argv[1:] or (line.rstrip("\n") for line in sys.stdin):
-        print(json.dumps(classify(run, line), ensure_ascii=False), flush=True)
+        print(json.dumps(answer(run, line), ensure_ascii=False), flush=True)

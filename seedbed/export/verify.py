@@ -5,17 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
-
-from ..engines.base import Classifier, load_classifier
 from ..errors import CorruptFile, MissingExtra
 from ..progress import SILENT, Progress
 from ..records import Record
-from ..tasks.classify import Classify
-from .bundle import PARITY_LIMIT
 from .certificate import Check, examine
+from .engine import opened
 from .manifest import MANIFEST, EngineEntry, Manifest
-from .probes import Probes
+from .probes import Probes, answer
+from .yardstick import READS, yardstick
 
 
 class Verified(Record):
@@ -119,13 +116,18 @@ def _damage(folder: Path, manifest: Manifest, entry: EngineEntry) -> str:
     return ""
 
 
-def _classify(folder: Path, manifest: Manifest, entry: EngineEntry, probes: Probes) -> list[Check]:
+def _read(folder: Path, manifest: Manifest, entry: EngineEntry, probes: Probes) -> list[Check]:
+    """A form that reads against the stored answers; the reference against its own: another processor may round
+    otherwise, and no more."""
     from ..engines.exported import Exported
 
-    task, model = Classify.from_dict(manifest.task), load_classifier(folder / entry.folder)
+    yard, model = yardstick(manifest), opened(folder, entry)
     if isinstance(model, Exported) and entry.certificate:
-        return examine(model, probes, task, manifest.temperature, entry.certificate.precision)
-    return [_same(model, probes, task, manifest.temperature)]
+        return examine(model, probes, yard, entry.certificate.precision)
+    pairs = zip(model.backbone.tokens(probes.texts), probes.answers, strict=True)
+    found = yard.worst([yard.apart(yard.values(answer(model, ids)), yard.values(truth)) for ids, truth in pairs])
+    return [Check(name=f"{yard.figure}, all texts", n=len(probes.texts), found=found, limit=yard.same,
+                  least=yard.least)]
 
 
 def _write(folder: Path, manifest: Manifest, entry: EngineEntry) -> list[Check]:
@@ -143,12 +145,5 @@ def _write(folder: Path, manifest: Manifest, entry: EngineEntry) -> list[Check]:
     return [*checks, Check(name="divergence from itself where it was exported", n=1, found=off, limit=APART)]
 
 
-def _same(model: Classifier, probes: Probes, task: Classify, temperature: float) -> Check:
-    """The reference against its own stored answers: another processor may round otherwise, and no more."""
-    there = task.probabilities(probes.scores, temperature)
-    off = np.abs(task.probabilities(model.logits(probes.texts), temperature) - there).max()
-    return Check(name="probability, all texts", n=len(probes.texts), found=float(off), limit=PARITY_LIMIT)
-
-
-KINDS: dict[str, Callable[[Path, Manifest, EngineEntry, Probes], list[Check]]] = {"classify": _classify}
+KINDS: dict[str, Callable[[Path, Manifest, EngineEntry, Probes], list[Check]]] = dict.fromkeys(READS, _read)
 """How a form of a model is asked again, by the bundle's kind of task."""

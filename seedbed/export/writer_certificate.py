@@ -13,6 +13,7 @@ from ..evaluate.rise import Rise
 from ..models.paired import begun, followed, said_in
 from ..models.reach import window_of, windows_of
 from ..tasks.classify import Floats
+from .adapter_change import Switch, again, off, otherwise, places
 from .certificate import Certificate, Check, check_of
 from .modelfile import TRIED
 from .writer_reference import SAID, Reference, logs, nats
@@ -32,15 +33,17 @@ class Limits:
         loss: by how much the loss on held-out rows may rise, nats a token, at the upper end of its interval.
         step: largest divergence between a text read at once and read token by token, by the same runtime. It rounds
             activations too, in batches of other sizes otherwise.
+        change: of an adapter that lies apart, how much of what it changes may be otherwise, as a share.
     """
 
     divergence: float
     agreement: float
     loss: float
     step: float
+    change: float = 0.2
 
 
-LIMITS = {"f16": Limits(0.002, 0.97, 0.01, 0.005), "q8_0": Limits(0.03, 0.9, 0.03, 0.03),
+LIMITS = {"f16": Limits(0.002, 0.97, 0.01, 0.005, 0.05), "q8_0": Limits(0.03, 0.9, 0.03, 0.03, 0.15),
           "int8": Limits(0.04, 0.9, 0.05, 0.04), "q4_k_m": Limits(0.2, 0.75, 0.15, 0.1),
           "int4": Limits(0.2, 0.75, 0.15, 0.1),
           "fp32": Limits(0.002, 0.97, 0.01, 0.005)}
@@ -123,6 +126,15 @@ def certify(form: Opened, reference: Reference, precision: str, *, floor: float 
               lambda: changed(runtime, texts["medium"], lambda ids, last: _padded(form, ids, last)))
         check("divergence after another source", said_in(texts["medium"]), limits.step,
               lambda: changed(runtime, texts["medium"], lambda ids, last: _after(runtime, texts["short"], ids, last)))
+    if (switch := form.switch) is not None:
+        if reference.apart:
+            base = reference.apart.base
+            check("divergence without the adapter", said_in(texts["medium"]), limits.divergence,
+                  lambda: _without(runtime, switch, base, texts["medium"]))
+            check("share of the adapter's change that is otherwise", places(reference), limits.change,
+                  lambda: otherwise(runtime, switch, reference, limits.step))
+        check("divergence after the adapter was off", said_in(texts["medium"]), limits.step,
+              lambda: changed(runtime, texts["medium"], lambda ids, last: again(runtime, switch, ids, last)))
     if form.write is not None:
         check("likelier words than those written, nats", WRITTEN, NEAR, lambda: missed(form, reference))
     config = reference.root.config
@@ -177,6 +189,12 @@ def changed(runtime: Runtime, ids: list[int], otherwise: Callable[[list[int], in
     runtime.forget()
     other = logs(otherwise(ids, last))
     return float((np.exp(whole) * (whole - other)).sum(-1).max())
+
+
+def _without(runtime: Runtime, switch: Switch, base: Reference, ids: list[int]) -> float:
+    """How far the form is from the base, its adapter off."""
+    with off(switch):
+        return compared(base.logits(ids, said_in(ids)), runtime.logits(ids, said_in(ids)))[0]
 
 
 def _padded(form: Opened, ids: list[int], last: int) -> Floats:

@@ -30,6 +30,12 @@ RUNNER = "generate.py"
 PACKAGES = {"gguf": ("xllamacpp",), "openvino": ("openvino-genai", "openvino", "openvino-tokenizers"),
             "onnx": ("onnxruntime-genai", "onnxruntime")}
 """What a runner imports, and what that needs of its own makers'."""
+SCRIPT = "generate.mjs"
+NODE = {"node-llama-cpp": "3.22.1", "@huggingface/jinja": "0.5.11"}
+"""What the runner in JavaScript needs."""
+HELD = {"type", "properties", "required", "additionalProperties", "items", "enum", "const", "oneOf", "minItems",
+        "maxItems", "minLength", "maxLength", "description", "title"}
+"""Words of a schema that node-llama-cpp reads, or that hold nothing."""
 FREE = {"x-guidance": {"whitespace_flexible": True, "whitespace_pattern": r"[ \n\t]*"}}
 """How OpenVINO GenAI (xgrammar) lays JSON out: with any white space. The others heed what the schema says of it."""
 QUESTIONS = ("One?", *SAID)
@@ -61,6 +67,7 @@ def write(bundle: Path, entry: EngineEntry, model: Path, folder: Path, questions
         told = told_of(entry.kind, author, task)
         packages = fill(part, RUNNER, runner(entry.kind), told, PACKAGES[entry.kind])
         laid = FREE if entry.kind == "openvino" else {}
+        script(part, entry.kind, task)
         schema = json.dumps(told["schema"] | laid) if told["schema"] else ""
         peak = _try(part, entry, author, [*questions, *QUESTIONS], told["turns"], schema)
         return finish(part, folder, Edge(folder=str(folder), engine=entry.name, size=size(part), peak_memory=peak,
@@ -73,7 +80,26 @@ def runner(kind: str) -> str:
     Raises:
         UserError: there is none.
     """
-    return runner_of(kind, "writer_runner.py", "gguf")
+    return runner_of(kind, RUNNER, "writer_runner.py", "gguf")
+
+
+def script(part: Path, kind: str, task: Write | None) -> None:
+    """Write the runner in JavaScript, where the runtime has one that holds answers to the task's schema."""
+    if kind != "gguf" or not _held(json.loads(task.form) if task and task.form else {}):
+        return
+    shutil.copyfile(Path(__file__).with_name("writer_runner.mjs"), part / SCRIPT)
+    (part / "package.json").write_text(json.dumps({"private": True, "dependencies": NODE}, indent=1))
+
+
+def _held(schema: Any) -> bool:
+    """Every word of it is read by node-llama-cpp."""
+    if not isinstance(schema, dict):
+        return isinstance(schema, bool)
+    if isinstance(schema.get("type"), list) and {"object", "array"} & set(schema["type"]):
+        return False
+    inner = [*schema.get("properties", {}).values(), *schema.get("oneOf", ()),
+             *(schema[name] for name in ("items", "additionalProperties") if name in schema)]
+    return schema.keys() - {"x-guidance"} <= HELD and all(map(_held, inner))
 
 
 def task_of(model: Path) -> Write | None:

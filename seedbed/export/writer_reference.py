@@ -42,6 +42,21 @@ class Scores(Protocol):
 
 
 @dataclass(frozen=True)
+class Parts:
+    """What a model was made of: an adapter, merged into a base.
+
+    Args:
+        model: folder of the base, with the values that the adapter was trained on.
+        adapter: folder of the adapter, as PEFT writes it.
+        base: the base, opened.
+    """
+
+    model: Path
+    adapter: Path
+    base: Reference
+
+
+@dataclass(frozen=True)
 class Reference:
     """The model that was exported, in fp32.
 
@@ -56,6 +71,7 @@ class Reference:
         known: what each of them costs, once it was asked.
         original: the model that parts were taken from to make this one, with the same rows as it reads them; what is
             lost counts from there. None where nothing was taken.
+        apart: what it was made of, where forms have base and adapter apart.
     """
 
     root: Any
@@ -67,10 +83,12 @@ class Reference:
     unit: Sequence[int] | None = None
     known: dict[int, Floats] = field(default_factory=dict)
     original: Reference | None = None
+    apart: Parts | None = None
 
     @classmethod
     def open(cls, model: Path, rows: Sequence[Row] = (), learned: Sequence[Row] = (),
-             unit: Sequence[int] | None = None, original: Reference | None = None) -> Reference:
+             unit: Sequence[int] | None = None, original: Reference | None = None,
+             apart: Parts | None = None) -> Reference:
         """Of a model folder."""
         import torch
 
@@ -79,7 +97,7 @@ class Reference:
 
         writer = Writer(Backbone.open(model, dtype=torch.float32, vocabulary=True, max_tokens=1 << 30))
         return cls(writer.backbone.root, writer.template, writer.ends, writer.max_tokens, rows, learned, unit,
-                   original=original)
+                   original=original, apart=apart)
 
     def logits(self, ids: Sequence[int], last: int = 1) -> Floats:
         """Logits of every word after each of the last tokens. [last, words]"""

@@ -45,6 +45,19 @@ def add_lora(backbone: Backbone, *, rank: int, alpha: float, layers: int | None 
     return model
 
 
+def load_lora(backbone: Backbone, folder: Path) -> Any:
+    """Put saved adapters on a model, for `merge`; returns the PEFT model.
+
+    Args:
+        folder: as `save_adapter` wrote it.
+    """
+    with absent("torchao"):
+        from peft import PeftModel
+        from peft.import_utils import is_torchao_available
+        is_torchao_available()
+    return PeftModel.from_pretrained(backbone.root, folder)
+
+
 def _linear_names(root: nn.Module, layer: nn.Module) -> list[str]:
     """Linear layers inside a layer (GPT-2 calls them Conv1D), by their names in the whole model.
 

@@ -43,27 +43,35 @@ def windows(tokenizer: Any, texts: Sequence[str], max_tokens: int, causal: bool 
     """Each text in windows of at most `max_tokens` tokens.
 
     Args:
+        tokenizer: of transformers, or of the package tokenizers, by which the former is run.
         causal: a token sees only those before it, so that it counts where most stand before it.
 
     Raises:
         UserError: the tokenizer cannot say where its tokens stand.
     """
-    if not tokenizer.is_fast:
+    if not getattr(tokenizer, "is_fast", True):
         raise UserError("The model's tokenizer does not say where its tokens stand in the text.",
                         "Take a model with a tokenizer.json.")
     if not texts:
         return []
-    room = max_tokens - tokenizer.num_special_tokens_to_add(False)
-    stride = int(room * OVERLAP)
-    made = tokenizer(list(texts), truncation=True, max_length=max_tokens, stride=stride,
-                     return_overflowing_tokens=True, return_offsets_mapping=True, return_special_tokens_mask=True,
-                     return_attention_mask=False)
-    pieces: list[list[tuple[list[int], list[int], list[tuple[int, int]]]]] = [[] for _ in texts]
-    for ids, special, offsets, text in zip(made["input_ids"], made["special_tokens_mask"], made["offset_mapping"],
-                                           made["overflow_to_sample_mapping"], strict=True):
-        real = [i for i, one in enumerate(special) if not one]
-        pieces[text].append((ids, real, [offsets[i] for i in real]))
-    return [_cut(each, room - stride, causal) for each in pieces]
+    inner = getattr(tokenizer, "backend_tokenizer", tokenizer)
+    room = max_tokens - inner.num_special_tokens_to_add(False)
+    stride, before = int(room * OVERLAP), (inner.truncation, inner.padding)
+    inner.no_padding()
+    inner.enable_truncation(max_tokens, stride=stride)
+    try:
+        made = inner.encode_batch(list(texts))
+    finally:
+        inner.enable_truncation(**before[0]) if before[0] else inner.no_truncation()
+        if before[1]:
+            inner.enable_padding(**before[1])
+    return [_cut([_piece(one) for one in (first, *first.overflowing)], room - stride, causal) for first in made]
+
+
+def _piece(made: Any) -> tuple[list[int], list[int], list[tuple[int, int]]]:
+    """Ids of an encoded piece, the positions in it that are tokens of the text, and where these stand in the text."""
+    real = [i for i, special in enumerate(made.special_tokens_mask) if not special]
+    return made.ids, real, [made.offsets[i] for i in real]
 
 
 def _cut(pieces: list[tuple[list[int], list[int], list[tuple[int, int]]]], step: int, causal: bool) -> Cut:

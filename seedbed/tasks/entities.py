@@ -187,6 +187,10 @@ class Entities:
     def to_dict(self) -> dict[str, Any]:
         return {"task": self.name, "labels": list(self.labels), "whole": self.whole}
 
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> Entities:
+        return cls(tuple(values["labels"]), bool(values.get("whole", False)))
+
 
 def goes_on(text: str, place: int) -> bool:
     """Whether letters or digits stand on both sides of a place in a text: it is inside a word."""

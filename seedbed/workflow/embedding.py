@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -62,13 +63,11 @@ class EmbeddingCourse(Course["PairLesson"]):
             raise DataError(f"{len(learn)} pairs to learn from and {len(test)} to judge by are too few.",
                             "Give 50 pairs or more that share no question or document, or pairs of your own to judge "
                             "by with --test.")
-        questions, documents = _judged(learn, held, test, job.config.seed)
+        questions, documents = judged(learn, held, test, job.config.seed)
         return PairLesson(learn, held, questions, documents, method=job.config.method, **session(job, model))
 
     def learn(self, job: TuneJob, dataset: Dataset, lesson: PairLesson, model: Path, adapter: Path,
               progress: Progress) -> Learned:
-        from ..data.pairs import KIN, pairs
-        from ..data.split import units_of
         from ..evaluate.figures import Sample
         from ..evaluate.retrieval import best, by_cosine, by_words, retrieval, search, verdict
         from ..models.folder import write_pooling
@@ -80,21 +79,14 @@ class EmbeddingCourse(Course["PairLesson"]):
             backbone.tokenizer.pad_token = backbone.tokenizer.eos_token
         backbone.save(model)
         write_pooling(model, backbone.pooling, backbone.normalized, backbone.max_tokens, backbone.width)
-        at = {text: place for place, text in enumerate(lesson.documents)}
-        test = dataset.part("test")
-        right: dict[str, set[int]] = {question: set() for question in lesson.questions}
-        unit: dict[str, int] = {}
-        for one, number in zip(pairs(test), units_of(test, test.column(KIN)).tolist(), strict=True):
-            if one.question in right:
-                right[one.question].update(at[text] for text in one.documents)
-                unit[one.question] = number
+        right, unit = sought(dataset.part("test"), lesson.questions, lesson.documents)
         ways = [by_cosine(done.before.questions, done.before.documents),
                 by_cosine(done.after.questions, done.after.documents), by_words(lesson.questions, lesson.documents)]
-        before, after, words = (search(way, [*map(sorted, right.values())]) for way in ways)
-        figures = retrieval(before, after, words, [unit[question] for question in right])
+        before, after, words = (search(way, right) for way in ways)
+        figures = retrieval(before, after, words, unit)
         first = [[lesson.documents[i] for i in best(way, len(right))] for way in ways[:2]]
-        samples = [Sample(asked=question, reference=lesson.documents[min(mine)], before=old, after=new)
-                   for (question, mine), old, new in zip(right.items(), *first, strict=True)]
+        samples = [Sample(asked=question, reference=lesson.documents[mine[0]], before=old, after=new)
+                   for question, mine, old, new in zip(lesson.questions, right, *first, strict=True)]
         return Learned.of(done, figures, verdict(figures, len(lesson.documents)),
                           {"all": done.tokens, "learned": done.tokens, "cut": done.cut}, len(right),
                           Shown((lesson.questions[:PROVEN], lesson.documents[:PROVEN]),
@@ -121,9 +113,10 @@ class EmbeddingCourse(Course["PairLesson"]):
         return RATES[job.config.method]
 
 
-def _judged(learn: list[Pair], held: list[Pair], test: list[Pair], seed: int) -> tuple[list[str], list[str]]:
-    """The questions of the test split, and the documents that they search: those of all splits, as in use, where
-    nobody knows in which split a document was."""
+def judged(learn: list[Pair], held: list[Pair], test: list[Pair], seed: int,
+           most: int = MOST_ASKED) -> tuple[list[str], list[str]]:
+    """The questions of the test split, so many at most, and the documents that they search: those of all splits, as
+    in use, where nobody knows in which split a document was."""
     import numpy as np
 
     draw = np.random.default_rng(seed)
@@ -131,8 +124,8 @@ def _judged(learn: list[Pair], held: list[Pair], test: list[Pair], seed: int) ->
     for one in test:
         asked.setdefault(one.question, []).extend(one.documents)
     questions = list(asked)
-    if len(questions) > MOST_ASKED:
-        questions = [questions[i] for i in sorted(draw.choice(len(questions), MOST_ASKED, replace=False).tolist())]
+    if len(questions) > most:
+        questions = [questions[i] for i in sorted(draw.choice(len(questions), most, replace=False).tolist())]
     needed = dict.fromkeys(text for question in questions for text in asked[question])
     others = [text for text in dict.fromkeys(text for one in (*test, *held, *learn)
                                              for text in (*one.documents, *one.negatives)) if text not in needed]
@@ -140,3 +133,22 @@ def _judged(learn: list[Pair], held: list[Pair], test: list[Pair], seed: int) ->
         room = max(0, MOST_TOLD - len(needed))
         others = [others[i] for i in sorted(draw.choice(len(others), room, replace=False).tolist())]
     return questions, [*needed, *others]
+
+
+def sought(rows: Dataset, questions: Sequence[str], documents: Sequence[str]) -> tuple[list[list[int]], list[int]]:
+    """Of each question the positions of the documents that answer it, and the number of its unit.
+
+    Args:
+        rows: that the questions are of.
+    """
+    from ..data.pairs import KIN, pairs
+    from ..data.split import units_of
+
+    at = {text: place for place, text in enumerate(documents)}
+    right: dict[str, set[int]] = {question: set() for question in questions}
+    unit: dict[str, int] = {}
+    for one, number in zip(pairs(rows), units_of(rows, rows.column(KIN)).tolist(), strict=True):
+        if one.question in right:
+            right[one.question].update(at[text] for text in one.documents)
+            unit[one.question] = number
+    return [sorted(right[question]) for question in questions], [unit[question] for question in questions]

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from ..errors import NotFound, QualityFloor, UserError
 from ..export.edge import Edge, free
 from ..export.manifest import MANIFEST, REFERENCE, EngineEntry, Manifest, sha256
+from ..export.yardstick import READS
 from ..options import check, option
 from ..progress import SILENT, Progress
 from ..records import Record
@@ -22,7 +23,8 @@ if TYPE_CHECKING:
     from ..export.certificate import Held
 
 USUAL = ("openvino", "onnx")
-"""Targets of models that score labels, when none is named."""
+"""Targets of models that read, when none is named."""
+ONLY = "so only the numbers are compared, and no loss is bounded."
 RUN_ROWS = ("validation", "test")
 """Splits of a run that its model has not learned from."""
 
@@ -32,9 +34,11 @@ class ExportConfig:
     """Exporting. Flags, Python and docs come from these fields."""
 
     to: tuple[str, ...] = option((), "Targets, each with its precision if you mean another than the default, as in "
-                                    "openvino:int4 or gguf:q8_0. When not said: openvino and onnx for labels, gguf "
-                                    "for a model that writes, onnx for an encoder-decoder.")
-    floor: float = option(0.05, "The largest loss of accuracy that is allowed, as a share of the rows.",
+                                    "openvino:int4 or gguf:q8_0. When not said: openvino and onnx for labels, "
+                                    "entities and vectors, gguf for a model that writes, onnx for an "
+                                    "encoder-decoder.")
+    floor: float = option(0.05, "The largest loss that is allowed: of accuracy, as a share of the rows; of nDCG@10, "
+                                "where texts are embedded; of a row's F1, where entities are marked.",
                           minimum=0.001, maximum=1)
     confidence: float = option(0.95, "How sure it must be that no more is lost.", minimum=0.5, maximum=0.999)
     rows: int = option(1000, "Most held-out rows of the run that both models answer.", minimum=1)
@@ -77,12 +81,12 @@ def export(source: str | Path, config: ExportConfig | None = None, *, progress: 
     kind = "write" if manifest.reference.kind == "writer" else str(manifest.task.get("task"))
     if kind not in KINDS:
         raise UserError(f"{folder} is a bundle for the task {kind!r}, which is not exported.",
-                        "Models that give labels or that write are.")
-    if config.page and kind == "write":
-        raise UserError("--page is for models that give labels.", "Leave it out: --edge DIR writes a runner.")
+                        "Models that give labels, mark entities, embed texts or write are.")
     if config.edge:
         free(config.edge)
-    elif config.page:
+    if config.page and kind != "classify":
+        raise UserError("--page is for models that give labels.", "Leave it out: --edge DIR writes a runner.")
+    if config.page and not config.edge:
         raise UserError("--page writes into the folder of --edge, which is not named.",
                         "Add it: seedbed export RUN --to onnx --edge DIR --page")
     try:
@@ -113,12 +117,12 @@ def bundle_of(source: Path) -> Path:
     return source
 
 
-def _classifier(folder: Path, config: ExportConfig, progress: Progress) -> Exported:
-    """Of a model that scores labels."""
+def _read(folder: Path, config: ExportConfig, progress: Progress) -> Exported:
+    """Of a model that reads."""
     from ..catalog.web import pull_web
     from ..export.artefact import Source, add
     from ..export.bundle import open_bundle
-    from ..export.edge import runner
+    from ..export.edge import RUNNERS, runner
     from ..export.edge import write as write_edge
     from ..export.page import KIND as IN_BROWSERS
     from ..export.page import refuse
@@ -128,16 +132,19 @@ def _classifier(folder: Path, config: ExportConfig, progress: Progress) -> Expor
     tools = [need(target) for target, _ in wanted]
     bundle = open_bundle(folder, verify=True, engine=REFERENCE)
     for target, precision in wanted:
-        target.refuse(bundle.classifier, precision)
+        target.refuse(bundle.model, precision)
     at = 0
     if config.page:
         kinds = [target.name for target, _ in wanted]
         at = kinds.index(IN_BROWSERS) if IN_BROWSERS in kinds else at
         refuse(kinds[at])
     if config.edge:
-        runner(wanted[at][0].name)
+        if bundle.yard.gives not in RUNNERS:
+            raise UserError("--edge has no runner of models that mark entities.", "Leave it out: the bundle itself, "
+                            "with tokenizers, NumPy and the runtime, answers without torch.")
+        runner(wanted[at][0].name, RUNNERS[bundle.yard.gives])
     parts = pull_web(progress) if config.page else None
-    held, note = held_out(folder, bundle.manifest, config)
+    held, note = HELD[bundle.kind](folder, bundle.manifest, config)
     progress.note(note)
     source = Source(bundle, held, config.seed)
     added = each([partial(add, source, target, precision, versions)
@@ -167,12 +174,44 @@ def each(steps: Sequence[Callable[[], EngineEntry]], progress: Progress) -> list
     return added
 
 
-def held_out(folder: Path, manifest: Manifest, config: ExportConfig) -> tuple[Held | None, str]:
-    """Rows of the bundle's run that its model has not learned from; what to tell of them. See `held_rows`."""
+def _held_labels(folder: Path, manifest: Manifest, config: ExportConfig) -> tuple[Held | None, str]:
+    """Labelled rows that the model has not learned from; what to tell of them. See `held_rows`."""
     from ..export.certificate import Held
 
     rows, note = held_rows(folder, manifest, config.rows, config.seed)
     return None if rows is None else Held(rows.texts, rows.targets, config.floor, config.confidence), note
+
+
+def _held_pairs(folder: Path, manifest: Manifest, config: ExportConfig) -> tuple[Held | None, str]:
+    """Questions that the model has not learned from, with the documents of all splits; what to tell of them."""
+    from ..data.pairs import pairs
+    from ..export.certificate import Held
+    from ..export.vectors import Search
+    from .embedding import judged, sought
+
+    rows, note = _rows(folder, manifest)
+    if rows is None:
+        return None, note
+    places = [i for i, split in enumerate(rows.column("split")) if split in RUN_ROWS]
+    questions, documents = judged(pairs(rows.part("train")), [], pairs(rows.take(places)), config.seed, config.rows)
+    held = Held([*questions, *documents], Search(*sought(rows.take(places), questions, documents)), config.floor,
+                config.confidence)
+    return held, f"{len(questions):,} questions that the model has not learned from search {len(documents):,} " \
+                 "documents with both."
+
+
+def _held_spans(folder: Path, manifest: Manifest, config: ExportConfig) -> tuple[Held | None, str]:
+    """Rows with labelled spans that the model has not learned from; what to tell of them. See `held_rows`."""
+    from ..data.spans import spans_of
+    from ..data.split import units_of
+    from ..export.certificate import Held
+    from ..export.tags import Marked
+
+    rows, note = held_rows(folder, manifest, config.rows, config.seed)
+    if rows is None:
+        return None, note
+    marked = Marked(spans_of(rows), units_of(rows, None).tolist())
+    return Held(rows.texts, marked, config.floor, config.confidence), note
 
 
 def held_rows(folder: Path, manifest: Manifest, most: int, seed: int) -> tuple[Dataset | None, str]:
@@ -183,24 +222,37 @@ def held_rows(folder: Path, manifest: Manifest, most: int, seed: int) -> tuple[D
     """
     import numpy as np
 
-    from ..data.freeze import open_splits
-
-    only = "so only the numbers are compared, and no loss of accuracy is bounded."
-    try:
-        rows = open_splits(folder.parent)
-    except NotFound:
-        return None, f"The bundle is not in its run folder, {only}"
-    if rows.hash != manifest.data_hash:
-        return None, f"The rows in {folder.parent} are not those that the model learned from, {only}"
+    rows, note = _rows(folder, manifest)
+    if rows is None:
+        return None, note
     places = [i for i, split in enumerate(rows.column("split")) if split in RUN_ROWS]
     if not places:
-        return None, f"The run kept no rows that the model has not learned from, {only}"
+        return None, f"The run kept no rows that the model has not learned from, {ONLY}"
     if len(places) > most:
         drawn = np.random.default_rng(seed).choice(len(places), most, replace=False)
         places = sorted(places[i] for i in drawn)
     return rows.take(places), f"{len(places):,} rows that the model has not learned from are answered by both."
 
 
+def _rows(folder: Path, manifest: Manifest) -> tuple[Dataset | None, str]:
+    """All rows of the bundle's run, or why they cannot be had.
+
+    Raises:
+        CorruptFile: they were changed.
+    """
+    from ..data.freeze import open_splits
+
+    try:
+        rows = open_splits(folder.parent)
+    except NotFound:
+        return None, f"The bundle is not in its run folder, {ONLY}"
+    if rows.hash != manifest.data_hash:
+        return None, f"The rows in {folder.parent} are not those that the model learned from, {ONLY}"
+    return rows, ""
+
+
 KINDS: dict[str, Callable[[Path, ExportConfig, Progress], Exported]] = {
-    "classify": _classifier, "write": export_writer}
+    **dict.fromkeys(READS, _read), "write": export_writer}
 """How a bundle is exported, by its kind of task."""
+HELD = {"classify": _held_labels, "embed": _held_pairs, "entities": _held_spans}
+"""By kind of task, the rows that tell what an artefact loses."""

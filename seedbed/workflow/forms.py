@@ -29,7 +29,7 @@ LEARNED = 500
 ORIGINAL = "original"
 RISK = ("fp32", "f16", "bf16", "q8_0", "int8", "q4_k_m", "int4")
 """Precisions in the order in which they are tested: each is a larger risk than the one before."""
-SLOW = ("litert", "executorch")
+SLOW = ("litert", "executorch", "gguf_lora")
 """Targets that export for minutes, and whose runtimes share the error rate for little: tried when they are named."""
 
 
@@ -228,9 +228,9 @@ class LabelSubject(Subject):
 
         bundle, answered = self.source.bundle, self.source.answered
         entry, task = bundle.manifest.reference, bundle.task
-        assert answered is not None and answered.logits is not None
+        assert answered is not None
         costs = measure(bundle.folder / entry.folder, self.source.texts)
-        scores = score(task, task.encode(answered.targets), answered.logits, "test")
+        scores = score(task, task.encode(answered.targets), answered.answers, "test")
         return Point(name=ORIGINAL, sequence=ORIGINAL, status="measured", size=entry.size, memory=costs.memory,
                      speed=costs.speed, load=costs.load, score=scores.score, accuracy=scores.accuracy)
 
@@ -241,7 +241,11 @@ class LabelSubject(Subject):
         from .writer_exporting import drawn
 
         rows = drawn(open_splits(self.source.bundle.folder.parent).part("train"), LEARNED, self.source.seed)
-        return Learned(rows.texts, rows.targets, self.source.reference.logits(rows.texts))
+        return Learned(rows.texts, rows.targets, self._logits(self.source.reference, rows.texts))
+
+    def _logits(self, model: Any, texts: Sequence[str]) -> Floats:
+        found: Floats = self.source.bundle.yard.ask(model, texts)
+        return found
 
     def smaller(self, bundle: Path) -> LabelSubject:
         from ..export.artefact import Source
@@ -251,7 +255,7 @@ class LabelSubject(Subject):
         opened, mine = open_bundle(bundle, engine=REFERENCE), self.source
         assert mine.held is not None and mine.answered is not None
         wrong = refused(self.forms, lambda form: form.target.refuse(opened.classifier, form.precision))
-        return LabelSubject(Source(opened, replace(mine.held, original=mine.answered.logits), mine.seed), self.rows,
+        return LabelSubject(Source(opened, replace(mine.held, original=mine.answered.answers), mine.seed), self.rows,
                             self.forms, wrong, self)
 
     def apart(self, form: Form[Target] | None, part: Path) -> Apart:
@@ -259,12 +263,12 @@ class LabelSubject(Subject):
         import numpy as np
 
         from ..engines.base import load_classifier
-        from ..export.certificate import right_of
+        from ..export.labels import right_of
 
         bundle, rows = self.source.bundle, self.first.learned
         task, temperature = bundle.task, bundle.manifest.temperature
         model = load_classifier(part) if form else self.source.reference
-        said, y = model.logits(rows.texts), task.encode(rows.targets)
+        said, y = self._logits(model, rows.texts), task.encode(rows.targets)
         right = [right_of(task, y, one, temperature).mean() for one in (rows.logits, said)]
         both = [task.probabilities(one, temperature) for one in (rows.logits, said)]
         return Apart(float(right[0] - right[1]), float(np.abs(both[0] - both[1]).sum(axis=1).mean() / 2))

@@ -38,6 +38,7 @@ def export_writer(folder: Path, config: ExportConfig, progress: Progress) -> Exp
     from ..export.writer_edge import write as write_edge
     from ..export.writer_reference import Reference
     from ..models.paired import holds_paired
+    from .apart import parts_for
     from .exporting import ExportConfig, Exported, each
 
     for one in ("floor", "confidence"):
@@ -60,9 +61,10 @@ def export_writer(folder: Path, config: ExportConfig, progress: Progress) -> Exp
         runner(wanted[0][0].name)
     rows = run_rows(folder, manifest, min(ROWS, config.rows), config.seed)
     progress.note(rows.note)
-    reference = Reference.open(model, rows.held, rows.learned, rows.unit)
-    added = each([partial(add, folder, reference, target, precision, versions)
-                  for (target, precision), versions in zip(wanted, tools, strict=True)], progress)
+    with parts_for((target for target, _ in wanted), folder, manifest, progress) as parts:
+        reference = Reference.open(model, rows.held, rows.learned, rows.unit, apart=parts)
+        added = each([partial(add, folder, reference, target, precision, versions)
+                      for (target, precision), versions in zip(wanted, tools, strict=True)], progress)
     edge = write_edge(folder, added[0], model, config.edge, rows.asked[:ASKED]) if config.edge else None
     return Exported(folder=str(folder), reference=manifest.reference, added=added, note=rows.note, edge=edge)
 

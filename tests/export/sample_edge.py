@@ -34,9 +34,9 @@ def answers_alone(bundle: Bundle, name: str, place: Path) -> None:
     made = edge.write(bundle, engine(bundle, name), place / "device")
     assert made.size == sum(p.stat().st_size for p in (place / "device").iterdir() if p.name != "edge.json")
     assert 20e6 < made.peak_memory < MEMORY
-    text = (place / "device" / edge.RUNNER).read_text()
+    text = (place / "device" / "classify.py").read_text()
     assert len(text.splitlines()) < 50 and text.count("def open_") == 1
-    done = subprocess.run([sys.executable, "-c", CODE, str(place / "device" / edge.RUNNER), *TEXTS],
+    done = subprocess.run([sys.executable, "-c", CODE, str(place / "device" / "classify.py"), *TEXTS],
                           capture_output=True, text=True, cwd=place)
     assert done.returncode == 0 and "rror" not in done.stderr, done.stderr
     said = [json.loads(line) for line in done.stdout.splitlines()]

@@ -7,10 +7,12 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from seedbed.export.certificate import LIMITS, Certificate, Check, Held, compare, divergence
+from seedbed.export.certificate import LIMITS, Certificate, Check, Held
+from seedbed.export.labels import Labels, divergence
 from seedbed.tasks.classify import Classify
 
 TASK = Classify(("bad", "good", "mixed"))
+YARD = Labels(TASK, 1.0)
 
 
 def rows(count: int, wrong: int = 0) -> tuple[np.ndarray, list[str]]:
@@ -23,12 +25,12 @@ def rows(count: int, wrong: int = 0) -> tuple[np.ndarray, list[str]]:
 def test_what_is_lost_is_bounded_by_the_rows() -> None:
     truth, targets = rows(300)
     mine, _ = rows(300, wrong=6)
-    checks, loss = compare(mine, TASK, 1.0, "int8", Held(targets, targets, 0.05, 0.95, truth))
+    checks, loss = YARD.compare(mine, Held(targets, targets, 0.05, 0.95, truth), "int8")
     assert [round(check.found, 4) for check in checks[1:]] == [0.98, 0.0391]
     assert [check.passed for check in checks] == [False, True, True]  # six rows turned over are far off
     assert (loss.n, loss.before, loss.after) == (300, 1.0, 0.98)
     assert loss.scores["macro_f1"][1].value == pytest.approx(0.98, abs=0.001)
-    worse, _ = compare(rows(300, wrong=16)[0], TASK, 1.0, "int4", Held(targets, targets, 0.05, 0.95, truth))
+    worse, _ = YARD.compare(rows(300, wrong=16)[0], Held(targets, targets, 0.05, 0.95, truth), "int4")
     assert worse[2].told == f"loss of accuracy, at 95%: {worse[2].found:.4g}, at most 0.05"
     assert worse[2].found == pytest.approx(0.0799, abs=0.0005) and not worse[2].passed
 
@@ -36,7 +38,7 @@ def test_what_is_lost_is_bounded_by_the_rows() -> None:
 def test_a_model_that_errs_elsewhere_loses_nothing_and_yet_does_not_agree() -> None:
     truth, targets = rows(300, wrong=30)
     mine = np.concatenate([rows(270)[0], rows(30, wrong=30)[0]])
-    checks, loss = compare(mine, TASK, 1.0, "int8", Held(targets, targets, 0.1, 0.95, truth))
+    checks, loss = YARD.compare(mine, Held(targets, targets, 0.1, 0.95, truth), "int8")
     assert loss.before == loss.after == 0.9
     assert checks[1].found == 0.8 and not checks[1].passed
     assert 0.02 < loss.bound < 0.06 and checks[2].passed
@@ -48,7 +50,7 @@ def test_several_labels_a_text_are_right_together_or_not() -> None:
     targets = [["a", "b"], ["a"], [], ["b"]] * 30
     mine = truth.copy()
     mine[0] = [5, -5]
-    _, loss = compare(mine, task, 1.0, "fp32", Held([""] * 120, targets, 0.05, 0.95, truth))
+    _, loss = Labels(task, 1.0).compare(mine, Held([""] * 120, targets, 0.05, 0.95, truth), "fp32")
     assert (loss.before, loss.after) == (1.0, pytest.approx(119 / 120))
 
 

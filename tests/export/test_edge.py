@@ -20,7 +20,7 @@ def test_what_cannot_be_written_leaves_nothing(openvino_bundle: Bundle, tmp_path
     (tmp_path / "taken").mkdir()
     (tmp_path / "taken" / "file").write_text("mine")
     with pytest.raises(UserError, match="no runner for gguf"):
-        edge.runner("gguf")
+        edge.runner("gguf", "classify.py")
     with pytest.raises(UserError, match="is there already"):
         edge.write(openvino_bundle, engine(openvino_bundle, "openvino-int8"), tmp_path / "taken")
     monkeypatch.setattr(edge, "MEASURED", "raise SystemExit('no model here')")

@@ -162,6 +162,52 @@ def test_a_question_that_is_too_long_is_said(tmp_path: Path) -> None:
     assert done.returncode == 1 and "llama.cpp refuses: " in done.stderr and "context size" in done.stderr
 
 
+def test_javascript_where_its_runtime_holds_the_schema(tmp_path: Path) -> None:
+    for schema, there in ((SCHEMA, True), ({**SCHEMA, "patternProperties": {}}, False),
+                          ({"type": ["object", "null"], "properties": {}}, False),
+                          ({"type": "array", "items": {"type": "string", "pattern": "a"}}, False)):
+        for kind in ("gguf", "onnx"):
+            folder = tmp_path / f"{len(list(tmp_path.iterdir()))}"
+            folder.mkdir()
+            writer_edge.script(folder, kind, Extract(schema=json.dumps(schema), layout="spaced"))
+            assert {path.name for path in folder.iterdir()} == (
+                {"generate.mjs", "package.json"} if there and kind == "gguf" else set())
+
+
+@pytest.mark.slow
+@pytest.mark.real
+@pytest.mark.parametrize("task", [None, Summarize(words=5), Extract(schema=json.dumps(SCHEMA), layout="spaced")])
+@pytest.mark.parametrize("template", [True, False])
+def test_javascript_writes_what_the_bundle_writes(node_modules: Path, task: Any, template: bool,
+                                                  tmp_path: Path) -> None:
+    pytest.importorskip("xllamacpp", reason="GGUF needs seedbed[gguf]")
+    bundle, entry, model = exported(tmp_path, "gguf", "f16", task, template)
+    writer_edge.write(bundle, entry, model, tmp_path / "device")
+    assert json.loads((tmp_path / "device" / "package.json").read_text())["dependencies"] == writer_edge.NODE
+    (tmp_path / "device" / "node_modules").symlink_to(node_modules)
+    texts = ["the box came on monday", "naïve 好"]
+
+    def said(*words: str, given: str = "") -> list[str]:
+        command = ["node", tmp_path / "device" / writer_edge.SCRIPT, "--threads", "1", *words]
+        done = subprocess.run(command, input=given, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        return done.stdout.splitlines()
+    lines = said("--json", "--max-tokens", "60", *texts)
+    assert said("--json", "--max-tokens", "60", given="\n".join(texts)) == lines
+    author = WRITERS.get("gguf").author(bundle / entry.folder, model)
+    told = writer_edge.told_of("gguf", author, task)
+    for text, line in zip(texts, lines, strict=True):
+        ids = author.asked(writer_edge.turns_of(told["turns"], text))
+        if told["schema"]:  # node-llama-cpp lays it out otherwise
+            validate(json.loads(json.loads(line)), SCHEMA)
+        else:
+            assert not strayed(author, ids, json.loads(line))
+    assert said("--max-tokens", "60", texts[0])[0] == json.loads(lines[0]).split("\n")[0]
+    command = ["node", tmp_path / "device" / writer_edge.SCRIPT, "the box " * 600]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 1 and "tokens and the model takes 512" in done.stderr
+
+
 @pytest.mark.slow
 @pytest.mark.real
 @pytest.mark.parametrize(("kind", "precision", "package"), [FORMS[0], FORMS[1]])

@@ -114,6 +114,7 @@ def test_plans_of_a_model_that_writes(writes: Path, tmp_path: Path, capsys: pyte
     assert not list(tmp_path.glob(".*")) and not list((writes / "bundle").glob(".*"))
 
 
+@pytest.mark.slow
 def test_where_nothing_is_proven_nothing_is_written(writes: Path, tmp_path: Path,
                                                     capsys: pytest.CaptureFixture[str]) -> None:
     folder = Path(shutil.copytree(writes, tmp_path / "run"))

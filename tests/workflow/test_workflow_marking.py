@@ -68,7 +68,17 @@ def test_it_learns_says_so_and_answers(tiny_ladder: Path, tmp_path: Path, capsys
     assert main(["predict", str(out), "--file", str(tmp_path / "new.csv"), "--out", str(tmp_path / "new.jsonl")]) == 0
     again = read_spans(tmp_path / "new.jsonl")  # what was found can be corrected and learned from
     assert (31, "BAD") in [(one.start, one.label) for one in spans_of(again.dataset)[0]]
+    pytest.importorskip("openvino", reason="OpenVINO is not installed: pip install 'seedbed[openvino]'")
     capsys.readouterr()
+    assert main(["export", str(out), "--to", "openvino:fp32", "--floor", "0.5", "--json", "--quiet"]) == 0
+    loss = json.loads(capsys.readouterr().out)["added"][0]["certificate"]["loss"]
+    assert loss["n"] == result.rows["test"] + result.rows["validation"] and loss["before"] == loss["after"] > 0.6
+    assert main(["predict", str(out), "the box was great and the paper", "--json", "--engine", "openvino-fp32"]) == 0
+    again = json.loads(capsys.readouterr().out)
+    assert [(one["label"], one["start"]) for one in again["entities"]] == [
+        (one["label"], one["start"]) for one in line["entities"]]
+    assert main(["predict", str(out), "great", "--engine", "onnx-int8"]) == 2
+    assert "holds no engine 'onnx-int8'" in capsys.readouterr().err
     assert main(["predict", str(out), "great", "--threshold", "0.5"]) == 2
     assert "--threshold is for labels of whole texts" in capsys.readouterr().err
 

@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 import sysconfig
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -152,6 +153,53 @@ def test_a_folder_for_a_device_answers_without_seedbed(run: Path, tmp_path: Path
         export(run, ExportConfig(edge=device))
     with pytest.raises(UserError, match="--page is for models that give labels"):
         export(run, ExportConfig(edge=tmp_path / "other", page=True))
+
+
+def test_base_and_adapter_apart(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["export", str(run), "--to", "gguf_lora:f16", "--quiet"]) == 0
+    assert "gguf_lora-f16" in capsys.readouterr().out
+    entry = Manifest.open(run / "bundle").engines[1]
+    assert {Path(one.path).name for one in entry.files} == {"base.gguf", "adapter.gguf", "Modelfile", TRIAL}
+    proof = entry.certificate
+    assert proof and (proof.figure("share of the adapter's change that is otherwise") or 0) < 0.01
+    assert proof.rise and proof.figure("divergence without the adapter") is not None
+
+    said = {}
+    for engine in ("reference", "gguf_lora-f16"):
+        assert main(["generate", str(run), "the box and the slow came 901", "--max-tokens", "12", "--engine", engine,
+                     "--quiet"]) == 0
+        said[engine] = capsys.readouterr().out
+    assert said["reference"] == said["gguf_lora-f16"] != "\n"
+    assert main(["verify", str(run), "--anew", "--quiet"]) == 0  # with the base and its adapter, as it was exported
+    told = capsys.readouterr().out
+    assert "gguf_lora-f16" in told and "byte by byte" in told
+    with pytest.raises(UserError, match="no runner for gguf_lora"):
+        export(run, ExportConfig(to=("gguf_lora",), edge=tmp_path / "device"))
+
+    with pytest.raises(UserError, match="The adapter that this model was made of is not here: the trained adapter: "):
+        (run / "adapter" / "adapter_model.safetensors").write_bytes(b"another")
+        export(run, ExportConfig(to=("gguf_lora",)))
+    (run / "bundle").rename(tmp_path / "bundle")
+    with pytest.raises(UserError, match=r"The adapter that this model was made of is not here: .* is not there"):
+        export(tmp_path / "bundle", ExportConfig(to=("gguf_lora",)))
+    assert main(["verify", str(tmp_path / "bundle"), "--quiet"]) == 0
+    assert "divergence after the adapter was off" in capsys.readouterr().out
+
+
+def test_of_weights_at_4_bits_the_base_has_their_values(tiny_ladder: Path, tmp_path: Path) -> None:
+    pytest.importorskip("bitsandbytes", reason="QLoRA needs seedbed[qlora]")
+    finetune(write(tmp_path / "asked.jsonl"), replace(CONFIG, method="qlora"), QUICK, out=tmp_path / "out")
+    done = export(tmp_path / "out", ExportConfig(to=("gguf_lora:f16",)))
+    proof = done.added[0].certificate
+    assert proof and not proof.failed and (proof.figure("divergence without the adapter") or 1) < 0.002
+
+
+def test_what_has_no_adapter_is_not_written_apart(tiny_ladder: Path, tmp_path: Path) -> None:
+    finetune(write(tmp_path / "asked.jsonl"), replace(CONFIG, method="full"), QUICK, out=tmp_path / "out")
+    with pytest.raises(UserError, match="was not made of a base and an adapter") as found:
+        export(tmp_path / "out", ExportConfig(to=("gguf_lora",)))
+    assert "--to gguf" in found.value.hint
+    assert len(Manifest.open(tmp_path / "out" / "bundle").engines) == 1
 
 
 def test_what_is_wrong_is_told(run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -131,6 +131,4 @@ def facts(result: TuneResult) -> dict[str, Any]:
 
 def trial(task: str, folder: str) -> str:
     """The line with which a model of a task is tried."""
-    if task == "embed":
-        return f'SentenceTransformer("{folder}/bundle/model").encode(["..."])'
-    return f'seedbed {"predict" if task == "entities" else "generate"} {folder} "..."'
+    return f'seedbed {"predict" if task in ("entities", "embed") else "generate"} {folder} "..."'

@@ -12,8 +12,7 @@ from ...errors import MissingExtra, UserError
 from ...plugins import Registry
 
 if TYPE_CHECKING:
-    from ...engines.base import Classifier
-    from ...engines.transformer import TransformerHead
+    from ...engines.base import Classifier, Reader
 
 
 class Named(Protocol):
@@ -30,18 +29,20 @@ T = TypeVar("T", bound=Named)
 APART = {"litert": ("litert-torch==0.9.4", "litert-converter==0.4.0", "xdsl==0.28.0")}
 """What a target needs beside its extra, installed without its dependencies: the first two declare the last, which
 wants an older typing-extensions than pydantic does, and works with the newer one."""
+EXTRAS = {"gguf_lora": "gguf"}
+"""Targets that come with an extra of another name."""
 
 WHEELS = {"litert_lm": "litert-lm-api"}
 """Packages whose wheel has another name."""
 
 
 class Target(Named, Protocol):
-    """A runtime of models that score labels."""
+    """A runtime of models that read: that score labels, embed texts, or mark entities."""
 
-    def refuse(self, model: Classifier, precision: str) -> None:
+    def refuse(self, model: Classifier | Reader, precision: str) -> None:
         """Raises UserError for a model that is known to come out wrong, naming what to do."""
 
-    def write(self, model: TransformerHead, folder: Path, precision: str) -> None:
+    def write(self, model: Reader, folder: Path, precision: str) -> None:
         """Write the runtime's file, `tokenizer.json` and `engine.json` into an existing empty folder."""
 
 
@@ -67,7 +68,7 @@ def _executorch() -> Target:
 
 TARGETS: Registry[Target] = Registry("targets", {
     "openvino": _openvino, "onnx": _onnx, "litert": _litert, "executorch": _executorch})
-"""Of models that score labels."""
+"""Of models that read."""
 
 
 def asked(words: Sequence[str], targets: Registry[T]) -> list[tuple[T, str]]:
@@ -102,6 +103,6 @@ def need(target: Named) -> dict[str, str]:
     for name in target.packages:
         if find_spec(name) is None:
             apart = " ".join(APART.get(target.name, ()))
-            raise MissingExtra(f"Export to {target.name}", target.name,
+            raise MissingExtra(f"Export to {target.name}", EXTRAS.get(target.name, target.name),
                                f" && pip install --no-deps {apart}" if apart else "")
     return {name: version(WHEELS.get(name, name)) for name in ("torch", "transformers", *target.packages)}

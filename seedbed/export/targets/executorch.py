@@ -10,8 +10,7 @@ from ...engines.executorch import MODEL
 from . import graph
 
 if TYPE_CHECKING:
-    from ...engines.base import Classifier
-    from ...engines.transformer import TransformerHead
+    from ...engines.base import Classifier, Reader
 
 
 class ExecuTorchTarget:
@@ -21,11 +20,11 @@ class ExecuTorchTarget:
     precisions: tuple[str, ...] = ("fp32", "int8")
     packages: tuple[str, ...] = ("executorch", "torchao")
 
-    def refuse(self, model: Classifier, precision: str) -> None:
+    def refuse(self, model: Classifier | Reader, precision: str) -> None:
         """Raises UserError: see `graph.refuse`."""
         graph.refuse(model, self.name)
 
-    def write(self, model: TransformerHead, folder: Path, precision: str) -> None:
+    def write(self, model: Reader, folder: Path, precision: str) -> None:
         """Write `model.pte`, `tokenizer.json` and `engine.json`."""
         import torch
 

@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
-from ...engines.base import Classifier
+from ...engines.base import TAGS
 from ...engines.exported import describe
 from ...errors import UserError
 from ...models import kernels
 
 if TYPE_CHECKING:
-    from ...engines.transformer import TransformerHead
+    from ...engines.base import Classifier, Reader
 
 STATEFUL = ("lfm2", "lfm2_moe", "falcon_h1", "mamba", "mamba2", "jamba", "bamba", "zamba", "zamba2",
             "granitemoehybrid", "rwkv", "recurrent_gemma", "qwen3_next")
@@ -27,13 +27,13 @@ STATEFUL = ("lfm2", "lfm2_moe", "falcon_h1", "mamba", "mamba2", "jamba", "bamba"
 
 
 class Graph(nn.Module):
-    """Token ids and mask to logits, as `Backbone` and `TransformerHead` answer.
+    """Token ids and mask to logits, a vector, or log-probabilities of tags, as `Backbone` and the head on it answer.
 
     Args:
         model: in fp32; its attention is set to one that can be traced, so it is of no more use for training.
     """
 
-    def __init__(self, model: TransformerHead) -> None:
+    def __init__(self, model: Reader) -> None:
         super().__init__()
         backbone = model.backbone
         kernels.plain(backbone.root)
@@ -42,17 +42,23 @@ class Graph(nn.Module):
                 "sdpa" if getattr(type(backbone.body), "_supports_sdpa", False) else "eager")
         self.body, self.causal = backbone.body, backbone.causal
         self.pooling, self.normalized = backbone.pooling, backbone.normalized
-        self.head = nn.Linear(backbone.width, len(model.bias))
-        self.head.weight = nn.Parameter(torch.from_numpy(model.weight), requires_grad=False)
-        self.head.bias = nn.Parameter(torch.from_numpy(model.bias), requires_grad=False)
+        self.tags = model.gives == TAGS
+        self.head: nn.Module = nn.Identity()
+        if model.weight is not None:
+            self.head = linear = nn.Linear(backbone.width, len(model.bias))
+            linear.weight = nn.Parameter(torch.as_tensor(model.weight), requires_grad=False)
+            linear.bias = nn.Parameter(torch.as_tensor(model.bias), requires_grad=False)
         self.eval()
 
     def forward(self, ids: Tensor, mask: Tensor) -> Tensor:
-        """[rows, tokens], [rows, tokens] -> [rows, labels]"""
+        """[rows, tokens], [rows, tokens] -> [rows, labels], [rows, width], or [rows, tokens, tags]"""
         # A causal model's real tokens never look at the padding on their right. To mask it would leave rows that
         # look at nothing beyond a sliding window, and their NaN would reach the mean.
         seen = torch.ones_like(ids) if self.causal else mask
         hidden = self.body(input_ids=ids, attention_mask=seen).last_hidden_state     # [rows, tokens, width]
+        if self.tags:
+            logs: Tensor = self.head(hidden).log_softmax(-1)
+            return logs
         lengths = mask.sum(1)                                                        # [rows]
         if self.pooling == "last":
             pooled = hidden.gather(1, (lengths - 1)[:, None, None].expand(-1, 1, hidden.shape[2]))[:, 0]
@@ -74,15 +80,13 @@ def sample() -> tuple[Tensor, Tensor]:
     return torch.tensor([[1, 1, 2, 3, 4], [4, 3, 2, 1, 2]]), mask
 
 
-def refuse(model: Classifier, target: str) -> None:
+def refuse(model: Classifier | Reader, target: str) -> None:
     """What no target can write.
 
     Raises:
         UserError: the model has no body to export, or is of a family that is known to come out wrong.
     """
-    from ...engines.transformer import TransformerHead
-
-    if not isinstance(model, TransformerHead):
+    if not hasattr(model, "backbone"):
         raise UserError(f"A model of the kind {model.kind} needs no export to {target}: it runs without torch as it "
                         "is, in milliseconds.", "Use the bundle itself: seedbed predict BUNDLE")
     family = model.backbone.body.config.model_type
@@ -90,19 +94,21 @@ def refuse(model: Classifier, target: str) -> None:
         raise UserError(f"Models of the family {family} carry a state through the text, which {target} would fix to "
                         "the length of one sample.", "Use the bundle itself, or train another base: seedbed models")
     if model.backbone.paired:
-        raise UserError(f"Encoder-decoders ({family}) are not exported as classifiers.",
+        raise UserError(f"Encoder-decoders ({family}) are exported as models that write alone.",
                         "Use the bundle itself, or train another base: seedbed models")
     if not getattr(model.backbone.tokenizer, "is_fast", False):
         raise UserError(f"The tokenizer of this model has no tokenizer.json, and {target} reads texts with that.",
                         "Train a base whose folder has one.")
 
 
-def beside(model: TransformerHead, folder: Path, kind: str, precision: str, *, alone: bool = False) -> None:
+def beside(model: Reader, folder: Path, kind: str, precision: str, *, alone: bool = False) -> None:
     """Write tokenizer and description next to the runtime's file."""
     backbone = model.backbone
     tokenizer = backbone.tokenizer
-    describe(folder, kind, tokenizer.backend_tokenizer, labels=len(model.bias), max_tokens=backbone.max_tokens,
-             pad=tokenizer.pad_token_id or 0, empty=tokenizer.eos_token_id or 0, alone=alone, precision=precision)
+    describe(folder, kind, tokenizer.backend_tokenizer, gives=model.gives,
+             labels=backbone.width if model.bias is None else len(model.bias), max_tokens=backbone.max_tokens,
+             pad=tokenizer.pad_token_id or 0, empty=tokenizer.eos_token_id or 0, alone=alone, causal=backbone.causal,
+             precision=precision)
 
 
 @contextlib.contextmanager

@@ -14,8 +14,7 @@ from . import graph
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from ...engines.base import Classifier
-    from ...engines.transformer import TransformerHead
+    from ...engines.base import Classifier, Reader
 
 
 class LiteRtTarget:
@@ -28,11 +27,11 @@ class LiteRtTarget:
     precisions: tuple[str, ...] = ("int8", "fp32")
     packages: tuple[str, ...] = ("litert_torch", "ai_edge_litert", "ai_edge_quantizer")
 
-    def refuse(self, model: Classifier, precision: str) -> None:
+    def refuse(self, model: Classifier | Reader, precision: str) -> None:
         """Raises UserError: see `graph.refuse`."""
         graph.refuse(model, self.name)
 
-    def write(self, model: TransformerHead, folder: Path, precision: str) -> None:
+    def write(self, model: Reader, folder: Path, precision: str) -> None:
         """Write `model.tflite`, `tokenizer.json` and `engine.json`."""
         import torch
 

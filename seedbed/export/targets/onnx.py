@@ -10,8 +10,7 @@ from ...engines.onnx import MODEL
 from . import graph
 
 if TYPE_CHECKING:
-    from ...engines.base import Classifier
-    from ...engines.transformer import TransformerHead
+    from ...engines.base import Classifier, Reader
 
 BLOCK = 32
 """Weights that share a scale at 4 bits."""
@@ -27,11 +26,11 @@ class OnnxTarget:
     precisions: tuple[str, ...] = ("int8", "int4", "fp32")
     packages: tuple[str, ...] = ("onnx", "onnxscript", "onnxruntime")
 
-    def refuse(self, model: Classifier, precision: str) -> None:
+    def refuse(self, model: Classifier | Reader, precision: str) -> None:
         """Raises UserError: see `graph.refuse`."""
         graph.refuse(model, self.name)
 
-    def write(self, model: TransformerHead, folder: Path, precision: str) -> None:
+    def write(self, model: Reader, folder: Path, precision: str) -> None:
         """Write `model.onnx`, `tokenizer.json` and `engine.json`."""
         import onnx
         import torch

@@ -11,8 +11,7 @@ from ...engines.openvino import MODEL
 from . import graph
 
 if TYPE_CHECKING:
-    from ...engines.base import Classifier
-    from ...engines.transformer import TransformerHead
+    from ...engines.base import Classifier, Reader
 
 LARGE = 1024
 """Numbers from which a constant is a weight and is stored in bf16; norms and biases stay."""
@@ -26,11 +25,11 @@ class OpenVinoTarget:
     precisions: tuple[str, ...] = ("int8", "int4", "bf16", "fp32")
     packages: tuple[str, ...] = ("openvino", "nncf")
 
-    def refuse(self, model: Classifier, precision: str) -> None:
+    def refuse(self, model: Classifier | Reader, precision: str) -> None:
         """Raises UserError: see `graph.refuse`."""
         graph.refuse(model, self.name)
 
-    def write(self, model: TransformerHead, folder: Path, precision: str) -> None:
+    def write(self, model: Reader, folder: Path, precision: str) -> None:
         """Write `model.xml`, `model.bin`, `tokenizer.json` and `engine.json`."""
         import openvino
         import torch

@@ -38,6 +38,7 @@ class Opened:
         windows: how many tokens each layer looks back to, as it runs; None where it takes no model that has such.
         start: of an encoder-decoder, the token that its decoder begins with.
         padded: likewise, its logits where so many tokens of padding stand behind the source.
+        switch: puts an adapter that lies apart on, or takes it off.
     """
 
     runtime: Runtime
@@ -46,6 +47,7 @@ class Opened:
     windows: Callable[[], list[int]] | None = None
     start: int | None = None
     padded: Callable[[Sequence[int], int, int], Floats] | None = None
+    switch: Callable[[bool], None] | None = None
 
 
 class WriterTarget(Named, Protocol):
@@ -155,6 +157,11 @@ def _gguf() -> WriterTarget:
     return GgufTarget()
 
 
+def _gguf_lora() -> WriterTarget:
+    from .gguf_lora import GgufLoraTarget
+    return GgufLoraTarget()
+
+
 def _onnx() -> WriterTarget:
     from .onnx_writer import OnnxWriterTarget
     from .paired_writer import OnnxPairedTarget
@@ -172,5 +179,6 @@ def _litert() -> WriterTarget:
 
 
 WRITERS: Registry[WriterTarget] = Registry("writer-targets", {
-    "gguf": _gguf, "openvino": _openvino, "onnx": _onnx, "executorch": _executorch, "litert": _litert})
+    "gguf": _gguf, "gguf_lora": _gguf_lora, "openvino": _openvino, "onnx": _onnx, "executorch": _executorch,
+    "litert": _litert})
 """By name; other packages add theirs in the entry-point group `seedbed.writer-targets`."""
