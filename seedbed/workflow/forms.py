@@ -83,8 +83,8 @@ def _risk(precision: str) -> int:
 
 
 def set_apart(rows: Dataset, seed: int) -> tuple[Dataset, Dataset]:
-    """Rows that a model has learned from, in two: those that decide what is taken away, and a fifth (500 at most) that
-    tell what it costs. Of the former no word is missing where words are taken away, so they would tell nothing."""
+    """Rows that a model has learned from, in two: those that decide what is taken away, and a fifth (500 at most)
+    that tell what it costs. Of the former no word is missing where words are taken away: they would tell nothing."""
     import numpy as np
 
     count = min(LEARNED, max(1, len(rows) // 5))

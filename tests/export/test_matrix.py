@@ -42,9 +42,9 @@ that write have heads 16 wide, and Mistral has no sliding window. What else is n
 ExecuTorch, whose exports take a minute each, have tests of their own (`tests/export/test_litert.py`,
 `test_executorch.py`, and `test_litert_writer.py`, `test_executorch_writer.py`): BERT, and Llama, Qwen2, Mistral
 and Gemma 3, which write there too. Encoder-decoders (T5, FLAN-T5, BART, Marian) run on the plain ONNX Runtime and
-OpenVINO. Models that embed and that mark entities are the graph of those that give labels with another end; in fp32
-BERT, Llama, Qwen2 and Mistral (and Gemma 3 that embeds) are exported by `tests/export/test_vectors.py` and
-`test_tags.py`.
+OpenVINO.
+Models that embed and that mark entities are the graph of those that give labels with another end; in fp32 BERT,
+Llama, Qwen2 and Mistral (and Gemma 3 that embeds) are exported by `tests/export/test_vectors.py` and `test_tags.py`.
 """
 Cells = dict[str, str]
 found: dict[tuple[str, str], tuple[Cells, set[str]]] = {}
