@@ -76,12 +76,12 @@ class LiteRtLmFile:
         same = next((at for at, (one, other) in enumerate(zip(ids, self._read, strict=False)) if one != other),
                     min(len(ids), len(self._read)))
         at, found = min(same, len(ids) - last), list[Floats]()
-        self._read = ids
+        self._read = ids[:at]
         while at < len(ids):  # what is kept after a place is written over from there on
-            most = max((one for one in self._prefills if at + one <= len(ids) - last), default=1)
-            graph = self._prefills[most] if at + most <= len(ids) - last and most > 1 else self._decode
-            said = self._run(graph, ids[at:at + most], at)
-            at += most
+            count = max((one for one in self._prefills if at + one <= len(ids) - last), default=0)
+            some = ids[at:at + max(1, count)]
+            said = self._run(self._prefills.get(count, self._decode), some, at)
+            at, self._read = at + len(some), self._read + some
             if at > len(ids) - last:
                 found.append(said[0])
         return np.concatenate(found)
@@ -120,8 +120,8 @@ class LiteRtLmFile:
         """Whether LiteRT-LM stops at a token."""
         return [token] in self._engine.eos_token_ids
 
-    def render(self) -> Callable[[Sequence[Turn]], str] | None:
-        """How LiteRT-LM writes down a conversation; None where the file has no template."""
+    def render(self) -> Callable[[Sequence[Turn]], str]:
+        """How LiteRT-LM writes down a conversation, by the template in the file."""
         def text(messages: Sequence[Turn]) -> str:
             with muted(), contextlib.closing(self._engine.create_conversation(messages=list(messages[:-1]))) as one:
                 return str(one.render_message_to_string(dict(messages[-1])))

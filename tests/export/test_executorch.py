@@ -167,15 +167,3 @@ def test_every_family(family: str, tmp_path: Path) -> None:
     assert certificate is not None and certificate.passed
     expected = fitted(family).logits(TEXTS)
     assert np.abs(load_classifier(tmp_path / "bundle" / "executorch-fp32").logits(TEXTS) - expected).max() < 3e-3
-
-
-@pytest.mark.slow
-def test_8_bits_answer_nearly_as_the_model_in_less_room(executorch_bundle: Bundle, tmp_path: Path) -> None:
-    folder = Path(shutil.copytree(executorch_bundle.folder, tmp_path / "bundle"))
-    done = export(folder, ExportConfig(to=("executorch:int8",)))
-    certificate = done.added[0].certificate
-    assert certificate is not None and certificate.passed
-    assert 1e-6 < (certificate.figure("probability") or 0) < 0.1
-    exact, small = ((folder / f"executorch-{one}" / "model.pte").stat().st_size
-                    for one in ("fp32", "int8"))
-    assert small < 0.7 * exact

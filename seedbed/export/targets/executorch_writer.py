@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +16,6 @@ from ...errors import UserError
 from ...models.doctor import ends_of
 from ..artefact import first_line
 from . import graph
-from .executorch import products, tables
 from .writers import Opened, most_read, refuse
 
 if TYPE_CHECKING:
@@ -139,6 +138,42 @@ def quantized(root: Any, precision: str) -> Any:
     products(root, lambda one: one in few, GROUP)
     products(root, lambda one: one not in few)
     return root
+
+
+def tables(root: Any) -> None:
+    """Tables of words at 8 bits, a scale a row; they are looked up as they are stored.
+
+    Args:
+        root: a torch module; the tables in it are replaced.
+    """
+    import torch
+    from torch import nn
+    from torchao.quantization.granularity import PerAxis
+    from torchao.quantization.quant_api import IntxWeightOnlyConfig, quantize_
+
+    quantize_(root, IntxWeightOnlyConfig(weight_dtype=torch.int8, granularity=PerAxis(0)),
+              lambda module, name: isinstance(module, nn.Embedding))
+
+
+def products(root: Any, chosen: Callable[[Any], bool], group: int | None = None) -> None:
+    """Products with weights of 8 bits, a scale a row, or of 4, a scale a group; activations get 8 bits and a scale a
+    token as they come.
+
+    Args:
+        root: a torch module; the weights in it are replaced.
+        chosen: of its linear layers.
+        group: weights that share a scale, at 4 bits.
+    """
+    import torch
+    from torch import nn
+    from torchao.quantization.granularity import PerAxis, PerGroup
+    from torchao.quantization.quant_api import Int8DynamicActivationIntxWeightConfig, quantize_
+
+    recipe = Int8DynamicActivationIntxWeightConfig(
+        weight_dtype=torch.int4, weight_granularity=PerGroup(group),  # type: ignore[attr-defined]
+        intx_choose_qparams_algorithm="hqq_scale_only") if group else Int8DynamicActivationIntxWeightConfig(
+        weight_dtype=torch.int8, weight_granularity=PerAxis(0))
+    quantize_(root, recipe, lambda module, name: isinstance(module, nn.Linear) and chosen(module))
 
 
 def lowered(root: Any, room: int, said: Mapping[str, Any]) -> Any:
