@@ -34,10 +34,11 @@ class Limits:
         divergence: mean Kullback-Leibler divergence, in nats.
         agreement: least share of held-out rows with the same answer.
         cosine: least cosine of a probe text's vector to the reference's.
-        shift: by how much vectors are off (root mean square), as a share of how far probe texts' vectors are from
-            their mean: where all texts have cosines near 1 to each other, a cosine near 1 tells nothing.
+        shift: by how much vectors (log-probabilities of tags) are off, as a share of how far probe texts (tokens) are
+            from their mean: where all are alike, a cosine near 1 tells nothing, nor do tags that are all O.
         between: largest difference of a cosine between two probe texts.
-        nearest: least share of held-out questions with the same nearest document.
+        alike: least share of held-out questions with the same nearest document; least F1 of what is marked in
+            held-out rows, the reference's marks taken for right.
     """
 
     probability: float
@@ -46,7 +47,7 @@ class Limits:
     cosine: float
     shift: float
     between: float
-    nearest: float
+    alike: float
 
 
 LIMITS = {"fp32": Limits(0.001, 1e-5, 0.99, 0.99999, 0.002, 0.001, 0.99),

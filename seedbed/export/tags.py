@@ -17,7 +17,7 @@ from ..tasks.classify import Floats
 from ..tasks.entities import Entities
 from .certificate import LIMITS, Check, Held, Limits, Loss
 from .labels import PARITY_LIMIT
-from .yardstick import Whole, Yardstick
+from .yardstick import Whole, Yardstick, shift
 
 
 @dataclass(frozen=True)
@@ -52,19 +52,18 @@ class Tags(Yardstick):
         """Of a causal model padding stands where no token looks."""
         return not causal
 
-    def values(self, answer: Floats) -> Floats:
-        return np.asarray(np.exp(answer), np.float32)
-
     def apart(self, mine: Floats, truth: Floats) -> float:
         """The largest difference of a probability at a token, the mean of the text's tokens: a token that the model
         itself is in doubt of tells less than all."""
         if mine.shape != truth.shape:
             return float("nan")
-        return float(np.abs(mine - truth).max(axis=1).mean())
+        return float(np.abs(np.exp(mine) - np.exp(truth)).max(axis=1).mean())
 
     def together(self, mine: Sequence[Floats], truth: Sequence[Floats], limits: Limits) -> list[Whole]:
         here, there = np.concatenate(mine), np.concatenate(truth)
-        return [("divergence, nats a token", limits.divergence, lambda: _divergence(there, here)),
+        return [("off by, of the distance between tokens", limits.shift, lambda: shift(here, there)),
+                ("divergence, nats a token", limits.divergence,
+                 lambda: _divergence(np.exp(there), np.exp(here))),
                 ("tokens with another tag, share", 1 - limits.agreement,
                  lambda: float((here.argmax(-1) != there.argmax(-1)).mean()))]
 
@@ -97,7 +96,7 @@ class Tags(Yardstick):
         alike = row_f1(count(self.task, before, found)).mean()
         return [Check(name="divergence, held-out rows, nats a token", n=n, found=_divergence(*logs),
                       limit=limits.divergence),
-                Check(name="same entities, held-out rows", n=n, found=float(alike), limit=limits.agreement,
+                Check(name="same entities, held-out rows", n=n, found=float(alike), limit=limits.alike,
                       least=True), loss.check], loss
 
 

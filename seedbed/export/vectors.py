@@ -12,7 +12,7 @@ from ..engines.base import VECTOR
 from ..evaluate.floor import upper_bound
 from ..tasks.classify import Floats
 from .certificate import LIMITS, Check, Held, Limits, Loss
-from .yardstick import Whole, Yardstick
+from .yardstick import Whole, Yardstick, shift
 
 LENGTH = 0.1
 """Share by which the length of a vector may be off. What is scaled to length 1 is off by last digits in any
@@ -49,15 +49,12 @@ class Vectors(Yardstick):
             here, there = (np.linalg.norm(one, axis=1) for one in (mine, truth))
             return float(np.abs(here - there).max() / there.min())
 
-        def shift() -> float:
-            here, there = np.stack(mine), np.stack(truth)
-            return float(_length(here - there) / _length(there - there.mean(axis=0)))
-
         def between() -> float:
             here, there = (unit(np.stack(one)) for one in (mine, truth))
             return float(np.abs(here @ here.T - there @ there.T).max())
         return [("length of a vector, off by", LENGTH, lengths),
-                ("off by, of the distance between texts", limits.shift, shift),
+                ("off by, of the distance between texts", limits.shift,
+                 lambda: shift(np.stack(mine), np.stack(truth))),
                 ("cosine between two texts, off by", limits.between, between)]
 
     def ask(self, model: Any, texts: Sequence[str]) -> Floats:
@@ -82,12 +79,7 @@ class Vectors(Yardstick):
                     moved=lost[lost != 0].tolist(), scores={name: (scores[0][name], scores[1][name])
                                                             for name in scores[0]})
         return [Check(name="same nearest document, held-out questions", n=n, found=float(same),
-                      limit=LIMITS[precision].nearest, least=True), loss.check], loss
-
-
-def _length(vectors: Floats) -> Any:
-    """Root mean square. [texts, width]"""
-    return np.sqrt((np.asarray(vectors, np.float64) ** 2).sum(axis=1).mean())
+                      limit=LIMITS[precision].alike, least=True), loss.check], loss
 
 
 def unit(vectors: Floats) -> Floats:

@@ -77,6 +77,13 @@ class Yardstick(ABC):
         return True
 
 
+def shift(mine: Floats, truth: Floats) -> float:
+    """By how much rows of numbers are off, as a share of how far they are from their mean; root mean squares both.
+    [rows, numbers]"""
+    here, there = np.asarray(mine, np.float64), np.asarray(truth, np.float64)
+    return float(np.linalg.norm(here - there) / np.linalg.norm(there - there.mean(axis=0)))
+
+
 def yardstick(manifest: Manifest) -> Yardstick:
     """That of a bundle's model.
 

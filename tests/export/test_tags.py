@@ -12,6 +12,7 @@ import tiny
 from sample_tagger import TASK, made, spans
 
 from seedbed.data.marks import Span
+from seedbed.engines.base import KIND_FILE
 from seedbed.engines.tagger import Tagger
 from seedbed.errors import UserError
 from seedbed.export.artefact import Source, prove
@@ -50,11 +51,11 @@ def test_artefacts_are_in_the_manifest_with_their_proof(bundle: Bundle) -> None:
         assert [check.name for check in certificate.checks] == [
             "texts with other tokens", *[f"probability of a tag, texts {kind}" for kind in KINDS],
             *([] if alone else ["probability of a tag, padded texts", "answers that the mask changes"]),
-            "divergence, nats a token", "tokens with another tag, share"]
+            "off by, of the distance between tokens", "divergence, nats a token", "tokens with another tag, share"]
     probes = Probes.open(bundle.folder / "probes.json")
     assert [one.shape for one in probes.answers] == [(len(row), 5) for row in probes.tokens]
     assert not verify(bundle.folder).failed
-    assert [len(one.checks) for one in verify(bundle.folder).engines] == [1, 9, 7]
+    assert [len(one.checks) for one in verify(bundle.folder).engines] == [1, 10, 8]
 
 
 def test_every_engine_marks_what_the_reference_marks(bundle: Bundle) -> None:
@@ -81,9 +82,10 @@ def test_every_engine_marks_what_the_reference_marks(bundle: Bundle) -> None:
 
 def _written(change: Callable[[object], None]) -> Callable[[Path], None]:
     def spoil(folder: Path) -> None:
-        model = Tagger.load(folder.parent / "model", exactly=True)
+        model, said = Tagger.load(folder.parent / "model", exactly=True), (folder / KIND_FILE).read_text()
         change(model)
         TARGETS.get("openvino").write(model, folder, "fp32")
+        (folder / KIND_FILE).write_text(said)
     return spoil
 
 
@@ -106,7 +108,10 @@ def test_a_broken_artefact_is_told(bundle: Bundle, tmp_path: Path, change: Calla
     part = Path(shutil.copytree(bundle.folder / "openvino-fp32", tmp_path / "part"))
     shutil.copytree(bundle.folder / "model", tmp_path / "model")
     _written(change)(part)
-    assert prove(Source(bundle, None), part, "fp32", timed=False).failed[0].name == first
+    source = Source(bundle, None)
+    assert prove(source, part, "fp32", timed=False).failed[0].name == first
+    for precision in ("bf16", "int8"):  # wider limits find it too
+        assert prove(source, part, precision, timed=False).failed
 
 
 def test_what_is_no_longer_marked_is_bounded(bundle: Bundle) -> None:
