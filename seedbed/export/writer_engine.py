@@ -116,6 +116,7 @@ def open_author(model: str, engine: str, progress: Progress) -> tuple[Author, Pa
             continue
         progress.note(f"{entry.name} answers.")
         return author, folder
+    progress.note(f"{REFERENCE} answers: no form that can be used here was faster.")
     return _reference(folder), folder
 
 
