@@ -134,6 +134,9 @@ def quantized(root: Any, precision: str) -> Any:
     head.weight = nn.Parameter(head.weight.detach().clone())  # packed otherwise than the table that it is tied to
     few = {one for one in root.modules() if isinstance(one, nn.Linear) and one is not head and
            one.in_features % GROUP == 0} if precision == "int4" else set()
+    for one in root.modules():
+        if isinstance(one, nn.Embedding):
+            one.padding_idx = None  # a table that names one is not looked up as it is stored, and ExecuTorch stops
     tables(root)
     products(root, lambda one: one in few, GROUP)
     products(root, lambda one: one not in few)
