@@ -44,7 +44,7 @@ ExecuTorch, whose exports take a minute each, have tests of their own (`tests/ex
 and Gemma 3, which write there too. Encoder-decoders (T5, FLAN-T5, BART, Marian) run on the plain ONNX Runtime and
 OpenVINO.
 Models that embed and that mark entities are the graph of those that give labels with another end; in fp32 BERT,
-Llama, Qwen2 and Mistral (and Gemma 3 that embeds) are exported by `tests/export/test_vectors.py` and `test_tags.py`.
+Llama, Qwen2 and Mistral (and Gemma 3 that embeds) have slow tests (`tests/export/test_vectors.py`, `test_tags.py`).
 """
 Cells = dict[str, str]
 found: dict[tuple[str, str], tuple[Cells, set[str]]] = {}
