@@ -134,7 +134,9 @@ def child(name: str, folder: Path, model: Path, at_once: list[int]) -> dict[str,
     for many in at_once if kind in MANY else at_once[:1]:
         spent = []
         for count in (1, 1 + WRITTEN):
-            rows = [[100 + (i * (row + 7)) % 900 for i in range(PROMPT)] for row in range(many)]
+            # no two prompts begin alike: GenAI keeps what it read of one for the next
+            rows = [np.random.default_rng((many, count, row)).integers(100, 1000, PROMPT).tolist()
+                    for row in range(many)]
             begun = time.perf_counter()
             asked(rows, count)
             spent.append(time.perf_counter() - begun)
