@@ -10,12 +10,11 @@ from .artefact import commit, first_line
 from .beside import beside
 from .certificate import Certificate
 from .manifest import EngineEntry, Manifest
+from .targets import safer
 from .targets.writers import WriterTarget
 from .writer_certificate import certify
 from .writer_engine import TRIAL, Trial
 from .writer_reference import Reference
-
-BETTER = {"q4_k_m": "q8_0", "q8_0": "f16", "int4": "int8"}
 
 
 def add(folder: Path, reference: Reference, target: WriterTarget, precision: str,
@@ -37,7 +36,7 @@ def add(folder: Path, reference: Reference, target: WriterTarget, precision: str
         make(part, model, reference, target, precision, facts(manifest))
         certificate = prove(part, model, reference, target, precision)
         if certificate.failed:
-            more, better = len(certificate.failed) - 1, BETTER.get(precision)
+            more, better = len(certificate.failed) - 1, safer(target, precision)
             raise QualityFloor(
                 f"{name} answers otherwise than the model it was made from. {certificate.failed[0].told}"
                 f"{f' (and {more} more)' if more else ''}. It was not added.",

@@ -27,8 +27,6 @@ T = TypeVar("T", bound=Named)
 LEARNED = 500
 """Rows that a classifier has learned from, of which each form says how far it is from the original, at most."""
 ORIGINAL = "original"
-RISK = ("fp32", "f16", "bf16", "q8_0", "int8", "q4_k_m", "int4")
-"""Precisions in the order in which they are tested: each is a larger risk than the one before."""
 SLOW = ("litert", "executorch", "gguf_lora")
 """Targets that export for minutes, and whose runtimes share the error rate for little: tried when they are named."""
 
@@ -58,7 +56,7 @@ def forms(words: Sequence[str], targets: Registry[T], slow: Collection[str] = SL
         UserError: a target or precision that is not known. MissingExtra: no target's packages are installed, or not
             those of one that was named.
     """
-    from ..export.targets import asked, need
+    from ..export.targets import asked, need, risk
 
     found, missing = list[tuple[T, str]](), list[MissingExtra]()
     for word in words or [name for name in targets if name not in slow]:
@@ -75,11 +73,7 @@ def forms(words: Sequence[str], targets: Registry[T], slow: Collection[str] = SL
     order = list(dict.fromkeys(target.name for target, _ in found))
     kept = {(target.name, precision): target for target, precision in found}
     return [Form(target, precision, need(target)) for (_, precision), target in sorted(
-        kept.items(), key=lambda one: (order.index(one[0][0]), _risk(one[0][1])))]
-
-
-def _risk(precision: str) -> int:
-    return RISK.index(precision) if precision in RISK else len(RISK)
+        kept.items(), key=lambda one: (order.index(one[0][0]), risk(one[0][1])))]
 
 
 def set_apart(rows: Dataset, seed: int) -> tuple[Dataset, Dataset]:

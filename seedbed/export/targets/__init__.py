@@ -36,6 +36,10 @@ WHEELS = {"litert_lm": "litert-lm-api"}
 """Packages whose wheel has another name."""
 
 
+RISK = ("fp32", "f16", "bf16", "q8_0", "int8", "q4_k_m", "int4")
+"""Precisions in the order in which they are tested: each is a larger risk than the one before."""
+
+
 class Target(Named, Protocol):
     """A runtime of models that read: that score labels, embed texts, or mark entities."""
 
@@ -92,6 +96,16 @@ def asked(words: Sequence[str], targets: Registry[T]) -> list[tuple[T, str]]:
     if not out:
         raise UserError("--to names no target.", f"Known: {', '.join(targets)}.")
     return [(target, precision) for (_, precision), target in out.items()]
+
+
+def risk(precision: str) -> int:
+    """Place of a precision among those of `RISK`; one that is not known stands last."""
+    return RISK.index(precision) if precision in RISK else len(RISK)
+
+
+def safer(target: Named, precision: str) -> str | None:
+    """The next precision of a target that is less of a risk; None where there is none."""
+    return max((one for one in target.precisions if risk(one) < risk(precision)), key=risk, default=None)
 
 
 def need(target: Named) -> dict[str, str]:
