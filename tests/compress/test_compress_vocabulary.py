@@ -82,6 +82,7 @@ def test_nothing_is_lost_where_all_words_are_asked_for() -> None:
     assert values_of(whole.tokenizer) == before
 
 
+@pytest.mark.slow
 def test_a_plain_process_opens_it(tmp_path: Path) -> None:
     trimmed("byte_level", tmp_path / "small")
     code = ("import sys, transformers as t; f = sys.argv[1]; m = t.AutoModelForCausalLM.from_pretrained(f); "

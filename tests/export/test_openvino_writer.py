@@ -178,6 +178,7 @@ def test_other_families_and_other_positions(tmp_path: Path, family: str, more: d
     assert not found.failed, [one.told for one in found.failed]
 
 
+@pytest.mark.slow
 def test_weights_that_4_bits_hold_stay_as_they_are(tmp_path: Path) -> None:
     model = made(tmp_path / "model", change=at_4_bits)
     ids = np.random.default_rng(0).integers(3, 200, 60).tolist()

@@ -128,8 +128,8 @@ def test_answers_keep_to_the_schema(one: Made, tmp_path: Path) -> None:
         validate(json.loads(line), SCHEMA)
 
 
-@pytest.mark.parametrize(("kind", "precision"), [
-    ("onnx", "fp32"), pytest.param("openvino", "int8", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize(("kind", "precision"), [("onnx", "fp32"), ("openvino", "int8")])
 def test_an_encoder_decoder_writes_alone_what_the_bundle_writes(kind: str, precision: str, tmp_path: Path) -> None:
     for package in ("onnxruntime", "onnxscript") if kind == "onnx" else ("openvino", "nncf"):
         pytest.importorskip(package, reason=f"{package} is not installed: pip install 'seedbed[{kind}]'")

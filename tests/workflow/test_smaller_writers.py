@@ -155,6 +155,7 @@ def test_stopped_in_the_middle_the_bundle_is_as_it_was(run: Path, tiny_ladder: P
     assert content(run) == before
 
 
+@pytest.mark.slow
 def test_rows_of_a_document_stand_together_and_too_few_prove_nothing(tiny_ladder: Path, tmp_path: Path) -> None:
     """Some 36 test rows would do, but they are of four documents."""
     rows = [json.loads(line) for line in write(tmp_path / "asked.jsonl", 360).read_text().splitlines()]
