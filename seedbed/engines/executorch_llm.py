@@ -11,12 +11,13 @@ from typing import Any
 import numpy as np
 
 from ..data.turns import Turn
-from ..errors import CorruptFile, MissingExtra, UserError
+from ..errors import CorruptFile, MissingExtra
 from ..settings import settings
 from ..tasks.classify import Floats
 from .executorch import MODEL
 from .exported import TOKENIZER, muted
 from .exported_author import ExportedAuthor
+from .reading import fit, shared
 from .spelled import spelled
 
 ROOM, PASS, ENDS = "get_max_context_len", "get_max_seq_len", "get_eos_ids"
@@ -105,11 +106,8 @@ class ExecuTorchFile:
         import torch
 
         ids = list(ids)
-        if len(ids) > self.room:
-            raise UserError(f"The text has {len(ids):,} tokens, and the file was exported with room for "
-                            f"{self.room:,}.", "Shorten it, or answer with the model itself: --engine reference")
-        same = next((at for at, (one, other) in enumerate(zip(ids, self._read, strict=False)) if one != other),
-                    min(len(ids), len(self._read)))
+        fit(ids, self.room)
+        same = shared(ids, self._read)
         begin = min(same, len(ids) - last)  # what was kept after a place is written over from there on
         self._read, found = ids[:begin], []
         for start in range(begin, len(ids), self.most):

@@ -14,11 +14,12 @@ from typing import Any
 import numpy as np
 
 from ..data.turns import Turn
-from ..errors import CorruptFile, MissingExtra, UserError
+from ..errors import CorruptFile, MissingExtra
 from ..settings import settings
 from ..tasks.classify import Floats
 from .exported import muted
 from .exported_author import ExportedAuthor
+from .reading import fit, shared
 from .spelled import spelled
 
 MODEL = "model.litertlm"
@@ -70,11 +71,8 @@ class LiteRtLmFile:
             UserError: there is no room for so many tokens.
         """
         ids = list(ids)
-        if len(ids) > self.room:
-            raise UserError(f"The text has {len(ids):,} tokens, and the file was exported with room for "
-                            f"{self.room:,}.", "Shorten it, or answer with the model itself: --engine reference")
-        same = next((at for at, (one, other) in enumerate(zip(ids, self._read, strict=False)) if one != other),
-                    min(len(ids), len(self._read)))
+        fit(ids, self.room)
+        same = shared(ids, self._read)
         at, found = min(same, len(ids) - last), list[Floats]()
         self._read = ids[:at]
         while at < len(ids):  # what is kept after a place is written over from there on

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from ..errors import CorruptFile, MissingExtra, NoResources
 from ..settings import settings, share_processor
+from .reading import shared
 
 Floats = NDArray[np.float32]
 WIDE = 1024
@@ -159,9 +160,7 @@ class LlamaFile:
     def logits(self, ids: Sequence[int], last: int = 1) -> Floats:
         """Logits of every word after each of the last tokens. [last, words], fp32"""
         ids = list(ids)
-        same = next((i for i, (one, other) in enumerate(zip(ids, self._read, strict=False)) if one != other),
-                    min(len(ids), len(self._read)))
-        at = min(same, len(ids) - last)
+        at = min(shared(ids, self._read), len(ids) - last)
         self._code.llama_memory_seq_rm(self._code.llama_get_memory(self._context), 0, at, -1)
         self._read = ids[:at]
         out = np.empty((last, self.words), np.float32)
