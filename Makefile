@@ -4,7 +4,7 @@
 #   make test     the tests (without the slow ones), ruff and mypy
 #   make test-all every test
 #   make bench    the benchmarks
-#   make matrix   export every kind of model to every target, and write docs/export-matrix.md of it
+#   make matrix   export every kind of model to every target, and write docs/export-matrix.md of it (an hour)
 #   make docs     write the generated pages of docs/ again
 #   make lock     resolve requirements.lock again
 #   make clean    remove the environment and caches; runs/ stays
@@ -69,7 +69,7 @@ bench: $(READY)
 	$(BIN)/python -m benchmarks
 
 matrix: $(EDGE)
-	SEEDBED_WRITE_MATRIX=1 $(BIN)/pytest tests/export/test_matrix.py
+	SEEDBED_WRITE_MATRIX=1 $(BIN)/pytest $(shell grep -l matrix_page tests/export/test_*.py)
 
 docs: $(READY)
 	$(BIN)/python scripts/docs.py

@@ -22,6 +22,7 @@ class ExecuTorch(Exported):
     def __init__(self, folder: Path, values: dict[str, Any]) -> None:
         super().__init__(folder, values)
         with muted():  # it tells where it looks for the processor's name
+            import executorch.kernels.quantized  # noqa: F401  tables of words at 8 bits
             from executorch.extension.pybindings.portable_lib import _unsafe_reset_threadpool
             from executorch.runtime import Runtime
 

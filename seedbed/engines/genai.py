@@ -19,7 +19,11 @@ from .exported_author import ExportedAuthor
 
 MODEL = "openvino_model.xml"
 PASS = 256
-"""Tokens that are read at once: the graph scores every word after each of them, and these must fit the memory."""
+"""Tokens that are read at once."""
+AFTER_THE_HEAD = ("Convert", "Divide", "Multiply", "Tanh", "Add")
+"""What may stand between the product with the vocabulary and the scores: a scale, a cap, a bias."""
+
+ASKED = "scored_tokens"
 
 WINDOW = 10
 """The place of the window among what OpenVINO's paged attention is given."""
@@ -43,7 +47,10 @@ class OpenVinoFile:
         self.folder = folder
         options = {"INFERENCE_NUM_THREADS": settings().threads, "PERFORMANCE_HINT": "LATENCY"}
         try:
-            compiled = openvino.Core().compile_model(folder / MODEL, "CPU", options)
+            core = openvino.Core()
+            model = core.read_model(folder / MODEL)
+            _score_the_last(model)
+            compiled = core.compile_model(model, "CPU", options)
         except Exception as problem:  # whatever a parser says of bytes that are no model
             raise CorruptFile(f"OpenVINO cannot open {folder / MODEL}: {str(problem).strip().splitlines()[-1]}",
                               "Export it again.") from problem
@@ -61,12 +68,13 @@ class OpenVinoFile:
         for start in range(at, len(ids), PASS):
             some = ids[start:start + PASS]
             end = start + len(some)
+            asked = end - max(start, len(ids) - last)
             self._request.infer({
                 "input_ids": np.array([some], np.int64), "attention_mask": np.ones((1, end), np.int64),
-                "position_ids": np.arange(start, end, dtype=np.int64)[None], "beam_idx": np.zeros(1, np.int32)})
-            first = max(0, len(ids) - last - start)
-            if first < len(some):
-                found.append(np.array(self._request.get_tensor("logits").data[0, first:], np.float32))
+                "position_ids": np.arange(start, end, dtype=np.int64)[None], "beam_idx": np.zeros(1, np.int32),
+                ASKED: np.array([max(1, asked)], np.int64)})
+            if asked > 0:
+                found.append(np.array(self._request.get_tensor("logits").data[0, -asked:], np.float32))
             self._read += some
         return np.concatenate(found)
 
@@ -127,6 +135,25 @@ class OpenVinoFile:
             made = pipe.generate(inputs, max_new_tokens=most, do_sample=False, apply_chat_template=False)
             return [int(token) for token in made.tokens[0]]
         return write
+
+
+def _score_the_last(model: Any) -> None:
+    """Words are scored after the last tokens of a pass only, as many as a new input says: a prompt is read for its
+    last one, and the head is a third of a small model's work (OpenVINO GenAI changes its graphs likewise)."""
+    import openvino
+    from openvino import opset13 as ops
+
+    head = model.output("logits").get_node().input_value(0).get_node()
+    while head.get_type_name() in AFTER_THE_HEAD:
+        head = head.input_value(0).get_node()
+    assert head.get_type_name() == "MatMul", head
+    asked = ops.parameter(openvino.PartialShape([1]), np.int64, name=ASKED)
+    asked.output(0).get_tensor().set_names({ASKED})
+    model.add_parameters([asked])
+    start, end, step, axis = (ops.constant(np.array([value], np.int64)) for value in (-1, 2 ** 31 - 1, 1, 1))
+    kept = ops.slice(head.input_value(0), ops.multiply(asked, start), end, step, axis)
+    head.input(0).replace_source_output(kept.output(0))
+    model.validate_nodes_and_infer_types()
 
 
 class OpenVinoWriter(ExportedAuthor):

@@ -157,16 +157,32 @@ class Reference:
     def importance(self) -> dict[str, Floats]:
         """How much an error in each column of a weight matters, by the weight's name: the mean square of what is
         multiplied with it, over the tokens of `learned` (what llama.cpp calls an importance matrix). [width] each"""
+        sums, tokens = dict[str, Any](), sum(len(row.ids[:self.context]) for row in self.learned)
+
+        def add(name: str, entered: Any) -> None:
+            sums[name] = sums.get(name, 0) + entered.square().sum(0).double()
+        self._watch(add)
+        return {f"{name}.weight": (total / tokens).float().cpu().numpy() for name, total in sums.items()}
+
+    @cached_property
+    def largest(self) -> dict[str, Floats]:
+        """The largest magnitude in each column of what enters a linear layer, over the tokens of `learned`, by the
+        layer's name. [width] each"""
+        found = dict[str, Floats]()
+
+        def see(name: str, entered: Any) -> None:
+            most = entered.abs().amax(0).float().cpu().numpy()
+            found[name] = np.maximum(found[name], most) if name in found else most
+        self._watch(see)
+        return found
+
+    def _watch(self, see: Callable[[str, Any], None]) -> None:
+        """Read `learned`, and show what enters each linear layer, by its name. [tokens, width]"""
         import torch
 
-        sums = dict[str, Any]()
-
-        def hook(name: str) -> Callable[[Any, Any], None]:
-            def see(module: Any, given: Any) -> None:
-                sums[name] = sums.get(name, 0) + given[0].flatten(0, -2).square().sum(0).double()
-            return see
-        hooks = [module.register_forward_pre_hook(hook(name)) for name, module in self.root.named_modules()
-                 if isinstance(module, torch.nn.Linear)]
+        hooks = [module.register_forward_pre_hook(
+            lambda module, given, name=name: see(name, given[0].flatten(0, -2)))
+            for name, module in self.root.named_modules() if isinstance(module, torch.nn.Linear)]
         try:
             with torch.inference_mode():
                 for row in self.learned:
@@ -174,8 +190,6 @@ class Reference:
         finally:
             for one in hooks:
                 one.remove()
-        tokens = sum(len(row.ids[:self.context]) for row in self.learned)
-        return {f"{name}.weight": (total / tokens).float().cpu().numpy() for name, total in sums.items()}
 
     @cached_property
     def said(self) -> dict[str, Floats]:

@@ -18,6 +18,7 @@ from seedbed.export.writer_certificate import certify
 from seedbed.export.writer_reference import Reference
 from seedbed.models import grid
 from seedbed.models.paired import Paired, followed
+from seedbed.models.template import Row
 
 TEMPLATE = ("{% for message in messages %}{% if loop.first and message['role'] != 'system' %}{{ '<s>system\nBe kind."
             "</s>\n' }}{% endif %}{{ '<s>' + message['role'] + '\n' + message['content'] + '</s>\n' }}{% endfor %}{%"
@@ -61,12 +62,18 @@ def made(folder: Path, family: str = "llama", change: Change | None = None, **mo
     return folder
 
 
-def write(target: WriterTarget, model: Path, folder: Path, precision: str) -> Path:
+def write(target: WriterTarget, model: Path, folder: Path, precision: str,
+          reference: Reference | None = None) -> Path:
     """Export into a new folder."""
     folder.mkdir()
     target.refuse(model, precision)
-    target.write(model, folder, precision, FACTS)
+    target.write(model, folder, precision, FACTS, reference)
     return folder
+
+
+def taught(model: Path) -> Reference:
+    """A reference that knows rows which the model has learned from."""
+    return Reference.open(model, learned=[Row(list(range(10 + at, 60 + at)), [True] * 50) for at in range(4)])
 
 
 def prove(target: WriterTarget, folder: Path, model: Path, precision: str) -> Certificate:

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tiny
+from matrix_page import told
 from sample_export import fitted, made
 
 from seedbed.engines.base import load_classifier
@@ -67,6 +68,7 @@ def test_it_is_added_with_its_proof_and_answers_as_the_reference(executorch_bund
         "texts with other tokens", *[f"probability, texts {kind}" for kind in KINDS], "probability, padded texts",
         "answers that the mask changes", "divergence"]
     assert not verify(executorch_bundle.folder).failed
+    told("classify", "bert", "executorch:fp32", "works")
     opened = load_classifier(executorch_bundle.folder / "executorch-fp32")
     assert isinstance(opened, Exported)
     expected = load_classifier(executorch_bundle.folder / "model").logits(TEXTS)
@@ -167,3 +169,15 @@ def test_every_family(family: str, tmp_path: Path) -> None:
     assert certificate is not None and certificate.passed
     expected = fitted(family).logits(TEXTS)
     assert np.abs(load_classifier(tmp_path / "bundle" / "executorch-fp32").logits(TEXTS) - expected).max() < 3e-3
+    told("classify", family, "executorch:fp32", "works")
+
+
+@pytest.mark.slow
+def test_8_bits_answer_nearly_as_the_model_in_a_smaller_file(executorch_bundle: Bundle, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(executorch_bundle.folder, tmp_path / "bundle"))
+    certificate = export(folder, ExportConfig(to=("executorch:int8",))).added[0].certificate
+    assert certificate is not None and certificate.passed
+    assert 1e-6 < (certificate.figure("probability") or 0) < 0.1
+    exact, small = ((folder / f"executorch-{one}" / "model.pte").stat().st_size for one in ("fp32", "int8"))
+    assert small < 0.7 * exact
+    told("classify", "bert", "executorch:int8", "works")

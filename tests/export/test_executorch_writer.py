@@ -14,7 +14,8 @@ import numpy as np
 import pytest
 import tiny
 import torch
-from sample_writer import gemma, made, prove, refuses, tuned, write, writes_the_likeliest
+from matrix_page import told
+from sample_writer import gemma, made, prove, refuses, taught, tuned, write, writes_the_likeliest
 from transformers import AutoTokenizer
 
 from seedbed.engines.executorch_llm import RunnerWords
@@ -43,8 +44,8 @@ def llama(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def small(llama: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The same at 8 bits."""
-    return write(TARGET, llama, tmp_path_factory.mktemp("executorch") / "int8", "int8")
+    """The same at 8 bits, fitted to rows that it has learned from."""
+    return write(TARGET, llama, tmp_path_factory.mktemp("executorch") / "int8", "int8", taught(llama))
 
 
 def failed(found: Certificate) -> list[str]:
@@ -118,6 +119,7 @@ def test_runtime_runner_and_tokenizer_answer_as_the_model(llama: Path, small: Pa
     found = prove(TARGET, small, llama, "int8")
     assert not found.failed, [one.told for one in found.failed]
     assert [one.name for one in found.checks] == CHECKS
+    told("write", "llama", "executorch:int8", "works")
     assert 1e-6 < (found.figure("divergence, long text") or 0) < 0.01
     assert found.pace and found.pace.reads > 0 and found.faster > 0
 
@@ -204,8 +206,9 @@ def test_a_cache_that_forgets_is_found_out(tmp_path: Path, monkeypatch: pytest.M
     ("qwen2", "fp32", {"layer_types": ["full_attention"] * 2}),
     ("mistral", "fp32", {"sliding_window": None, "head_dim": 16}), ("llama", "fp32", {"tie_word_embeddings": False})])
 def test_other_families(family: str, precision: str, more: dict[str, Any], tmp_path: Path) -> None:
-    """With the window that Gemma has, and a beginning; fp32 is the model to the last digits."""
+    """With the window that Gemma has, whose scores are large, and a beginning; fp32 is the model to last digits."""
     model = made(tmp_path / "model", family, **SMALL, **more)
     found = prove(TARGET, write(TARGET, model, tmp_path / "out", precision), model, precision)
     assert not found.failed, [one.told for one in found.failed]
-    assert (found.figure("divergence, long text") or 1) < 1e-8
+    assert (found.figure("divergence, long text") or 1) < 1e-7
+    told("write", family, f"executorch:{precision}", "works")

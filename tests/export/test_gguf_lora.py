@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import matrix_page
 import pytest
 import torch
 from sample_writer import FACTS, gemma, made
@@ -73,10 +74,11 @@ def sound(base: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, R
 
 @pytest.mark.parametrize(("family", "how"), [
     ("llama", {}), ("llama", {"kind": "rslora", "rank": 3}), ("llama", {"layers": None}), ("qwen2", {}),
-    ("gemma3", {})])
+    ("mistral", {}), ("gemma3", {})])
 def test_on_off_on(family: str, how: dict[str, Any], tmp_path: Path) -> None:
     change = {"gemma3": gemma}.get(family)
-    more = {"gemma3": {"sliding_window": 32, "max_position_embeddings": 512}}.get(family, {})
+    more = {"gemma3": {"sliding_window": 32, "max_position_embeddings": 512},
+            "mistral": {"sliding_window": None}}.get(family, {})
     reference = learned(made(tmp_path / "base", family, change, **more), tmp_path, **how)
     found = proven(written(reference, tmp_path), reference, tmp_path)
     assert not found.failed, [one.told for one in found.failed]
@@ -84,6 +86,7 @@ def test_on_off_on(family: str, how: dict[str, Any], tmp_path: Path) -> None:
     off, change_of, again = (found.figure(name) for name in NAMES)
     assert off is not None and off < 1e-4 and change_of is not None and change_of < 0.01 and again == 0
     assert any(one.name.startswith("rise of the loss") for one in found.checks)
+    matrix_page.told("write", family, "gguf_lora:f16", "works")
 
 
 def test_the_files_are_those_of_llama_cpp(sound: tuple[Path, Reference, Path]) -> None:
@@ -125,6 +128,13 @@ def test_layers_of_other_ranks_and_scales(base: Path, tmp_path: Path) -> None:
     reference = Reference.open(tmp_path / "model", apart=Parts(base, tmp_path / "adapter", Reference.open(base)))
     found = proven(written(reference, tmp_path), reference, tmp_path)
     assert not found.failed and (found.figure(CHANGE) or 0) < 0.01
+
+
+def test_at_8_bits(sound: tuple[Path, Reference, Path]) -> None:
+    place, reference, _ = sound
+    found = proven(written(reference, place, "q8_0"), reference, place, "q8_0")
+    assert not found.failed and 1e-6 < (found.figure(CHANGE) or 0) < 0.15
+    matrix_page.told("write", "llama", "gguf_lora:q8_0", "works")
 
 
 def test_at_4_bits(sound: tuple[Path, Reference, Path]) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 import tiny
+from matrix_page import told
 from sample_edge import answers_alone
 from sample_export import fitted, made
 
@@ -49,6 +50,7 @@ def test_it_is_added_with_its_proof(litert_bundle: Bundle) -> None:
         "texts with other tokens", *[f"probability, texts {kind}" for kind in KINDS], "probability, padded texts",
         "answers that the mask changes", "divergence"]
     assert not verify(litert_bundle.folder).failed
+    told("classify", "bert", "litert:int8", "works")
 
 
 def test_any_batch_and_both_graphs_give_the_answers_of_the_reference(litert_bundle: Bundle) -> None:
@@ -222,3 +224,4 @@ def test_every_family(family: str, tmp_path: Path) -> None:
     assert certificate is not None and (certificate.figure("probability") or 0) < 1e-4
     expected = fitted(family).logits(TEXTS)
     assert np.abs(load_classifier(tmp_path / "bundle" / "litert-fp32").logits(TEXTS) - expected).max() < 1e-3
+    told("classify", family, "litert:fp32", "works")

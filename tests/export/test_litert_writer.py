@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 import pytest
 import tiny
-from sample_writer import FACTS, gemma, made, prove, refuses, tuned, write, writes_the_likeliest
+from matrix_page import told
+from sample_writer import FACTS, gemma, made, prove, refuses, taught, tuned, write, writes_the_likeliest
 
 from seedbed.errors import CorruptFile, UserError
 from seedbed.export.certificate import Certificate
@@ -38,8 +39,8 @@ def llama(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def small(llama: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The same at 8 bits."""
-    return write(TARGET, llama, tmp_path_factory.mktemp("litert") / "int8", "int8")
+    """The same at 8 bits, fitted to rows that it has learned from."""
+    return write(TARGET, llama, tmp_path_factory.mktemp("litert") / "int8", "int8", taught(llama))
 
 
 def failed(found: Certificate) -> list[str]:
@@ -64,6 +65,7 @@ def test_the_graph_and_litert_lm_answer_as_the_model(llama: Path, small: Path) -
     found = prove(TARGET, small, llama, "int8")
     assert not found.failed, [one.told for one in found.failed]
     assert [one.name for one in found.checks] == CHECKS
+    told("write", "llama", "litert:int8", "works")
     assert 1e-6 < (found.figure("divergence, long text") or 0) < 0.01
     assert found.pace and found.pace.reads > 0 and found.faster > 0
     assert {path.name for path in small.iterdir()} == {"model.litertlm"}  # LiteRT-LM keeps nothing beside it
@@ -165,10 +167,12 @@ def test_a_cache_that_forgets_is_found_out(tmp_path: Path, monkeypatch: pytest.M
 @pytest.mark.slow
 @pytest.mark.parametrize(("family", "more"), [
     ("gemma3", {"sliding_window": 32, "layer_types": ["sliding_attention", "full_attention"]}),
-    ("qwen2", {"layer_types": ["full_attention"] * 2}), ("mistral", {"sliding_window": None, "head_dim": 16})])
+    ("qwen2", {"layer_types": ["full_attention"] * 2}), ("mistral", {"sliding_window": None, "head_dim": 16}),
+    ("llama", {"tie_word_embeddings": False})])
 def test_other_families(family: str, more: dict[str, Any], tmp_path: Path) -> None:
     """With the tokenizer and the window that Gemma has; fp32 is the model to the last digits."""
     model = made(tmp_path / "model", family, gemma if family == "gemma3" else None, **SMALL, **more)
     found = prove(TARGET, write(TARGET, model, tmp_path / "out", "fp32"), model, "fp32")
     assert not found.failed, [one.told for one in found.failed]
     assert (found.figure("divergence, long text") or 1) < 1e-8
+    told("write", family, "litert:fp32", "works")

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tiny
+from matrix_page import told
 from sample_edge import CODE
 from sample_embedder import made
 
@@ -217,10 +218,9 @@ def test_a_vector_without_length_never_passes() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("family", "pooling"), [*((one, None) for one in tiny.FAMILIES), ("bert", "cls")])
-def test_every_family_in_both_runtimes(family: str, pooling: str | None, tmp_path: Path) -> None:
+def test_the_first_token_in_both_runtimes(tmp_path: Path) -> None:
     """What fp32 is off by are last digits."""
-    made(tmp_path / "bundle", family, pooling=pooling)
+    made(tmp_path / "bundle", pooling="cls")
     done = export(tmp_path / "bundle", ExportConfig(to=("openvino:fp32", "onnx:fp32")))
     for entry in done.added:
         assert entry.certificate is not None and (entry.certificate.figure("cosine, texts") or 0) > 1 - 1e-6
@@ -234,3 +234,4 @@ def test_phones_have_it_too(form: str, tmp_path: Path) -> None:
                         reason="not installed: docs/export.md has the install line")
     made(tmp_path / "bundle")
     assert export(tmp_path / "bundle", ExportConfig(to=(form,))).added[0].certificate
+    told("embed", "bert", form, "works")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +16,7 @@ from ...errors import UserError
 from ...models.doctor import ends_of
 from ..artefact import first_line
 from . import graph
+from .executorch import products, tables
 from .writers import Opened, most_read, refuse
 
 if TYPE_CHECKING:
@@ -63,9 +64,13 @@ class ExecuTorchWriterTarget:
         import torch
         from transformers import AutoModelForCausalLM, AutoTokenizer
 
+        from ...compress.smooth import smooth
+
         tokenizer = AutoTokenizer.from_pretrained(model, local_files_only=True)
         with graph.silently(), torch.no_grad():
             root = AutoModelForCausalLM.from_pretrained(model, dtype=torch.float32, local_files_only=True)
+            if precision != "fp32" and reference and reference.learned:
+                smooth(root, reference.largest)
             room = min(root.config.max_position_embeddings, max(MOST, most_read(model)))
             begins = {} if tokenizer.bos_token_id is None else {"get_bos_id": tokenizer.bos_token_id}
             made = lowered(quantized(root, precision), room, {
@@ -134,49 +139,10 @@ def quantized(root: Any, precision: str) -> Any:
     head.weight = nn.Parameter(head.weight.detach().clone())  # packed otherwise than the table that it is tied to
     few = {one for one in root.modules() if isinstance(one, nn.Linear) and one is not head and
            one.in_features % GROUP == 0} if precision == "int4" else set()
-    for one in root.modules():
-        if isinstance(one, nn.Embedding):
-            one.padding_idx = None  # a table that names one is not looked up as it is stored, and ExecuTorch stops
     tables(root)
     products(root, lambda one: one in few, GROUP)
     products(root, lambda one: one not in few)
     return root
-
-
-def tables(root: Any) -> None:
-    """Tables of words at 8 bits, a scale a row; they are looked up as they are stored.
-
-    Args:
-        root: a torch module; the tables in it are replaced.
-    """
-    import torch
-    from torch import nn
-    from torchao.quantization.granularity import PerAxis
-    from torchao.quantization.quant_api import IntxWeightOnlyConfig, quantize_
-
-    quantize_(root, IntxWeightOnlyConfig(weight_dtype=torch.int8, granularity=PerAxis(0)),
-              lambda module, name: isinstance(module, nn.Embedding))
-
-
-def products(root: Any, chosen: Callable[[Any], bool], group: int | None = None) -> None:
-    """Products with weights of 8 bits, a scale a row, or of 4, a scale a group; activations get 8 bits and a scale a
-    token as they come.
-
-    Args:
-        root: a torch module; the weights in it are replaced.
-        chosen: of its linear layers.
-        group: weights that share a scale, at 4 bits.
-    """
-    import torch
-    from torch import nn
-    from torchao.quantization.granularity import PerAxis, PerGroup
-    from torchao.quantization.quant_api import Int8DynamicActivationIntxWeightConfig, quantize_
-
-    recipe = Int8DynamicActivationIntxWeightConfig(
-        weight_dtype=torch.int4, weight_granularity=PerGroup(group),  # type: ignore[attr-defined]
-        intx_choose_qparams_algorithm="hqq_scale_only") if group else Int8DynamicActivationIntxWeightConfig(
-        weight_dtype=torch.int8, weight_granularity=PerAxis(0))
-    quantize_(root, recipe, lambda module, name: isinstance(module, nn.Linear) and chosen(module))
 
 
 def lowered(root: Any, room: int, said: Mapping[str, Any]) -> Any:

@@ -46,7 +46,7 @@ class LiteRtTarget:
             with muted():  # its C++ tells how much it computed
                 file.export(str(plain))
             if precision == "int8":
-                _int8(plain, folder / MODEL)
+                int8(plain, folder / MODEL)
         graph.beside(model, folder, self.name, precision)
 
 
@@ -59,7 +59,7 @@ def _sample(length: int) -> dict[str, Tensor]:
     return {"ids": ids, "mask": mask}
 
 
-def _int8(source: Path, target: Path) -> None:
+def int8(source: Path, target: Path) -> None:
     """Weights with a scale for each number that they give; activations get a scale a token as they come.
 
     Products that give fewer numbers than they take keep exact activations, of which a few are large: see

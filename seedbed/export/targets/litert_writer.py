@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -15,6 +16,7 @@ from ...engines.litert_lm import MODEL, LiteRtLmFile, LiteRtWriter
 from ...errors import UserError
 from ...models.doctor import ends_of
 from . import graph
+from .litert import int8
 from .writers import Opened, most_read, refuse
 
 if TYPE_CHECKING:
@@ -25,8 +27,6 @@ FAMILIES = ("llama", "mistral", "qwen2", "gemma3_text")
 """Families that were tried."""
 ROOM, AT_ONCE = 1280, (32, 128)
 """Tokens that a file keeps, each of which costs in every pass; and that a graph reads at once."""
-RECIPES = {"int8": "dynamic_wi8_afp32", "fp32": ""}
-"""What ai-edge-quantizer does: a scale for each number that a product gives, activations a scale a token."""
 HINT = "Export to another target (gguf, executorch), or use the bundle itself: seedbed generate BUNDLE"
 TEXTS = ("{%- set told = namespace(all=[]) -%}{%- for one in messages -%}{%- if one.content is string -%}"
          "{%- set told.all = told.all + [one] -%}{%- else -%}{%- set told.all = told.all + [dict(one, content="
@@ -67,7 +67,12 @@ class LiteRtWriterTarget:
         tokenizer = AutoTokenizer.from_pretrained(model, local_files_only=True)
         room = min(context_of(AutoConfig.from_pretrained(model, local_files_only=True)), max(ROOM, most_read(model)))
         with tempfile.TemporaryDirectory() as place, graph.silently():
-            graphs = lowered(model, Path(place), room, RECIPES[precision])
+            source = model
+            if precision == "int8" and reference and reference.learned:
+                source = smoothed(model, Path(place) / "smooth", reference.largest)
+            graphs = lowered(source, Path(place), room)
+            if precision == "int8":
+                int8(graphs, graphs := Path(place) / "int8.tflite")
             described(model, tokenizer, room, Path(place) / "said.pb")
             packed(folder / MODEL, Path(place), graphs, model / TOKENIZER, facts)
 
@@ -84,12 +89,30 @@ class LiteRtWriterTarget:
         return LiteRtWriter(folder, model)
 
 
-def lowered(model: Path, place: Path, room: int, recipe: str) -> Path:
-    """The graphs of a model folder, as a LiteRT file in a folder.
+def smoothed(model: Path, folder: Path, largest: Mapping[str, Any]) -> Path:
+    """A copy of a model folder with smoother activations; the folder itself where its family's are not known how to.
+
+    Args:
+        largest: see `compress.smooth`.
+    """
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    from ...compress.smooth import smooth
+
+    root = AutoModelForCausalLM.from_pretrained(model, dtype=torch.float32, local_files_only=True)
+    if not smooth(root, largest):
+        return model
+    shutil.copytree(model, folder, ignore=shutil.ignore_patterns("*.safetensors", "*.index.json"))
+    root.save_pretrained(folder)
+    return folder
+
+
+def lowered(model: Path, place: Path, room: int) -> Path:
+    """The graphs of a model folder in fp32, as a LiteRT file in a folder.
 
     Args:
         room: tokens that they keep.
-        recipe: of ai-edge-quantizer; none for fp32. None as such would be 8 bits.
     """
     with muted(1, 2):  # its C++ tells how much it computed
         from litert_torch.generative.export_hf.core.cache import LiteRTLMCache
@@ -97,9 +120,9 @@ def lowered(model: Path, place: Path, room: int, recipe: str) -> Path:
 
         LiteRTLMCache.get_max_cache_shape = lambda cache: room  # asked for windows; transformers has it no longer
         export(str(model), str(place), keep_temporary_files=True, bundle_litert_lm=False, cache_length=room,
-               prefill_lengths=[one for one in AT_ONCE if one < room], quantization_recipe=recipe)
-    made = sorted(place.rglob("*.tflite"), key=lambda file: "quantized" in file.name)
-    return made[-1]
+               prefill_lengths=[one for one in AT_ONCE if one < room], quantization_recipe="")  # None is 8 bits
+    [made] = place.rglob("*.tflite")
+    return made
 
 
 def described(model: Path, tokenizer: Any, room: int, file: Path) -> None:
