@@ -34,7 +34,6 @@ class Gemma3(Family):
              f"The activation {config.hidden_activation} is not what llama.cpp computes for {config.model_type}."),
             (scale != fixed, f"This model scales its queries by {scale}, and llama.cpp by {fixed}."),
             (config.attention_bias, "Its attention has biases, which llama.cpp does not add."),
-            (config.use_bidirectional_attention, "It looks ahead, and llama.cpp does not."),
             (self.period(config) is None, "Its layers with a window and those without do not alternate as llama.cpp "
                                           "has them: every so many-th sees all."),
             (self.capped(config), self.capped(config))) if wrong), None)

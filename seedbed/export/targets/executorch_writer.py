@@ -49,12 +49,7 @@ class ExecuTorchWriterTarget:
             UserError: the family is not one of those that were tried, or the tokenizer is one that ExecuTorch's
                 runner does not read.
         """
-        config = refuse(model, "ExecuTorch", FAMILIES, HINT, windowed=FAMILIES)
-        if getattr(config, "use_bidirectional_attention", False):
-            raise UserError("It looks ahead, and ExecuTorch's attention does not.", HINT)
-        if not (model / TOKENIZER).is_file():
-            raise UserError("The tokenizer of this model has no tokenizer.json, without which ExecuTorch's runner "
-                            "cannot read texts.", HINT)
+        refuse(model, "ExecuTorch", FAMILIES, HINT, windowed=FAMILIES)
         if (said := misread(model)) is not None:
             raise UserError(f"ExecuTorch's runner reads texts otherwise than this model's tokenizer: {said}.", HINT)
 

@@ -48,7 +48,7 @@ class GgufTarget:
         from transformers import AutoTokenizer
 
         config = refuse(model, "GGUF", FAMILIES, Q, "lets it see all of a text",
-                        [name for name, family in FAMILIES.items() if family.windowed])
+                        [name for name, family in FAMILIES.items() if family.windowed], file="")
         if said := FAMILIES[config.model_type].refusal(config):
             raise UserError(said, Q)
         tokenizer = AutoTokenizer.from_pretrained(model, local_files_only=True)

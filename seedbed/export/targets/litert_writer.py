@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 
 from ...engines.exported import TOKENIZER, muted
 from ...engines.litert_lm import MODEL, LiteRtLmFile, LiteRtWriter
-from ...errors import UserError
 from ...models.doctor import ends_of
 from . import graph
 from .litert import int8
@@ -50,12 +49,7 @@ class LiteRtWriterTarget:
         Raises:
             UserError: the family is not one of those that were tried, or the tokenizer has no tokenizer.json.
         """
-        config = refuse(model, "LiteRT-LM", FAMILIES, HINT, windowed=FAMILIES)
-        if getattr(config, "use_bidirectional_attention", False):
-            raise UserError("It looks ahead, and LiteRT-LM does not.", HINT)
-        if not (model / TOKENIZER).is_file():
-            raise UserError("The tokenizer of this model has no tokenizer.json, without which LiteRT-LM cannot read "
-                            "texts.", HINT)
+        refuse(model, "LiteRT-LM", FAMILIES, HINT, windowed=FAMILIES)
 
     def write(self, model: Path, folder: Path, precision: str, facts: Mapping[str, str],
               reference: Reference | None = None) -> None:

@@ -53,9 +53,6 @@ class OnnxWriterTarget:
         if width % HEAD:
             raise UserError(f"{RUNTIME} takes heads whose width is a multiple of {HEAD}, and this model's is "
                             f"{width}.", HINT)
-        if not (model / "tokenizer.json").is_file():
-            raise UserError("The tokenizer of this model has no tokenizer.json, without which "
-                            f"{RUNTIME} cannot read texts.", HINT)
 
     def write(self, model: Path, folder: Path, precision: str, facts: Mapping[str, str],
               reference: Reference | None = None) -> None:

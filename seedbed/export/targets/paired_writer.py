@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 
 from ...engines.exported import TOKENIZER
 from ...engines.paired import DECODER, ENCODER, SETTINGS, OnnxPaired, OpenVinoPaired, PairedFile, PairedWriter
-from ...errors import UserError
 from ...models.doctor import ends_of
 from . import graph
 from .writers import Opened, refuse
@@ -42,9 +41,6 @@ class PairedTarget(ABC):
             UserError: the family is not one of those that were tried, or its tokenizer has no tokenizer.json.
         """
         refuse(model, self.runtime.name, FAMILIES, HINT)
-        if not (model / TOKENIZER).is_file():
-            raise UserError("The tokenizer of this model has no tokenizer.json, without which "
-                            f"{self.runtime.name} cannot be given texts.", HINT)
 
     def write(self, model: Path, folder: Path, precision: str, facts: Mapping[str, str],
               reference: Reference | None = None) -> None:

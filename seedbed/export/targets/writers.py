@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from ...data.turns import Turn
+from ...engines.exported import TOKENIZER
 from ...errors import UserError
 from ...models.paired import holds_paired
 from ...models.reach import window_of
@@ -85,7 +86,7 @@ def most_read(model: Path) -> int:
 
 
 def refuse(model: Path, target: str, families: Collection[str], hint: str, otherwise: str = "",
-           windowed: Collection[str] = ()) -> Any:
+           windowed: Collection[str] = (), file: str = TOKENIZER) -> Any:
     """What every target of models that write refuses; the config of a model that none of it holds for.
 
     Args:
@@ -95,9 +96,11 @@ def refuse(model: Path, target: str, families: Collection[str], hint: str, other
         hint: what to do instead.
         otherwise: what the runtime does with a model that looks back only so far.
         windowed: families with which it does as the model.
+        file: that the folder must have; none where it is empty.
 
     Raises:
-        UserError: another family, or a sliding window that is shorter than the context.
+        UserError: another family, a sliding window that is shorter than the context, attention to what comes, or a
+            tokenizer without `tokenizer.json`.
     """
     from transformers import AutoConfig
 
@@ -109,6 +112,10 @@ def refuse(model: Path, target: str, families: Collection[str], hint: str, other
     if window:
         raise UserError(f"This model looks back {window:,} tokens, and {target} "
                         f"{otherwise or 'writes other words than such models do'}.", hint)
+    if getattr(config, "use_bidirectional_attention", False):
+        raise UserError(f"This model looks ahead, and {target} does not.", hint)
+    if file and not (model / file).is_file():
+        raise UserError(f"The tokenizer of this model has no {file}, without which {target} cannot read texts.", hint)
     return config
 
 
