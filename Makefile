@@ -69,7 +69,7 @@ bench: $(READY)
 	$(BIN)/python -m benchmarks
 
 matrix: $(EDGE)
-	SEEDBED_WRITE_MATRIX=1 $(BIN)/pytest $(shell grep -l matrix_page tests/export/test_*.py)
+	SEEDBED_WRITE_MATRIX=1 $(BIN)/pytest $(SPREAD) $(shell grep -l matrix_page tests/export/test_*.py)
 
 docs: $(READY)
 	$(BIN)/python scripts/docs.py

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from pathlib import Path
 
 import tiny
+from filelock import FileLock
 
 from seedbed.export.targets import TARGETS
 from seedbed.export.targets.writers import WRITERS
@@ -42,6 +44,14 @@ def forms(task: str) -> list[str]:
 
 def told(task: str, family: str, form: str, outcome: str, reason: str = "") -> None:
     """That a test found this: the page must say so, or is told so."""
+    if WRITES:
+        with FileLock(Path(tempfile.gettempdir()) / "seedbed-matrix.lock"):  # of the other workers
+            _tell(task, family, form, outcome, reason)
+    else:
+        _tell(task, family, form, outcome, reason)
+
+
+def _tell(task: str, family: str, form: str, outcome: str, reason: str) -> None:
     cells, reasons = read()
     target = form.partition(":")[0]
     line = f"- {family}, `{target if outcome == 'refused' else form}`, {outcome}: {reason}" if reason else ""
