@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
+import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +18,10 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from ...engines.base import Classifier, Reader
+
+
+DEEP = 100_000
+"""Calls within calls that litert-converter needs to copy a graph."""
 
 
 class LiteRtTarget:
@@ -35,7 +42,7 @@ class LiteRtTarget:
         """Write `model.tflite`, `tokenizer.json` and `engine.json`."""
         import torch
 
-        with graph.silently(), torch.no_grad(), tempfile.TemporaryDirectory() as place:
+        with graph.silently(), deeply(), torch.no_grad(), tempfile.TemporaryDirectory() as place:
             from litert_torch._convert.interface import Converter
 
             whole, made = graph.Graph(model), Converter()
@@ -48,6 +55,18 @@ class LiteRtTarget:
             if precision == "int8":
                 int8(plain, folder / MODEL)
         graph.beside(model, folder, self.name, precision)
+
+
+@contextlib.contextmanager
+def deeply() -> Iterator[None]:
+    """Within it calls may be nested as deeply as litert-converter needs. It raises Python's limit itself when it is
+    imported, and for good: a file that is nested too deeply would then end the process instead of being refused."""
+    before = sys.getrecursionlimit()
+    sys.setrecursionlimit(max(before, DEEP))
+    try:
+        yield
+    finally:
+        sys.setrecursionlimit(before)
 
 
 def _sample(length: int) -> dict[str, Tensor]:

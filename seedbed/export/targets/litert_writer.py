@@ -15,7 +15,7 @@ from ...engines.exported import TOKENIZER, muted
 from ...engines.litert_lm import MODEL, LiteRtLmFile, LiteRtWriter
 from ...models.doctor import ends_of
 from . import graph
-from .litert import int8
+from .litert import deeply, int8
 from .writers import Opened, most_read, refuse
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ class LiteRtWriterTarget:
 
         tokenizer = AutoTokenizer.from_pretrained(model, local_files_only=True)
         room = min(context_of(AutoConfig.from_pretrained(model, local_files_only=True)), max(ROOM, most_read(model)))
-        with tempfile.TemporaryDirectory() as place, graph.silently():
+        with tempfile.TemporaryDirectory() as place, graph.silently(), deeply():
             source = model
             if precision == "int8" and reference and reference.learned:
                 source = smoothed(model, Path(place) / "smooth", reference.largest)
