@@ -20,11 +20,10 @@ from .exported_author import ExportedAuthor
 MODEL = "openvino_model.xml"
 PASS = 256
 """Tokens that are read at once."""
+ASKED = "scored_tokens"
+"""An input that is added to the graph: how many of the last tokens of a pass are scored."""
 AFTER_THE_HEAD = ("Convert", "Divide", "Multiply", "Tanh", "Add")
 """What may stand between the product with the vocabulary and the scores: a scale, a cap, a bias."""
-
-ASKED = "scored_tokens"
-
 WINDOW = 10
 """The place of the window among what OpenVINO's paged attention is given."""
 
@@ -138,8 +137,8 @@ class OpenVinoFile:
 
 
 def _score_the_last(model: Any) -> None:
-    """Words are scored after the last tokens of a pass only, as many as a new input says: a prompt is read for its
-    last one, and the head is a third of a small model's work (OpenVINO GenAI changes its graphs likewise)."""
+    """Words are scored after the last tokens of a pass only, as many as `ASKED` says: a prompt is read for its last
+    one, and the head is a third of a small model's work (OpenVINO GenAI changes its graphs likewise)."""
     import openvino
     from openvino import opset13 as ops
 

@@ -74,6 +74,18 @@ def test_what_was_read_is_not_read_again_and_another_text_begins_anew(llama: Pat
         assert not np.allclose(one.logits([9, 6, 7, 8], 4), whole, atol=6e-2)
 
 
+def test_a_prompt_is_scored_after_the_tokens_that_are_asked_for(llama: Path, small: Path) -> None:
+    """In passes of 256; the head is asked for no more."""
+    ids = [10 + at % 200 for at in range(400)]
+    with OpenVinoWriterTarget().opened(small, llama) as form:
+        one: Any = form.runtime
+        said = one.logits(ids, 200)
+        assert said.shape[0] == 200 and one._request.get_tensor("logits").shape[1] == 144
+        one.forget()
+        assert np.allclose(one.logits(ids, 3), said[-3:], atol=6e-2)
+        assert one._request.get_tensor("logits").shape[1] == 3
+
+
 def _anew(runtime: Any, ids: list[int]) -> Any:
     runtime.forget()
     return runtime.logits(ids)[0]

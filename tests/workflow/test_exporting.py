@@ -81,6 +81,8 @@ def test_what_cannot_be_proven_is_exit_code_3(done: Finished, tmp_path: Path) ->
 def test_what_is_asked_is_checked_before_anything_is_done(done: Finished, tmp_path: Path,
                                                           monkeypatch: pytest.MonkeyPatch) -> None:
     for words, message in ((("tensorflow",), "are not exported to 'tensorflow'"),
+                           (("onnx", "safetensors"), "needs no export: the folder model/"),
+                           (("peft",), "the folder adapter/ of a run"),
                            (("openvino:int2",), "does not write the precision 'int2'")):
         with pytest.raises(UserError, match=message):
             export(done.folder.path, ExportConfig(to=words))

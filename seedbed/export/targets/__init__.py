@@ -32,6 +32,10 @@ wants an older typing-extensions than pydantic does, and works with the newer on
 EXTRAS = {"gguf_lora": "gguf"}
 """Targets that come with an extra of another name."""
 
+THERE = {"safetensors": "the folder model/ of the bundle is the merged model as transformers opens it",
+         "peft": "the folder adapter/ of a run that trained one is the adapter as PEFT opens it"}
+"""Forms that people name and that are there without an export."""
+
 WHEELS = {"litert_lm": "litert-lm-api"}
 """Packages whose wheel has another name."""
 
@@ -84,6 +88,8 @@ def asked(words: Sequence[str], targets: Registry[T]) -> list[tuple[T, str]]:
     out: dict[tuple[str, str], T] = {}
     for word in words:
         name, _, precision = word.strip().lower().replace(":", "-").partition("-")
+        if name in THERE:
+            raise UserError(f"{name} needs no export: {THERE[name]}.", "Copy it from there, and leave it out of --to.")
         if name not in set(targets):
             raise UserError(f"Models of this kind are not exported to {name!r}.",
                             f"Known: {', '.join(sorted(targets))}.")
