@@ -89,7 +89,7 @@ def asked(words: Sequence[str], targets: Registry[T]) -> list[tuple[T, str]]:
     for word in words:
         name, _, precision = word.strip().lower().replace(":", "-").partition("-")
         if name in THERE:
-            raise UserError(f"{name} needs no export: {THERE[name]}.", "Copy it from there, and leave it out of --to.")
+            raise UserError(f"{name} needs no export: {THERE[name]}.", "Copy it from there; leave it out of --to.")
         if name not in set(targets):
             raise UserError(f"Models of this kind are not exported to {name!r}.",
                             f"Known: {', '.join(sorted(targets))}.")
