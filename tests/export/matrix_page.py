@@ -17,8 +17,8 @@ WRITES = bool(os.environ.get("SEEDBED_WRITE_MATRIX"))
 FOUR, UNTRIED = ("int4", "q4_k_m"), "untried"
 TITLES = {"classify": "Models that give labels", "embed": "Models that embed",
           "entities": "Models that mark entities", "write": "Models that write"}
-FAMILIES = {"classify": (*tiny.FAMILIES, "falcon", "lfm2"), "embed": tiny.FAMILIES, "entities": tiny.FAMILIES,
-            "write": tiny.WRITERS}
+FAMILIES = {"classify": (*tiny.FAMILIES, "falcon", "lfm2"), "embed": tiny.FAMILIES,
+            "entities": [one for one in tiny.FAMILIES if one != "gemma3"], "write": tiny.WRITERS}
 HEAD = """# What can be exported
 
 A tiny model of each architecture is exported to each target, run by that runtime and held against the model (its
@@ -31,7 +31,8 @@ certificate, see [export.md](export.md) and [export-writers.md](export-writers.m
 - *untried*: no test exports it. `seedbed export` tries it, and its certificate decides.
 
 4 bits are not in the table: whether they do is a matter of the weights, and those here are random numbers. Models
-that write have heads 16 wide, and Mistral has no sliding window, but where a test of its own gives it one.
+that write have heads 16 wide, and Mistral has no sliding window, but where a test of its own gives it one. Gemma 3
+marks no entities: transformers has no such model.
 """
 
 
