@@ -12,10 +12,12 @@ from ..errors import DataError
 
 TEXT_NAMES = ("text", "review", "reviews", "comment", "comments", "body", "message", "content", "sentence",
               "document", "description", "tweet", "utterance", "question", "query", "abstract", "title", "subject",
-              "feedback", "ticket")
+              "feedback", "ticket", "texte", "texto", "testo", "kommentar", "nachricht", "commentaire", "comentario")
 LABEL_NAMES = ("label", "labels", "class", "category", "categories", "target", "sentiment", "intent", "topic",
                "topics", "rating", "tag", "tags", "emotion", "polarity", "stars", "score", "genre", "genres",
-               "priority", "queue", "department", "outcome", "answer", "type", "kind", "y")
+               "priority", "queue", "department", "outcome", "answer", "type", "kind", "y", "klasse", "kategorie",
+              "urteil", "bewertung", "stimmung", "thema", "classe", "catégorie", "étiquette", "clase", "categoría",
+              "etiqueta", "categoria", "etichetta")
 SPLIT_NAMES = ("split", "subset", "partition", "fold", "set")
 SPLIT_WORDS = {"train": "train", "training": "train", "validation": "validation", "valid": "validation",
                "val": "validation", "dev": "validation", "development": "validation", "test": "test",
@@ -28,13 +30,15 @@ MOST_LABELS = 200
 
 @dataclass(frozen=True)
 class Columns:
-    """Names of the source's columns by what they are for, None where there is none; and which were guessed."""
+    """Names of the source's columns by what they are for, None where there is none; which were guessed, and columns
+    that might be the label as well."""
 
     text: str
     label: str | None
     group: str | None = None
     split: str | None = None
     guessed: tuple[str, ...] = ()
+    others: tuple[str, ...] = ()
 
 
 def split_of(word: Any) -> str | None:
@@ -71,10 +75,11 @@ def choose(sample: dict[str, list[Any]], where: str, *, text: str | None, label:
     if "text" not in named:
         named["text"] = _guess_text(free, where)
         del free[named["text"]]
+    others = list[str]()
     if "label" not in named and labelled:
-        named["label"] = _guess_label(free, where, named["text"])
+        named["label"], *others = _guess_label(free, where, named["text"])
     return Columns(named["text"], named.get("label"), named.get("group"), named.get("split"),
-                   tuple(what for what in named if what not in told))
+                   tuple(what for what in named if what not in told), tuple(others))
 
 
 def find(name: str, names: Sequence[str], what: str, where: str) -> str:
@@ -135,8 +140,9 @@ def _guess_text(sample: dict[str, list[Any]], where: str) -> str:
     return best
 
 
-def _guess_label(sample: dict[str, list[Any]], where: str, text: str) -> str:
-    """A column with a telling name and values that repeat; else the one with fewest values, the last of equals."""
+def _guess_label(sample: dict[str, list[Any]], where: str, text: str) -> list[str]:
+    """A column with a telling name and values that repeat; else the one with fewest values, the last of equals. And
+    after it the others that are as likely by their names."""
     found: list[tuple[int, int, int, str]] = []
     for at, (name, values) in enumerate(sample.items()):
         listed = any(isinstance(v, list) for v in values)
@@ -156,7 +162,7 @@ def _guess_label(sample: dict[str, list[Any]], where: str, text: str) -> str:
         raise DataError(f"{where} has no column that looks like a label beside the text column {text!r}; "
                         f"it has {', '.join([text, *sample][:30])}.",
                         "Name the label column with --label, or add one.")
-    return min(found)[-1]
+    return [name for told, *_, name in sorted(found) if told == min(found)[0]]
 
 
 def _measured(values: list[Any]) -> bool:

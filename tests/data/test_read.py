@@ -23,6 +23,7 @@ import pytest
 
 from seedbed.data.read import Reading, read
 from seedbed.errors import DataError
+from seedbed.progress import Silent
 
 ROWS = [("Good stuff, cheap", "pos"), ("Bad \"stuff\"", "neg"), ("Über die\nMaßen gut", "pos"), ("so so", "neg")]
 TEXTS, TARGETS = [t for t, _ in ROWS], [label for _, label in ROWS]
@@ -212,6 +213,17 @@ def test_columns_are_guessed_among_many(make: Make) -> None:
     assert (reading.detected["text column"], reading.detected["label column"]) == ("comment_text", "productCategory")
     assert set(reading.dataset.meta) == {"id_", "url", "Customer Name", "created_at", "verified"}
     assert reading.dataset.column("verified")[:2] == [False, True] and reading.dataset.column("id_")[0] == 0
+
+
+def test_label_names_of_other_languages_are_known_and_other_columns_that_it_might_be_are_named(make: Make) -> None:
+    rows = "\n".join(f"Das ist Text Nummer {i} von vielen;{'' if i % 9 == 0 else 'gut' if i % 2 else 'schlecht'};"
+                     f"{'web' if i % 3 else 'app'}" for i in range(60))
+    reading = checked(read(make("a.csv", f"Text;Urteil;Quelle\n{rows}\n")))
+    assert reading.detected["label column"] == "Urteil"
+    said: list[str] = []
+    listener = type("Listener", (Silent,), {"note": lambda self, text: said.append(text)})()
+    read(make("b.csv", f"Text;X;Quelle\n{rows}\n"), progress=listener)
+    assert said[1] == "The label column is 'Quelle': guessed ('X' might be); name it to be sure."
 
 
 def test_named_columns_forgive_case_only(make: Make) -> None:
