@@ -144,6 +144,7 @@ def stopped(problem: BaseException) -> Write:
     return instead
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("problem", [
     OSError(28, "No space left on device"), pytest.param(KeyboardInterrupt(), marks=pytest.mark.slow)])
 def test_stopped_in_the_middle_the_bundle_is_as_it_was(run: Path, tiny_ladder: Path, problem: BaseException,
