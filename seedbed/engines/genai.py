@@ -18,8 +18,8 @@ from . import openvino as _silent  # noqa: F401  OpenVINO tells nobody what it r
 from .exported_author import ExportedAuthor
 
 MODEL = "openvino_model.xml"
-PASS = 256
-"""Tokens that are read at once."""
+PASS, SCORED = 512, 256
+"""Tokens that are read at once at most, and those of them after which words are scored, which must fit the memory."""
 ASKED = "scored_tokens"
 """An input that is added to the graph: how many of the last tokens of a pass are scored."""
 AFTER_THE_HEAD = ("Convert", "Divide", "Multiply", "Tanh", "Add")
@@ -63,18 +63,18 @@ class OpenVinoFile:
         if at > len(ids) - last or ids[:at] != self._read:  # keys and values cannot be taken away one by one
             self.forget()
             at = 0
-        found = []
-        for start in range(at, len(ids), PASS):
-            some = ids[start:start + PASS]
-            end = start + len(some)
-            asked = end - max(start, len(ids) - last)
+        found, scored = list[Floats](), len(ids) - last
+        while at < len(ids):
+            end = min(len(ids), at + PASS, max(at, scored) + SCORED)
+            asked = end - max(at, scored)
             self._request.infer({
-                "input_ids": np.array([some], np.int64), "attention_mask": np.ones((1, end), np.int64),
-                "position_ids": np.arange(start, end, dtype=np.int64)[None], "beam_idx": np.zeros(1, np.int32),
+                "input_ids": np.array([ids[at:end]], np.int64), "attention_mask": np.ones((1, end), np.int64),
+                "position_ids": np.arange(at, end, dtype=np.int64)[None], "beam_idx": np.zeros(1, np.int32),
                 ASKED: np.array([max(1, asked)], np.int64)})
             if asked > 0:
                 found.append(np.array(self._request.get_tensor("logits").data[0, -asked:], np.float32))
-            self._read += some
+            self._read += ids[at:end]
+            at = end
         return np.concatenate(found)
 
     def forget(self) -> None:

@@ -75,12 +75,12 @@ def test_what_was_read_is_not_read_again_and_another_text_begins_anew(llama: Pat
 
 
 def test_a_prompt_is_scored_after_the_tokens_that_are_asked_for(llama: Path, small: Path) -> None:
-    """In passes of 256; the head is asked for no more."""
-    ids = [10 + at % 200 for at in range(400)]
+    """In passes of 512, of which 256 are scored; the head is asked for no more."""
+    ids = [10 + at % 200 for at in range(900)]
     with OpenVinoWriterTarget().opened(small, llama) as form:
         one: Any = form.runtime
-        said = one.logits(ids, 200)
-        assert said.shape[0] == 200 and one._request.get_tensor("logits").shape[1] == 144
+        said = one.logits(ids, 600)  # passes of 512, 256 and 132 tokens
+        assert said.shape[0] == 600 and one._request.get_tensor("logits").shape[1] == 132
         one.forget()
         assert np.allclose(one.logits(ids, 3), said[-3:], atol=6e-2)
         assert one._request.get_tensor("logits").shape[1] == 3
