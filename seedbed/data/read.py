@@ -172,7 +172,7 @@ def _say(columns: Columns, tally: Tally) -> Iterator[str]:
         if name is not None:
             tally.detected[f"{what} column"] = name
             if what in columns.guessed:
-                others = columns.others if what == "label" else ()
+                others = columns.others[:3] if what == "label" else ()
                 also = f" ({' or '.join(map(repr, others))} might be)" if others else ""
                 yield f"The {what} column is {name!r}: guessed{also}; name it to be sure."
     if columns.guessed:

@@ -23,7 +23,6 @@ import pytest
 
 from seedbed.data.read import Reading, read
 from seedbed.errors import DataError
-from seedbed.progress import Silent
 
 ROWS = [("Good stuff, cheap", "pos"), ("Bad \"stuff\"", "neg"), ("Über die\nMaßen gut", "pos"), ("so so", "neg")]
 TEXTS, TARGETS = [t for t, _ in ROWS], [label for _, label in ROWS]
@@ -202,40 +201,6 @@ def test_headerless_files(make: Make) -> None:
     assert reading.kept == 3 and "guessed" not in reading.detected
 
 
-def test_columns_are_guessed_among_many(make: Make) -> None:
-    chance = random.Random(1)
-    rows = [{"id": i, "url": f"https://example.org/{'x' * 80}/{i}", "Customer Name": f"Name {i}",
-             "created_at": f"2024-01-{i % 28 + 1:02}",
-             "comment_text": " ".join(chance.choices(["good", "bad", "fine", "thing"], k=9)) + f" {i}",
-             "verified": bool(i % 2), "productCategory": chance.choice(["shoes", "hats", "ties"])}
-            for i in range(200)]
-    reading = checked(read(make("a.json", json.dumps(rows))))
-    assert (reading.detected["text column"], reading.detected["label column"]) == ("comment_text", "productCategory")
-    assert set(reading.dataset.meta) == {"id_", "url", "Customer Name", "created_at", "verified"}
-    assert reading.dataset.column("verified")[:2] == [False, True] and reading.dataset.column("id_")[0] == 0
-
-
-def test_label_names_of_other_languages_are_known_and_other_columns_that_it_might_be_are_named(make: Make) -> None:
-    rows = "\n".join(f"Das ist Text Nummer {i} von vielen;{'' if i % 9 == 0 else 'gut' if i % 2 else 'schlecht'};"
-                     f"{'web' if i % 3 else 'app'}" for i in range(60))
-    reading = checked(read(make("a.csv", f"Text;Urteil;Quelle\n{rows}\n")))
-    assert reading.detected["label column"] == "Urteil"
-    said: list[str] = []
-    listener = type("Listener", (Silent,), {"note": lambda self, text: said.append(text)})()
-    read(make("b.csv", f"Text;X;Quelle\n{rows}\n"), progress=listener)
-    assert said[1] == "The label column is 'Quelle': guessed ('X' might be); name it to be sure."
-
-
-def test_named_columns_forgive_case_only(make: Make) -> None:
-    path = make("a.csv", "Review ,STARS,text\nfine thing,5,a\nbad thing,1,b\n")
-    reading = checked(read(path, text="review", label="stars"))
-    assert reading.dataset.texts == ["fine thing", "bad thing"] and reading.dataset.targets == ["5", "1"]
-    assert reading.dataset.meta == ("text_",)  # its own name is taken by the input
-    with pytest.raises(DataError) as error:
-        read(path, text="reviw")
-    assert "it has Review, STARS, text" in error.value.message and error.value.hint == "Did you mean 'Review'?"
-
-
 def test_columns_without_a_name_or_with_the_same_name(make: Make) -> None:
     reading = checked(read(make("a.tsv", "\ttext\tlabel\tlabel\n1\ta b\tx\tp\n2\tc d\ty\tq\n")))
     assert reading.dataset.meta == ("column 1", "label 2")
@@ -412,25 +377,6 @@ def test_html_entities_are_left_and_counted(make: Make) -> None:
     assert reading.dataset.texts[0] == "A &amp; B &#039;x&#x27;"
     finding = next(f for f in reading.findings if f.code == "html_entities")
     assert (finding.count, finding.lines) == (1, [2])
-
-
-def test_notes_say_what_was_guessed(make: Make) -> None:
-    said: list[str] = []
-
-    class Listener:
-        rows = 0.0
-
-        def start(self, work: str, total: float | None = None, unit: str = "") -> None: ...
-        def advance(self, work: str, amount: float = 1) -> None:
-            self.rows += amount
-        def metric(self, work: str, **values: float) -> None: ...
-        def note(self, text: str) -> None:
-            said.append(text)
-        def done(self, work: str) -> None: ...
-
-    listener = Listener()
-    read(make("a.csv", table()), label="label", progress=listener)
-    assert len(said) == 1 and "'text': guessed" in said[0] and listener.rows == 4
 
 
 def test_the_real_reviews(reviews: dict[str, Path]) -> None:

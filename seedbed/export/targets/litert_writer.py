@@ -66,7 +66,8 @@ class LiteRtWriterTarget:
                 source = smoothed(model, Path(place) / "smooth", reference.largest)
             graphs = lowered(source, Path(place), room)
             if precision == "int8":
-                int8(graphs, graphs := Path(place) / "int8.tflite")
+                exact, graphs = graphs, Path(place) / "int8.tflite"
+                int8(exact, graphs)
             described(model, tokenizer, room, Path(place) / "said.pb")
             packed(folder / MODEL, Path(place), graphs, model / TOKENIZER, facts)
 
